@@ -1,0 +1,10 @@
+//! The question and the answer, free of any protocol.
+//! Never decides: the question holds what was asked and what was established, the answer what came of it.
+
+mod decision;
+mod question;
+
+pub use decision::{
+    Decision, DecisionId, DenyReason, Determining, Effect, Half, Outcome, PolicyError, Revision,
+};
+pub use question::{Entity, Facts, Question, Timestamp};

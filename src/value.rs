@@ -1,0 +1,117 @@
+//! Entity ids and values as they come off a wire, and the shapes that a schema gives them.
+//! Never knows Cedar, a protocol or a file.
+
+mod shape;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub use shape::{Fault, Member, Shape};
+
+/// The id of an entity: its type and its name within that type, `Human::"ana"`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uid {
+    /// The entity type, with its namespace when it has one: `Human`, `Acme::Human`.
+    pub kind: String,
+    /// The name within the type; any text.
+    pub id: String,
+}
+
+impl Uid {
+    /// The uid `kind::"id"`.
+    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
+        Self { kind: kind.into(), id: id.into() }
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::\"{}\"", self.kind, self.id.escape_debug())
+    }
+}
+
+/// The Cedar extension types that a value can hold as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Extension {
+    /// A fixed-point number with at most four digits after the point.
+    Decimal,
+    /// An instant: `2026-11-21T10:00:00Z`.
+    Datetime,
+    /// A length of time: `1h30m`.
+    Duration,
+    /// An IPv4 or IPv6 address or network.
+    Ip,
+}
+
+impl Extension {
+    /// The name of the type in a Cedar schema.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decimal => "decimal",
+            Self::Datetime => "datetime",
+            Self::Duration => "duration",
+            Self::Ip => "ipaddr",
+        }
+    }
+}
+
+/// A value as it was sent. JSON faces send `Null`, `Number` and plain strings; [`Shape::admit`] turns them into
+/// what the schema declares, or refuses them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// JSON `null`. No shape admits it; an optional member that is null counts as absent.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A 64-bit signed integer, exact.
+    Long(i64),
+    /// A JSON number that is not an `i64`, as the text that was sent (so that nothing is rounded).
+    Number(String),
+    /// Text.
+    String(String),
+    /// A reference to an entity.
+    Entity(Uid),
+    /// An extension value in its textual form.
+    Extension(Extension, String),
+    /// A set; on the wire an array.
+    Set(Vec<Value>),
+    /// A record; on the wire an object. Names are unique.
+    Record(BTreeMap<String, Value>),
+}
+
+impl Value {
+    /// What the value is, in words for an error message; never the value itself.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Long(_) => "an integer",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Entity(_) => "an entity reference",
+            Self::Extension(..) => "an extension value",
+            Self::Set(_) => "an array",
+            Self::Record(_) => "an object",
+        }
+    }
+
+    /// A record of the given members.
+    pub fn record<N: Into<String>>(members: impl IntoIterator<Item = (N, Value)>) -> Self {
+        Self::Record(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+
+    /// How deep the value nests: 1 for a scalar.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::Set(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+            Self::Record(members) => 1 + members.values().map(Self::depth).max().unwrap_or(0),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Long(_)
+            | Self::Number(_)
+            | Self::String(_)
+            | Self::Entity(_)
+            | Self::Extension(..) => 1,
+        }
+    }
+}
