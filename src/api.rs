@@ -2,6 +2,7 @@
 //! Never sees `policy`: no face can decide.
 
 pub mod grpc;
+mod outcome;
 mod trace;
 mod wire;
 

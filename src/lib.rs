@@ -1,6 +1,5 @@
 //! Palisade decides each step of an AI agent at the moment of use.
 
-pub mod pdp;
 pub mod audit;
 pub mod policy;
 pub mod catalog;

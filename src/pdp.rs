@@ -9,7 +9,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::access::{Decision, DecisionId, DenyReason, Question, Revision, Timestamp};
-use crate::audit::{AuditError, AuditSink, Decided, DigestKey, Face, Receipt, Record, digest};
+use crate::audit::{
+    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable, digest,
+};
 use crate::identity::{Caller, Claim, Principal, authenticate};
 use crate::mcp;
 use crate::policy::Snapshot;
@@ -113,14 +115,19 @@ pub enum Error {
 pub struct Pdp<S> {
     snapshots: ArcSwap<Snapshot>,
     sink: S,
+    open: OpenDecisions,
     digest_key: DigestKey,
     limits: mcp::Limits,
 }
 
+/// How many permitted decisions may await their outcome at once.
+pub const OPEN_DECISIONS_MAX: usize = 100_000;
+
 impl<S: AuditSink> Pdp<S> {
     /// A PDP that decides on `snapshot`, records to `sink` and digests arguments under `digest_key`.
     pub fn new(snapshot: Snapshot, sink: S, digest_key: DigestKey, limits: mcp::Limits) -> Self {
-        Self { snapshots: ArcSwap::from_pointee(snapshot), sink, digest_key, limits }
+        let open = OpenDecisions::new(OPEN_DECISIONS_MAX);
+        Self { snapshots: ArcSwap::from_pointee(snapshot), sink, open, digest_key, limits }
     }
 
     /// Puts another snapshot in force, for every decision that begins after this.
@@ -136,6 +143,20 @@ impl<S: AuditSink> Pdp<S> {
     /// Where records go.
     pub fn sink(&self) -> &S {
         &self.sink
+    }
+
+    /// The permitted decisions that await their outcome.
+    pub fn open(&self) -> &OpenDecisions {
+        &self.open
+    }
+
+    /// Records what a permitted call did, once, for the caller that got the decision.
+    ///
+    /// # Errors
+    /// [`Unreportable`].
+    pub fn report(&self, reported: &Reported<'_>) -> Result<(), Unreportable<AuditError>> {
+        let record = || self.sink.record(&Record::Outcome(reported));
+        self.open.report(reported.decision, reported.caller, record).map(|_written| ())
     }
 
     /// Decides one request and records the answer.
@@ -161,6 +182,9 @@ impl<S: AuditSink> Pdp<S> {
         };
         let arguments_digest = judged.arguments.as_deref().map(|bytes| digest::digest(&self.digest_key, bytes));
         let receipt = self.record(snapshot, request, principal.as_ref(), &judged, arguments_digest.as_deref(), &occasion);
+        if judged.decision.outcome.is_permit() && receipt.is_ok() {
+            self.open.opened(occasion.id.0.clone(), request.caller.name.clone());
+        }
         let answer = Answer {
             id: occasion.id,
             revision: snapshot.revision().clone(),

@@ -15,3 +15,6 @@ pub use compile::{Compiled, compile};
 pub use decide::decide;
 pub use explain::{Explanation, Truth, explain};
 pub use snapshot::{PolicyInfo, Snapshot};
+
+#[cfg(test)]
+mod tests;

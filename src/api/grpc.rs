@@ -17,7 +17,6 @@ use crate::access::{DecisionId, Timestamp};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
-use outcome::OpenDecisions;
 
 /// What a face lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +29,6 @@ pub struct Limits {
     pub context_depth_max: usize,
     /// How many values a request may hold in context and entities together.
     pub context_nodes_max: usize,
-    /// How many answers of one stream may wait to be read before no more requests are taken from it.
-    pub stream_in_flight_max: usize,
 }
 
 impl Default for Limits {
@@ -41,7 +38,6 @@ impl Default for Limits {
             batch_len_max: 256,
             context_depth_max: 16,
             context_nodes_max: 4096,
-            stream_in_flight_max: 256,
         }
     }
 }
@@ -68,15 +64,14 @@ impl<S> Clone for Authorization<S> {
 struct Inner<S> {
     pdp: Arc<Pdp<S>>,
     callers: Callers,
-    open: Arc<OpenDecisions>,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
 
 impl<S: AuditSink> Authorization<S> {
     /// The service over a PDP.
-    pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, open: Arc<OpenDecisions>, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        Self { inner: Arc::new(Inner { pdp, callers, open, clock, limits }) }
+    pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits }) }
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
@@ -113,7 +108,7 @@ impl<S: AuditSink> Authorization<S> {
         match &ask {
             Ask::Mcp(message) => callers::require_server(caller, &message.server)?,
             Ask::Access(question) => {
-                if let Some(server) = question.server() {
+                if let Some(server) = callers::server_of(&question.resource) {
                     callers::require_server(caller, server)?;
                 }
             }
@@ -134,9 +129,6 @@ impl<S: AuditSink> Authorization<S> {
         pending: pdp::Pending,
     ) -> Result<v1::AuthorizeResponse, Status> {
         let answer = pending.settle().map_err(unavailable)?;
-        if answer.decision.outcome.is_permit() {
-            self.inner.open.insert(&answer.id.0, &caller.name);
-        }
         tracing::debug!(decision = %answer.id, outcome = ?answer.decision.outcome, "decided");
         Ok(wire::encode(request_id, answer, caller.may(Role::Explain)))
     }
@@ -205,7 +197,7 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         let caller = self.caller(&request)?;
         callers::require(&caller, Role::Outcome)?;
         let now = self.inner.clock.now();
-        outcome::report(self.inner.pdp.sink(), &self.inner.open, &caller, now, request.into_inner())?;
+        outcome::report(&self.inner.pdp, &caller, now, request.get_ref())?;
         Ok(Response::new(v1::ReportOutcomeResponse {}))
     }
 }

@@ -17,7 +17,7 @@ const FOLDER: &str = "tools/";
 const SERVER_ID_LEN_MAX: usize = 128;
 
 /// The first segments of MCP's methods: a server of that name would own actions that are the protocol's.
-const RESERVED: [&str; 14] = [
+pub const RESERVED_SERVER_IDS: [&str; 14] = [
     "tools",
     "resources",
     "prompts",
@@ -105,7 +105,7 @@ fn id_fault(id: &str) -> Option<(&'static str, &'static str)> {
         Some(("it has to be 1 to 128 characters long", CHARACTERS))
     } else if !id.bytes().all(|b| plain(b) || b"._-".contains(&b)) || !id.bytes().next().is_some_and(plain) {
         Some(("it holds a character that it may not", CHARACTERS))
-    } else if RESERVED.contains(&id) {
+    } else if RESERVED_SERVER_IDS.contains(&id) {
         Some(("MCP's own methods begin with it", "give the server another name, for instance its product's"))
     } else {
         None

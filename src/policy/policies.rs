@@ -8,7 +8,6 @@ use cedar_policy::{
     ActionConstraint, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning,
     Validator,
 };
-use miette::Diagnostic as _;
 
 use super::schema::{TOOL_GROUP_ACTION, chain, finding};
 use super::snapshot::PolicyInfo;
@@ -180,14 +179,26 @@ pub(super) fn validate(
         }
     }
     let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    // A policy with a type error, or that no action can reach, is called impossible as well: the cause is enough.
+    let mut accused: BTreeSet<&PolicyId> = BTreeSet::new();
     for error in result.validation_errors() {
+        accused.insert(error.policy_id());
         if let Some(policy) = by_id.get(error.policy_id()) {
             findings.push(validation_finding(Diagnostic::error("policy::type", ""), error, policy));
         } else {
             findings.push(Diagnostic::error("policy::type", chain(error)));
         }
     }
-    for warning in result.validation_warnings() {
+    let mut warnings: Vec<&ValidationWarning> = result.validation_warnings().collect();
+    warnings.sort_by_key(|warning| matches!(warning, ValidationWarning::ImpossiblePolicy(_)));
+    for warning in warnings {
+        let consequence = matches!(
+            warning,
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+        );
+        if consequence && !accused.insert(warning.policy_id()) {
+            continue;
+        }
         if let Some(policy) = by_id.get(warning.policy_id())
             && let Some(found) = warning_finding(warning, policy, dead)
         {
