@@ -11,7 +11,7 @@ use crate::json;
 use crate::value::{Fault, Shape, Value};
 
 /// How often a pattern of a schema may step back over one text before the arguments are refused.
-const BACKTRACK_MAX: usize = 100_000;
+const BACKTRACK_MAX: usize = 10_000;
 
 /// The largest compiled pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;

@@ -148,7 +148,12 @@ fn facts_file(file: &File, findings: &mut Vec<Diagnostic>) -> FactsFile {
     match serde_saphyr::from_str_with_options::<Option<FactsFile>>(&file.text, options) {
         Ok(facts) => facts.unwrap_or_default(),
         Err(error) => {
-            let message = format!("the facts file cannot be read: {}", error.without_snippet());
+            let message = match error.without_snippet() {
+                serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+                    format!("the facts file cannot be read: `{key}` stands twice")
+                }
+                other => format!("the facts file cannot be read: {other}"),
+            };
             let help =
                 "it holds `audience`, `groups`, `tools`, `resources` and `prompts`, all of them optional";
             let finding = Diagnostic::error("catalog::facts", message).help(help);

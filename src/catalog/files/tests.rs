@@ -177,7 +177,7 @@ fn a_facts_file_is_typed_and_refused_at_its_place() {
     facts_error("tools:\n  find:\n    read_only: sometimes\n", "line 3", "sometimes");
     facts_error("tools:\n  find:\n    read_only: no\n", "line 3", "no");
     facts_error("groups: internal\n", "line 1", "internal");
-    facts_error("groups: [a]\ngroups: [b]\n", "groups", "groups");
+    facts_error("groups: [a]\ngroups: [b]\n", "`groups` stands twice", "groups");
     facts_error("tools:\n  find: {}\n  find: {}\n", "find", "find");
     facts_error("resources:\n  - data_classes: [public]\n", "uri", "data_classes");
     let (level, message, _) = finding(&[("tools/crm.json", CRM), ("tools/crm.facts.yaml", "tools: [\n")]);

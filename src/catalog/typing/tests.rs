@@ -194,6 +194,15 @@ fn a_schema_that_unfolds_without_end_is_cut() {
 }
 
 #[test]
+fn branches_that_branch_without_end_are_cut() {
+    let branches = [r##"{"$ref":"#"}"##; 200].join(",");
+    let typing = typing(&format!(
+        r#"{{"type":"object","properties":{{"a":{{"type":"string"}}}},"anyOf":[{branches}]}}"#
+    ));
+    assert!(matches!(typing.shape, Shape::Record(members) if members.contains_key("a")));
+}
+
+#[test]
 fn members_of_a_branch_are_declared_without_a_type() {
     let typing = typing(
         r##"{"type":"object","properties":{"kind":{"type":"string"}},"oneOf":[
