@@ -11,7 +11,7 @@ use crate::json;
 use crate::value::{Fault, Shape, Value};
 
 /// How often a pattern of a schema may step back over one text before the arguments are refused.
-const BACKTRACK_MAX: usize = 100_000;
+const BACKTRACK_MAX: usize = 10_000;
 
 /// The largest compiled pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
@@ -45,7 +45,7 @@ pub enum ArgumentFault {
         paths: Vec<String>,
     },
     /// The pinned schema refuses them.
-    #[error("`{path}` fails `{keyword}` of the tool's inputSchema")]
+    #[error("{} fails `{keyword}` of the tool's inputSchema", named(path))]
     Schema {
         /// Which argument, as far as the schema itself names it; empty for the arguments as a whole.
         path: String,
@@ -53,14 +53,18 @@ pub enum ArgumentFault {
         keyword: String,
     },
     /// A pattern of the pinned schema could not be held against the text within bounds.
-    #[error("`{path}` could not be held against a pattern of the tool's inputSchema within its limit")]
+    #[error("{} could not be held against a pattern of the tool's inputSchema within its limit", named(path))]
     PatternLimit {
-        /// Which argument.
+        /// Which argument; empty when the validator cannot tell.
         path: String,
     },
     /// The argument does not fit its type: a number that it cannot hold, or an escape of Cedar's JSON form.
     #[error(transparent)]
     Type(#[from] Fault),
+}
+
+fn named(path: &str) -> String {
+    if path.is_empty() { "the whole of the arguments".to_owned() } else { format!("`{path}`") }
 }
 
 fn quoted(paths: &[String]) -> String {
@@ -190,3 +194,6 @@ fn refusal(declared: &Declared, error: &ValidationError<'_>) -> ArgumentFault {
         other => ArgumentFault::Schema { path, keyword: other.keyword().to_owned() },
     }
 }
+
+#[cfg(test)]
+mod tests;

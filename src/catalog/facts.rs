@@ -122,3 +122,6 @@ impl ResourceEntry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,10 @@ mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Server;
 use super::facts::{DERIVED_GROUPS, FactsFile};
-use super::{Server, Tool};
 use crate::diagnostic::{Diagnostic, File};
+use definitions::{Definitions, Source};
 
 /// Where the catalog is.
 const FOLDER: &str = "tools/";
@@ -127,12 +128,17 @@ fn server(id: &str, pair: &Pair<'_>, findings: &mut Vec<Diagnostic>) -> Option<S
         Some((file, facts)) => (Some(file), facts),
         None => (None, FactsFile::default()),
     };
-    let names: BTreeSet<String> = definitions::names(catalog);
+    let definitions = match Definitions::read(catalog) {
+        Ok(definitions) => definitions,
+        Err(finding) => {
+            findings.push(*finding);
+            return None;
+        }
+    };
     if let Some(file) = facts_file {
-        check(file, &facts, &names, findings);
+        check(file, &facts, &definitions.names(), findings);
     }
-    let tools: Vec<Tool> = definitions::tools(id, catalog, facts_file, &facts, findings);
-    let tools = tools.into_iter().map(|tool| (tool.name.clone(), tool)).collect();
+    let tools = definitions.tools(Source { server: id, file: catalog, facts: &facts, facts_file }, findings);
     Some(Server::new(id, facts, tools))
 }
 
@@ -142,7 +148,12 @@ fn facts_file(file: &File, findings: &mut Vec<Diagnostic>) -> FactsFile {
     match serde_saphyr::from_str_with_options::<Option<FactsFile>>(&file.text, options) {
         Ok(facts) => facts.unwrap_or_default(),
         Err(error) => {
-            let message = format!("the facts file cannot be read: {}", error.without_snippet());
+            let message = match error.without_snippet() {
+                serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+                    format!("the facts file cannot be read: `{key}` stands twice")
+                }
+                other => format!("the facts file cannot be read: {other}"),
+            };
             let help =
                 "it holds `audience`, `groups`, `tools`, `resources` and `prompts`, all of them optional";
             let finding = Diagnostic::error("catalog::facts", message).help(help);
@@ -156,10 +167,10 @@ fn facts_file(file: &File, findings: &mut Vec<Diagnostic>) -> FactsFile {
 }
 
 /// What a facts file can say wrongly although it is well formed.
-fn check(file: &File, facts: &FactsFile, names: &BTreeSet<String>, findings: &mut Vec<Diagnostic>) {
+fn check(file: &File, facts: &FactsFile, names: &BTreeSet<&str>, findings: &mut Vec<Diagnostic>) {
     for (name, entry) in &facts.tools {
         let span = place::of_yaml_key(file, name);
-        if !names.contains(name) {
+        if !names.contains(name.as_str()) {
             let message = format!("facts about tool `{name}`, which the catalog lacks");
             let help = "remove the entry, or record the server's tools/list again";
             findings.push(Diagnostic::warning("catalog::facts", message).help(help).at(
@@ -210,3 +221,6 @@ fn check(file: &File, facts: &FactsFile, names: &BTreeSet<String>, findings: &mu
         findings.push(Diagnostic::error("catalog::facts", message).help(help).in_file(file));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,15 @@
 //! Types a tool's arguments from its pinned `inputSchema` (JSON Schema 2020-12 and draft-07).
 //! Never types a part it is not sure of: that part is left untyped, with the reason.
 
+mod keywords;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::value::{Extension, Member, Shape, Value};
+use keywords::{
+    Object, has_members, is_null, may_be_null, only_alternative, record, resolve, scalar_shape, strings,
+    type_names,
+};
 
 /// How deep a schema is followed; a part below is untyped.
 const DEPTH_MAX: usize = 16;
@@ -76,8 +82,6 @@ pub(super) fn of(schema: &Value, left_untyped: &BTreeSet<String>) -> Result<Typi
     untyped.dedup_by(|a, b| a.path == b.path);
     Ok(Typing { shape, declared, untyped, unknown })
 }
-
-type Object = BTreeMap<String, Value>;
 
 /// A schema behind its references and its alternative `null`.
 struct Core<'a> {
@@ -286,7 +290,7 @@ impl<'a> Typist<'a> {
     }
 
     /// Members that only a branch of the schema declares: their type depends on the branch.
-    fn names_in_branches(&self, object: &'a Object, depth: usize, names: &mut BTreeSet<&'a str>) {
+    fn names_in_branches(&mut self, object: &'a Object, depth: usize, names: &mut BTreeSet<&'a str>) {
         let alternatives = ["allOf", "anyOf", "oneOf"]
             .into_iter()
             .filter_map(|key| object.get(key))
@@ -297,6 +301,11 @@ impl<'a> Typist<'a> {
         let dependent = record(object.get("dependentSchemas")).into_iter().flat_map(Object::values);
         let conditional = ["then", "else"].into_iter().filter_map(|key| object.get(key));
         for branch in alternatives.chain(dependent).chain(conditional) {
+            self.parts += 1;
+            if self.parts > PARTS_MAX {
+                // What is not found here is undeclared, so refused.
+                return;
+            }
             let target = match record(Some(branch)).and_then(|branch| branch.get("$ref")) {
                 Some(Value::String(reference)) => resolve(self.root, reference),
                 _ => Some(branch),
@@ -314,96 +323,6 @@ impl<'a> Typist<'a> {
 
 /// How deep branches within branches are searched for members. A member below is undeclared, so refused.
 const BRANCH_DEPTH_MAX: usize = 3;
-
-/// The part of `root` that a reference of the form `#/a/b` names.
-fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    let pointer = reference.strip_prefix('#')?;
-    if pointer.is_empty() {
-        return Some(root);
-    }
-    if pointer.contains('%') {
-        return None;
-    }
-    pointer.strip_prefix('/')?.split('/').try_fold(root, |at, step| match at {
-        Value::Record(members) => members.get(&step.replace("~1", "/").replace("~0", "~")),
-        Value::Set(items) => items.get(step.parse::<usize>().ok()?),
-        _ => None,
-    })
-}
-
-/// The one schema that is left of an `anyOf`, `oneOf` or `allOf` when `null` is set aside, and nothing beside it
-/// says more.
-fn only_alternative(object: &Object) -> Option<&Value> {
-    if ["type", "enum", "const"].into_iter().any(|key| object.contains_key(key)) {
-        return None;
-    }
-    ["anyOf", "oneOf", "allOf"].into_iter().find_map(|key| {
-        let Some(Value::Set(branches)) = object.get(key) else { return None };
-        let mut left = branches.iter().filter(|branch| !is_null(branch));
-        match (left.next(), left.next()) {
-            (Some(only), None) => Some(only),
-            _ => None,
-        }
-    })
-}
-
-fn may_be_null(object: &Object) -> bool {
-    let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| object.get(key));
-    type_names(object).contains(&"null")
-        || matches!(object.get("enum"), Some(Value::Set(values)) if values.contains(&Value::Null))
-        || alternatives.into_iter().any(|all| matches!(all, Value::Set(all) if all.iter().any(is_null)))
-}
-
-fn is_null(schema: &Value) -> bool {
-    let Value::Record(object) = schema else { return false };
-    type_names(object) == ["null"] || object.get("const") == Some(&Value::Null)
-}
-
-/// Whether the members of an object are known: some are declared, or no others are allowed.
-fn has_members(object: &Object) -> bool {
-    record(object.get("properties")).is_some_and(|properties| !properties.is_empty())
-        || object.get("additionalProperties") == Some(&Value::Bool(false))
-            && !object.contains_key("patternProperties")
-}
-
-fn scalar_shape(value: &Value) -> Option<Shape> {
-    match value {
-        Value::String(_) => Some(Shape::String),
-        Value::Long(_) => Some(Shape::Long),
-        Value::Bool(_) => Some(Shape::Bool),
-        Value::Null
-        | Value::Number(_)
-        | Value::Entity(_)
-        | Value::Extension(..)
-        | Value::Set(_)
-        | Value::Record(_) => None,
-    }
-}
-
-fn type_names(object: &Object) -> Vec<&str> {
-    match object.get("type") {
-        Some(Value::String(name)) => vec![name],
-        several => strings(several).collect(),
-    }
-}
-
-fn strings(value: Option<&Value>) -> impl Iterator<Item = &str> {
-    let items = match value {
-        Some(Value::Set(items)) => items.as_slice(),
-        _ => &[],
-    };
-    items.iter().filter_map(|item| match item {
-        Value::String(text) => Some(text.as_str()),
-        _ => None,
-    })
-}
-
-fn record(value: Option<&Value>) -> Option<&Object> {
-    match value {
-        Some(Value::Record(members)) => Some(members),
-        _ => None,
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -21,84 +21,88 @@ const NAME_CHARS_MAX: usize = 128;
 
 type Object = BTreeMap<String, Value>;
 
-/// The file's list of tools, and whether the server had more to tell.
-fn list(file: &File) -> Result<(Vec<Value>, bool), Box<Diagnostic>> {
-    const HELP: &str =
-        "save the server's answer to tools/list: `{\"tools\": […]}`, or the whole JSON-RPC reply";
-    let value = json::parse(file.text.as_bytes(), LIMITS).map_err(|error| {
-        let finding = Diagnostic::error("catalog::json", format!("not strict JSON: {error}")).help(HELP);
-        match error.offset() {
-            Some(offset) => finding.at(file, offset..offset + 1, "here"),
-            None => finding.in_file(file),
+/// The definitions of a catalog file, good and bad.
+pub(super) struct Definitions {
+    list: Vec<Value>,
+    /// Whether the server had more to tell.
+    more: bool,
+}
+
+impl Definitions {
+    /// Reads a `tools/list` result, or the whole JSON-RPC reply that carries one.
+    pub(super) fn read(file: &File) -> Result<Self, Box<Diagnostic>> {
+        const HELP: &str =
+            "save the server's answer to tools/list: `{\"tools\": […]}`, or the whole JSON-RPC reply";
+        let value = json::parse(file.text.as_bytes(), LIMITS).map_err(|error| {
+            let finding = Diagnostic::error("catalog::json", format!("not strict JSON: {error}")).help(HELP);
+            match error.offset() {
+                Some(offset) => finding.at(file, place::of_offset(file, offset), "here"),
+                None => finding.in_file(file),
+            }
+        })?;
+        let missing = || Diagnostic::error("catalog::tools", "no list of tools").help(HELP).in_file(file);
+        let Value::Record(mut reply) = value else { return Err(Box::new(missing())) };
+        if let Some(Value::Record(result)) = reply.remove("result") {
+            reply = result;
         }
-    })?;
-    let missing = || Diagnostic::error("catalog::tools", "no list of tools").help(HELP).in_file(file);
-    let Value::Record(mut reply) = value else { return Err(Box::new(missing())) };
-    if let Some(Value::Record(result)) = reply.remove("result") {
-        reply = result;
+        let more = matches!(reply.get("nextCursor"), Some(Value::String(_)));
+        match reply.remove("tools") {
+            Some(Value::Set(list)) => Ok(Self { list, more }),
+            _ => Err(Box::new(missing())),
+        }
     }
-    let more = matches!(reply.get("nextCursor"), Some(Value::String(_)));
-    match reply.remove("tools") {
-        Some(Value::Set(tools)) => Ok((tools, more)),
-        _ => Err(Box::new(missing())),
+
+    /// The names of all tools, good or bad.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.list.iter().filter_map(|tool| text(object(tool)?, "name")).collect()
+    }
+
+    /// The tools that can be used.
+    pub(super) fn tools(&self, source: Source<'_>, findings: &mut Vec<Diagnostic>) -> BTreeMap<String, Tool> {
+        if self.more {
+            let message = "the server had more tools to list than are in this file";
+            let help = "ask again with the `nextCursor`, put all pages into one list, and remove the cursor";
+            findings.push(Diagnostic::warning("catalog::tools", message).help(help).in_file(source.file));
+        }
+        let mut reader = Reader { source, findings, seen: BTreeMap::new() };
+        let tools = self.list.iter().enumerate().filter_map(|(index, tool)| reader.tool(index, tool));
+        tools.map(|tool| (tool.name.clone(), tool)).collect()
     }
 }
 
-/// The names of all tools in a catalog file, good or bad; none when the file cannot be read.
-pub(super) fn names(file: &File) -> BTreeSet<String> {
-    let (tools, _) = list(file).unwrap_or_default();
-    tools.iter().filter_map(|tool| text(object(tool)?, "name")).map(str::to_owned).collect()
-}
-
-/// The tools of a server that can be used.
-pub(super) fn tools(
-    server: &str,
-    file: &File,
-    facts_file: Option<&File>,
-    facts: &FactsFile,
-    findings: &mut Vec<Diagnostic>,
-) -> Vec<Tool> {
-    let (definitions, more) = match list(file) {
-        Ok(list) => list,
-        Err(finding) => {
-            findings.push(*finding);
-            return Vec::new();
-        }
-    };
-    if more {
-        let message = "the server had more tools to list than are in this file";
-        let help = "ask again with the `nextCursor`, put all pages into one list, and remove the cursor";
-        findings.push(Diagnostic::warning("catalog::tools", message).help(help).in_file(file));
-    }
-    let mut reader = Reader { server, file, facts_file, findings, seen: BTreeMap::new() };
-    definitions.iter().enumerate().filter_map(|(index, tool)| reader.tool(index, tool, facts)).collect()
+/// Where definitions come from, and what is said about them.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) server: &'a str,
+    pub(super) file: &'a File,
+    pub(super) facts: &'a FactsFile,
+    pub(super) facts_file: Option<&'a File>,
 }
 
 struct Reader<'a> {
-    server: &'a str,
-    file: &'a File,
-    facts_file: Option<&'a File>,
+    source: Source<'a>,
     findings: &'a mut Vec<Diagnostic>,
     /// How often each name has come.
     seen: BTreeMap<String, usize>,
 }
 
 impl Reader<'_> {
-    fn tool(&mut self, index: usize, value: &Value, facts: &FactsFile) -> Option<Tool> {
+    fn tool(&mut self, index: usize, value: &Value) -> Option<Tool> {
+        let Source { server, file, facts, facts_file: _ } = self.source;
         let definition = object(value);
         let Some((definition, name)) = definition.and_then(|d| Some((d, text(d, "name")?))) else {
             let message = format!("tool number {} of the list has no name", index + 1);
             let help = "each tool is an object with a `name` and an `inputSchema`";
-            self.findings.push(Diagnostic::error("catalog::tool", message).help(help).in_file(self.file));
+            self.findings.push(Diagnostic::error("catalog::tool", message).help(help).in_file(file));
             return None;
         };
         let nth = self.seen.entry(name.to_owned()).or_default();
-        let place = place::of_tool(self.file, name, *nth);
+        let place = place::of_tool(file, name, *nth);
         *nth += 1;
         let twice = *nth > 1;
         let mut error = |message: String, help: &str| {
             let finding = Diagnostic::error("catalog::tool", message).help(help);
-            self.findings.push(finding.at(self.file, place.clone(), "this tool"));
+            self.findings.push(finding.at(file, place.clone(), "this tool"));
         };
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
             let message = format!("`{}` cannot be the name of a tool", name.escape_debug());
@@ -137,7 +141,7 @@ impl Reader<'_> {
         };
         self.warn(name, &place, &typing, schema);
         Some(Tool {
-            server: self.server.to_owned(),
+            server: server.to_owned(),
             name: name.to_owned(),
             title: text(definition, "title").map(str::to_owned),
             description: text(definition, "description").map(str::to_owned),
@@ -157,14 +161,14 @@ impl Reader<'_> {
             let message = format!("`x-mcp-header` at `{path}` of tool `{name}` is not valid: {why}");
             let help = "the header is not compared; clients that keep to MCP 2026-07-28 refuse the tool";
             let finding = Diagnostic::warning("catalog::header", message).help(help);
-            self.findings.push(finding.at(self.file, place.clone(), "this tool"));
+            self.findings.push(finding.at(self.source.file, place.clone(), "this tool"));
         }
         for path in &typing.unknown {
             let message = format!("tool `{name}` has no argument `{path}` to leave untyped");
             let help = "write the names from the inputSchema, joined by dots; what is inside an untyped argument \
                         is untyped already";
             let finding = Diagnostic::warning("catalog::facts", message).help(help);
-            self.findings.extend(self.facts_file.map(|file| {
+            self.findings.extend(self.source.facts_file.map(|file| {
                 let span = place::of_text(file, path);
                 finding.at(file, span, "unknown")
             }));

@@ -5,6 +5,12 @@ use std::ops::Range;
 
 use crate::diagnostic::File;
 
+/// The character at a byte offset.
+pub(super) fn of_offset(file: &File, offset: usize) -> Range<usize> {
+    let len = file.text.get(offset..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    offset..offset + len
+}
+
 /// Where a JSON file gives the `nth` tool of this name (from 0) its name.
 pub(super) fn of_tool(file: &File, name: &str, nth: usize) -> Range<usize> {
     let literal = serde_json::Value::from(name).to_string();
