@@ -1,5 +1,6 @@
 //! Palisade decides each step of an AI agent at the moment of use.
 
+pub mod mcp;
 pub mod catalog;
 pub mod access;
 pub mod identity;
