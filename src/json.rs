@@ -62,9 +62,9 @@ pub enum JsonError {
         offset: usize,
     },
     /// An object names a member twice (escapes undone).
-    #[error("before byte {offset}: name each member of an object once")]
+    #[error("at byte {offset}: name each member of an object once")]
     DuplicateMember {
-        /// Just behind the second name.
+        /// Where the second of the two begins.
         offset: usize,
     },
     /// A `\u` escape of half a surrogate pair.
@@ -158,6 +158,7 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
     }
     std::str::from_utf8(bytes).map_err(|e| JsonError::NotUtf8 { offset: e.valid_up_to() })?;
     let mut reader = Reader {
+        bytes,
         jiter: Jiter::new(bytes),
         depth_max: limits.depth_max.min(DEPTH_CEILING),
         nodes_max: limits.nodes_max,
@@ -213,6 +214,7 @@ fn serde_number(text: &str) -> serde_json::Value {
 
 /// A value under construction, with what it may still cost.
 struct Reader<'a> {
+    bytes: &'a [u8],
     jiter: Jiter<'a>,
     depth_max: usize,
     nodes_max: usize,
@@ -256,17 +258,24 @@ impl Reader<'_> {
 
     fn object(&mut self, depth: usize) -> Result<Value, JsonError> {
         let mut members = BTreeMap::new();
+        let mut offset = self.jiter.current_index();
         let mut next = self.jiter.known_object()?.map(str::to_owned);
         while let Some(name) = next {
-            let behind_name = self.jiter.current_index();
             let first = self.jiter.peek()?;
             let value = self.value(first, depth + 1)?;
             if members.insert(name, value).is_some() {
-                return Err(JsonError::DuplicateMember { offset: behind_name });
+                return Err(JsonError::DuplicateMember { offset: self.next_quote(offset) });
             }
+            offset = self.jiter.current_index();
             next = self.jiter.next_key()?.map(str::to_owned);
         }
         Ok(Value::Record(members))
+    }
+
+    /// Where the string behind `offset` begins, with white space and a comma before it.
+    fn next_quote(&self, offset: usize) -> usize {
+        let behind = self.bytes.get(offset..).unwrap_or_default();
+        offset + behind.iter().position(|byte| *byte == b'"').unwrap_or(0)
     }
 
     fn number(&mut self, first: Peek, offset: usize) -> Result<Value, JsonError> {

@@ -40,8 +40,8 @@ fn integers_are_exact_and_other_numbers_keep_their_text() {
 
 #[test]
 fn a_name_given_twice_is_refused_however_it_is_spelt() {
-    assert_eq!(refused(r#"{"a":1,"a":2}"#), JsonError::DuplicateMember { offset: 11 });
-    assert!(matches!(refused(r#"{"a":1,"\u0061":2}"#), JsonError::DuplicateMember { .. }));
+    assert_eq!(refused(r#"{"a":1,"a":2}"#), JsonError::DuplicateMember { offset: 7 });
+    assert_eq!(refused("{\"a\":\"\\\"\" , \n\"\\u0061\" : 2}"), JsonError::DuplicateMember { offset: 13 });
     assert!(matches!(refused(r#"[{"x":{"a":1,"b":2,"a":1}}]"#), JsonError::DuplicateMember { .. }));
     assert!(read(r#"{"a":{"a":1},"A":2}"#).is_ok());
 }
