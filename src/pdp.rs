@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::access::{Decision, DecisionId, DenyReason, Question, Revision, Timestamp};
+use crate::access::{Decision, DecisionId, DenyReason, Facts, Question, Revision, Timestamp};
 use crate::audit::{
     AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable, digest,
 };
@@ -16,7 +16,7 @@ use crate::identity::{Caller, Claim, Principal, authenticate};
 use crate::mcp;
 use crate::policy::Snapshot;
 use crate::value::Uid;
-use judge::Judged;
+pub use judge::{Judged, Terms, judge};
 
 /// What a PEP asks. Nothing in it is believed yet.
 #[derive(Debug, Clone)]
@@ -175,7 +175,10 @@ impl<S: AuditSink> Pdp<S> {
     fn evaluate_on(&self, snapshot: &Snapshot, request: &Request, occasion: Occasion<'_>) -> Pending {
         let (principal, judged) = match authenticate(&request.caller, request.claim.as_ref()) {
             Ok(principal) => {
-                let judged = judge::judge(snapshot, request, &principal, occasion.now, &self.limits);
+                let facts = facts(&principal, request, occasion.now);
+                let terms =
+                    Terms { limits: self.limits, agentless: request.caller.agentless, explain: request.explain };
+                let judged = judge(snapshot, &request.ask, &facts, &terms);
                 (Some(principal), judged)
             }
             Err(nobody) => (None, Judged::deny(DenyReason::Unauthenticated, nobody.to_string())),
@@ -236,5 +239,18 @@ impl<S: AuditSink> Pdp<S> {
             trace_id: request.trace_id.as_deref(),
             duration_us: (occasion.elapsed_us)(),
         }))
+    }
+}
+
+/// What is established about a request.
+fn facts(principal: &Principal, request: &Request, now: Timestamp) -> Facts {
+    let earlier = i64::try_from(principal.earlier_actors().len()).unwrap_or(i64::MAX);
+    Facts {
+        principal: principal.subject().clone(),
+        actor: principal.actor().cloned(),
+        actor_depth: i64::from(principal.actor().is_some()).saturating_add(earlier),
+        session: request.session.clone(),
+        established: std::collections::BTreeMap::new(),
+        now,
     }
 }
