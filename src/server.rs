@@ -3,7 +3,7 @@
 
 //CFG
 //ADM
-//REL
+pub mod reload;
 pub mod outcomes;
 pub mod journal;
 pub mod data;

@@ -178,14 +178,21 @@ fn read_once(bundle: &Path, limits: &Limits) -> Result<Option<Sources>, SourceEr
     Ok(Some(Sources { files, tests, directories: listing.directories }))
 }
 
-fn read_listed(bundle: &Path, listing: &Listing, limits: &Limits) -> Result<(Vec<File>, Vec<File>), SourceError> {
+fn read_listed(
+    bundle: &Path,
+    listing: &Listing,
+    limits: &Limits,
+) -> Result<(Vec<File>, Vec<File>), SourceError> {
     let (mut files, mut tests) = (Vec::new(), Vec::new());
     let mut total_bytes = 0;
     for Found { path, kind, stamp: _ } in &listing.found {
         let text = read_text(&bundle.join(path), limits.file_bytes_max)?;
         total_bytes += text.len() as u64;
         if total_bytes > limits.total_bytes_max {
-            return Err(SourceError::TooLarge { path: bundle.to_owned(), limit_bytes: limits.total_bytes_max });
+            return Err(SourceError::TooLarge {
+                path: bundle.to_owned(),
+                limit_bytes: limits.total_bytes_max,
+            });
         }
         match kind {
             Kind::Content => files.push(File::new(path.as_str(), text)),

@@ -160,7 +160,11 @@ impl Metrics {
     /// An attempt to reload ended.
     pub fn reloaded(&self, attempt: Attempt) {
         self.reloads.get_or_create(&AttemptLabels { result: attempt.name() }).inc();
-        self.bundle_failing.set(i64::from(attempt == Attempt::Failed));
+    }
+
+    /// Whether the bundle directory holds something that cannot come into force.
+    pub fn bundle_failing(&self, failing: bool) {
+        self.bundle_failing.set(i64::from(failing));
     }
 
     /// A bundle came into force.

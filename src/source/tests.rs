@@ -91,7 +91,8 @@ fn what_is_no_text_is_refused_with_its_place() {
 
 #[test]
 fn limits_are_kept() {
-    let directory = bundle(&[("policies/a.cedar", "1234"), ("policies/b.cedar", "1234"), ("policies/x/y/c.cedar", "")]);
+    let directory =
+        bundle(&[("policies/a.cedar", "1234"), ("policies/b.cedar", "1234"), ("policies/x/y/c.cedar", "")]);
     let all = Limits { file_bytes_max: 4, total_bytes_max: 8, files_max: 3, depth_max: 3 };
     assert_eq!(read(directory.path(), &all).unwrap().files.len(), 3);
     let error = refused(&directory, &Limits { file_bytes_max: 3, ..all });

@@ -73,7 +73,11 @@ const FOLDERS: [Folder; 4] = [
     Folder { name: "schemas", nested: false, ends: &[(".cedarschema", Kind::Content)] },
     Folder { name: "policies", nested: true, ends: &[(".cedar", Kind::Content), ("_test.yaml", Kind::Test)] },
     Folder { name: "entities", nested: true, ends: &[(".json", Kind::Content)] },
-    Folder { name: "tools", nested: false, ends: &[(".json", Kind::Content), (".facts.yaml", Kind::Content)] },
+    Folder {
+        name: "tools",
+        nested: false,
+        ends: &[(".json", Kind::Content), (".facts.yaml", Kind::Content)],
+    },
 ];
 
 /// Whether a change of this name in the bundle's root can change the bundle. Names that begin with `..` are how
