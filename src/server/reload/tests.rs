@@ -81,7 +81,9 @@ impl Running {
         let sink = Arc::<Fickle>::default();
         let bundle = Bundle::start(config, target, sink.clone(), Arc::new(Metrics::new())).unwrap();
         let running = Self { reload: Some(bundle.watch().unwrap()), published, compiled, sink };
-        running.published.recv_timeout(PATIENCE).unwrap();
+        running.next();
+        // The thread's first look, at what changed before the watches stood, is behind us.
+        assert!(matches!(running.look(), Ended::Unchanged { .. }));
         running
     }
 
