@@ -2,13 +2,15 @@
 //! Never decides, and never changes an answer.
 
 pub mod config;
-//ADM
+pub mod admin;
+pub mod signals;
 pub mod reload;
 pub mod outcomes;
 pub mod journal;
 pub mod callers;
 pub mod data;
-//SIG
+pub mod tasks;
+pub mod listen;
 pub mod telemetry;
 pub mod metrics;
 pub mod clock;
