@@ -17,4 +17,4 @@ pub mod proto {
     pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("palisade");
 }
 
-pub use grpc::{Authorization, Limits};
+pub use grpc::{Authorization, Clock, Limits};

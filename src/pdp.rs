@@ -115,24 +115,27 @@ pub enum Error {
 pub struct Pdp<S> {
     snapshots: ArcSwap<Snapshot>,
     sink: S,
-    open: OpenDecisions,
+    open: Arc<OpenDecisions>,
     digest_key: DigestKey,
     limits: mcp::Limits,
 }
 
-/// How many permitted decisions may await their outcome at once.
-pub const OPEN_DECISIONS_MAX: usize = 100_000;
-
 impl<S: AuditSink> Pdp<S> {
-    /// A PDP that decides on `snapshot`, records to `sink` and digests arguments under `digest_key`.
-    pub fn new(snapshot: Snapshot, sink: S, digest_key: DigestKey, limits: mcp::Limits) -> Self {
-        let open = OpenDecisions::new(OPEN_DECISIONS_MAX);
-        Self { snapshots: ArcSwap::from_pointee(snapshot), sink, open, digest_key, limits }
+    /// A PDP that decides on `snapshot`, records to `sink`, digests arguments under `digest_key` and remembers the
+    /// permitted decisions in `open`.
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        sink: S,
+        open: Arc<OpenDecisions>,
+        digest_key: DigestKey,
+        limits: mcp::Limits,
+    ) -> Self {
+        Self { snapshots: ArcSwap::new(snapshot), sink, open, digest_key, limits }
     }
 
     /// Puts another snapshot in force, for every decision that begins after this.
-    pub fn publish(&self, snapshot: Snapshot) {
-        self.snapshots.store(Arc::new(snapshot));
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.snapshots.store(snapshot);
     }
 
     /// The snapshot in force.
@@ -143,11 +146,6 @@ impl<S: AuditSink> Pdp<S> {
     /// Where records go.
     pub fn sink(&self) -> &S {
         &self.sink
-    }
-
-    /// The permitted decisions that await their outcome.
-    pub fn open(&self) -> &OpenDecisions {
-        &self.open
     }
 
     /// Records what a permitted call did, once, for the caller that got the decision.

@@ -21,8 +21,6 @@ use crate::pdp::{self, Ask, Occasion, Pdp};
 /// What a face lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest message, in bytes.
-    pub message_bytes_max: usize,
     /// The most requests in one batch.
     pub batch_len_max: usize,
     /// How deep a context value may nest; the context's own members are at depth 1.
@@ -34,7 +32,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            message_bytes_max: 1024 * 1024,
             batch_len_max: 256,
             context_depth_max: 16,
             context_nodes_max: 4096,
@@ -75,7 +72,9 @@ impl<S: AuditSink> Authorization<S> {
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-        callers::authenticate(&self.inner.callers, request.metadata())
+        // Without an address the call did not come over a network.
+        let here = request.remote_addr().is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+        callers::authenticate(&self.inner.callers, request.metadata(), here)
     }
 
     /// One request of a caller that is known, from the wire to the wire.

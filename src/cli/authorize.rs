@@ -16,7 +16,7 @@ use crate::api::proto::v1;
 use crate::api::proto::v1::authorization_client::AuthorizationClient;
 use crate::api::proto::v1::authorization_server::Authorization as _;
 use crate::api::{Authorization, Limits};
-use crate::audit::{DigestKey, Memory, digest::KEY_BYTES};
+use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
 use crate::identity::{Caller, Callers, Role, Servers};
 use crate::mcp;
 use crate::pdp::Pdp;
@@ -111,14 +111,16 @@ fn offline(
     request.explain = true;
     let compiled = bundle::compile(directory)?;
     // The digest of a question that nobody records is keyed with nothing in particular.
-    let pdp = Pdp::new(compiled.snapshot, Memory::new(1), DigestKey::new(&[0; KEY_BYTES]), mcp::Limits::default());
-    let mut callers = Callers::new();
-    callers.trust_local(Caller {
+    let key = DigestKey::new(&[0; KEY_BYTES]);
+    let open = Arc::new(OpenDecisions::new(0));
+    let pdp = Pdp::new(Arc::new(compiled.snapshot), Memory::new(1), open, key, mcp::Limits::default());
+    let oneself = Caller {
         name: "palisade authorize".into(),
         roles: Role::ALL.into(),
         servers: Servers::All,
         agentless: true,
-    });
+    };
+    let callers = Callers::new([], Some(oneself));
     let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), Limits::default());
     runtime
         .block_on(service.authorize(Request::new(request)))

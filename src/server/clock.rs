@@ -1,0 +1,31 @@
+//! What time it is, and fresh ids.
+//! Never waits: waiting belongs to the runtime.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::access::{DecisionId, Timestamp};
+use crate::api::Clock;
+
+/// The clock of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn decision_id(&self) -> DecisionId {
+        // RFC 9562, section 5.7: ids that begin with the instant keep the order of the journal.
+        DecisionId(uuid::Uuid::now_v7().to_string().into())
+    }
+}
+
+/// Now, by the clock of this machine.
+pub fn now() -> Timestamp {
+    let ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    };
+    Timestamp(ms)
+}
