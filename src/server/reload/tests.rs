@@ -333,7 +333,7 @@ async fn a_hangup_reloads_and_a_terminate_stops() {
     write(&path, "schemas/a.cedarschema", "two");
     send("-HUP");
     assert_eq!(tokio::task::block_in_place(|| running.next()), "two");
-    assert_eq!(running.status().in_force.cause, Cause::Signal);
+    assert_eq!(running.sink.records.lock().unwrap()[1]["cause"], "signal");
     send("-TERM");
     stop.cancelled().await;
     obeying.await.unwrap();
