@@ -68,6 +68,14 @@ impl Callers {
         self.local.as_ref()
     }
 
+    /// What an operator must know about the local caller, when there is one. For the log, once, at the start.
+    pub fn notice(&self) -> Option<&'static str> {
+        self.local.as_ref().map(|_| {
+            "every process on this machine may ask for decisions and name the principal, without a token; outcomes, \
+             explanations and administration need one; set `local_caller: { enabled: false }` to end this"
+        })
+    }
+
     /// Who calls, by the `authorization` header and whether the peer is on this machine. A token that nobody has is
     /// refused even from this machine.
     ///

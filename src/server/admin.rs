@@ -84,10 +84,11 @@ async fn show_bundle(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Res
 
 async fn reload(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Refusal> {
     admin.authorize(&headers)?;
-    let ended = admin.reloads.reload(Cause::Admin).await.map_err(|error| Refusal {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        text: error.to_string(),
-    })?;
+    let ended = admin
+        .reloads
+        .reload(Cause::Admin)
+        .await
+        .map_err(|error| Refusal { status: StatusCode::SERVICE_UNAVAILABLE, text: error.to_string() })?;
     let status = match &ended {
         Ended::Published { .. } | Ended::Unchanged { .. } => StatusCode::OK,
         Ended::Failed(_) => StatusCode::UNPROCESSABLE_ENTITY,

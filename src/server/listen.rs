@@ -8,7 +8,9 @@ use tokio::net::TcpListener;
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for {name}; stop what uses it, or choose another with `--{name}` or `listen.{name}`")]
+#[error(
+    "cannot listen on {address} for {name}; stop what uses it, or choose another with `--{name}` or `listen.{name}`"
+)]
 pub struct BindError {
     /// For what: `grpc`, `admin`.
     pub name: &'static str,

@@ -23,7 +23,7 @@ use super::{SystemClock, admin, incoming, refill};
 use crate::api::proto::v1::authorization_server::AuthorizationServer;
 use crate::api::{Authorization, proto};
 use crate::audit::{AuditSink, OpenDecisions};
-use crate::identity::{Callers, Role};
+use crate::identity::Callers;
 use crate::pdp::Pdp;
 use crate::{api, json, mcp};
 
@@ -96,7 +96,9 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
         Signals::listen().map_err(|source| ServeError::System { what: "cannot listen to signals", source })?;
     let state = State::open(&settings)?;
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
-    warn_of_local(&callers);
+    if let Some(notice) = callers.notice() {
+        tracing::warn!("{notice}");
+    }
     let (grpc, grpc_address) = bind("grpc", settings.listen.grpc).await?;
     let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
 
@@ -122,7 +124,12 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     announce(Announce::Admin(admin_address));
     announce(Announce::Ready);
     let ended = tasks.run(GRACE).await;
-    state.reload.stop();
+    let reload = state.reload;
+    // It waits for a compile that may be under way.
+    let stopped = tokio::task::spawn_blocking(move || reload.stop()).await;
+    if let Err(error) = stopped {
+        tracing::error!(%error, "the reload thread could not be stopped");
+    }
     ended.map_err(ServeError::from)
 }
 
@@ -177,18 +184,7 @@ fn message_limits(limits: &Limits) -> mcp::Limits {
         depth_max: limits.context_depth_max,
         nodes_max: limits.context_nodes_max,
     };
-    mcp::Limits { params: json, tool_definition: json, ..mcp::Limits::default() }
-}
-
-fn warn_of_local(callers: &Callers) {
-    if let Some(local) = callers.local() {
-        let roles: Vec<&str> = local.roles.iter().map(|role| Role::name(*role)).collect();
-        tracing::warn!(
-            roles = roles.join(","),
-            "every process on this machine is trusted to ask and to name who asks: name callers with tokens in the \
-             configuration and set `local_caller: {{ enabled: false }}` before anything else runs here"
-        );
-    }
+    mcp::Limits { json, ..mcp::Limits::default() }
 }
 
 async fn obey(signals: Signals, reloads: Reloads, stop: CancellationToken) -> std::io::Result<()> {

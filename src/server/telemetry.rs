@@ -89,14 +89,14 @@ pub fn start(config: &Config) -> Result<Telemetry, TelemetryError> {
     // Only our own spans: those of the exporter's connection would beget further exports.
     let ours = filter_fn(|metadata| metadata.target().starts_with("palisade"));
     let tracer = provider.as_ref().map(|provider| provider.tracer("palisade"));
-    let traces = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
+    let spans = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(config.colours);
     let logs = if config.json {
         logs.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     } else {
         logs.boxed()
     };
-    tracing_subscriber::registry().with(filter).with(traces).with(logs).try_init()?;
+    tracing_subscriber::registry().with(filter).with(spans).with(logs).try_init()?;
     Ok(Telemetry { provider })
 }
 

@@ -33,7 +33,12 @@ impl Target for Anything {
         if text.contains("bad") {
             return Err(vec![Diagnostic::error("test::bad", "it is bad").help("mend it")]);
         }
-        Ok(Candidate { snapshot: (), revision: Revision(text.into()), counts: Counts::default(), warnings: vec![] })
+        Ok(Candidate {
+            snapshot: (),
+            revision: Revision(text.into()),
+            counts: Counts::default(),
+            warnings: vec![],
+        })
     }
 
     fn publish(&self, (): ()) {}
@@ -64,7 +69,7 @@ fn fixture(address: &str) -> Fixture {
     let data = DataDir::open(&directory.path().join("data")).unwrap();
     let metrics = Arc::new(Metrics::new());
     let journal = Arc::new(Journal::open(&data, journal::Config::default(), Arc::clone(&metrics)).unwrap());
-    let config = Config { poll: Duration::from_secs(3600), ..Config::new(&bundle) };
+    let config = Config { poll: Duration::from_hours(1), ..Config::new(&bundle) };
     let bundle = Bundle::start(config, Anything, Arc::new(Memory::new(9)), Arc::clone(&metrics)).unwrap();
     let reload = bundle.watch().unwrap();
     let gateway = Caller {
@@ -74,8 +79,10 @@ fn fixture(address: &str) -> Fixture {
         agentless: false,
     };
     // SHA-256 of `token`.
-    let digest = crate::server::data::parse_hex("3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0");
-    let callers = Callers::new([(digest.unwrap(), gateway.clone())], Some(Caller { name: "local".into(), ..gateway }));
+    let digest =
+        crate::server::data::parse_hex("3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0");
+    let callers =
+        Callers::new([(digest.unwrap(), gateway.clone())], Some(Caller { name: "local".into(), ..gateway }));
     let stop = CancellationToken::new();
     let router = router(Admin {
         callers: Arc::new(callers.with_operator("op")),

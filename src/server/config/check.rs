@@ -39,7 +39,7 @@ pub(super) fn settings(
         callers: file.callers(callers, &local_caller, listen.grpc)?,
         listen,
         journal: journal::Config { rotate_bytes, ..journal },
-        telemetry: file.telemetry(log, telemetry, environment)?,
+        telemetry: file.telemetry(&log, telemetry, environment)?,
         limits: file.limits(limits)?,
     })
 }
@@ -74,13 +74,13 @@ impl ConfigFile<'_> {
     fn address(
         &self,
         key: &str,
-        typed: Option<Spanned<String>>,
+        typed: Option<&Spanned<String>>,
         default: &str,
     ) -> Result<SocketAddr, ConfigError> {
-        let text = typed.as_ref().map_or(default, |typed| &typed.value);
+        let text = typed.map_or(default, |typed| &typed.value);
         text.parse().map_err(|_| {
             let problem = format!("`{text}` is not an address with a port; write one like `{default}`");
-            self.invalid(key, typed.as_ref(), problem)
+            self.invalid(key, typed, problem)
         })
     }
 
@@ -91,8 +91,8 @@ impl ConfigFile<'_> {
         admin: Option<SocketAddr>,
     ) -> Result<Listen, ConfigError> {
         let typed::Listen { grpc: typed_grpc, admin: typed_admin, admin_hosts } = typed;
-        let grpc = grpc.map_or_else(|| self.address("listen.grpc", typed_grpc, GRPC), Ok)?;
-        let admin = admin.map_or_else(|| self.address("listen.admin", typed_admin, ADMIN), Ok)?;
+        let grpc = grpc.map_or_else(|| self.address("listen.grpc", typed_grpc.as_ref(), GRPC), Ok)?;
+        let admin = admin.map_or_else(|| self.address("listen.admin", typed_admin.as_ref(), ADMIN), Ok)?;
         Ok(Listen { grpc, admin, admin_hosts })
     }
 
@@ -112,7 +112,7 @@ impl ConfigFile<'_> {
         local: &typed::LocalCaller,
         grpc: SocketAddr,
     ) -> Result<Callers, ConfigError> {
-        let mut named = BTreeMap::<TokenDigest, Caller>::new();
+        let mut by_token = BTreeMap::<TokenDigest, Caller>::new();
         let mut names = BTreeSet::from([LOCAL.to_owned(), OPERATOR.to_owned()]);
         for (at, typed) in typed.into_iter().enumerate() {
             let key = |member: &str| format!("callers[{at}].{member}");
@@ -134,19 +134,19 @@ impl ConfigFile<'_> {
                 let problem = "it may do nothing; give it a role, such as `authorize`";
                 return Err(self.invalid(&key("roles"), Some(&roles), problem));
             }
-            let servers = self.servers(&key("servers"), servers)?;
+            let servers = self.servers(&key("servers"), &servers)?;
             let roles = roles.value.into_iter().collect();
             let caller = Caller { name: name.value.as_str().into(), roles, servers, agentless };
-            if named.insert(digest, caller).is_some() {
+            if by_token.insert(digest, caller).is_some() {
                 let problem = "another caller has the same token; give each its own";
                 return Err(self.invalid(&key("token_sha256"), Some(&token_sha256), problem));
             }
         }
-        let local = self.local(local, grpc, named.is_empty())?;
-        Ok(Callers::new(named, local))
+        let local = self.local(local, grpc, by_token.is_empty())?;
+        Ok(Callers::new(by_token, local))
     }
 
-    fn servers(&self, key: &str, typed: Spanned<typed::Servers>) -> Result<Servers, ConfigError> {
+    fn servers(&self, key: &str, typed: &Spanned<typed::Servers>) -> Result<Servers, ConfigError> {
         let names = match &typed.value {
             typed::Servers::All => return Ok(Servers::All),
             typed::Servers::Named(names) => names,
@@ -155,7 +155,7 @@ impl ConfigFile<'_> {
             Some(wrong) => {
                 let problem =
                     format!("`{wrong}` cannot be a server's id: those are like `crm` or `github.com`");
-                Err(self.invalid(key, Some(&typed), problem))
+                Err(self.invalid(key, Some(typed), problem))
             }
             None => Ok(Servers::Named(names.iter().cloned().collect())),
         }
@@ -190,7 +190,7 @@ impl ConfigFile<'_> {
 
     fn telemetry(
         &self,
-        log: typed::Log,
+        log: &typed::Log,
         typed: typed::Telemetry,
         environment: Environment,
     ) -> Result<telemetry::Config, ConfigError> {
@@ -200,10 +200,19 @@ impl ConfigFile<'_> {
             typed::Format::Json => true,
         };
         let typed::Telemetry { otlp_endpoint, service_name, sample_ratio } = typed;
-        let level = log.level.as_ref().map_or(telemetry::USUAL_FILTER, |level| level.value.as_str());
-        let filter = environment.log.unwrap_or_else(|| level.to_owned());
-        telemetry::check_filter(&filter)
-            .map_err(|problem| self.invalid("log.level", log.level.as_ref(), problem))?;
+        let filter = match (environment.log, &log.level) {
+            (Some(filter), _) => {
+                telemetry::check_filter(&filter)
+                    .map_err(|problem| self.invalid("RUST_LOG", None::<&Spanned<()>>, problem))?;
+                filter
+            }
+            (None, Some(level)) => {
+                telemetry::check_filter(&level.value)
+                    .map_err(|problem| self.invalid("log.level", Some(level), problem))?;
+                level.value.clone()
+            }
+            (None, None) => telemetry::USUAL_FILTER.to_owned(),
+        };
         if let Some(endpoint) = &otlp_endpoint {
             telemetry::check_endpoint(&endpoint.value)
                 .map_err(|problem| self.invalid("telemetry.otlp_endpoint", Some(endpoint), problem))?;

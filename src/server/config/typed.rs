@@ -116,6 +116,7 @@ pub(super) struct Telemetry {
 /// `limits`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "a limit is named for what it bounds")]
 pub(super) struct Limits {
     pub(super) message_bytes_max: Option<Spanned<u64>>,
     pub(super) batch_len_max: Option<Spanned<u64>>,
