@@ -15,6 +15,7 @@ from typing import Any
 
 import uvicorn
 from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
 from palisade_pep import Pep
@@ -42,7 +43,7 @@ def lookup_customer(customer_id: str) -> dict[str, str]:
     """Look up one customer: name, e-mail address and plan."""
     did("lookup_customer", customer_id=customer_id)
     if customer_id not in CUSTOMERS:
-        raise ValueError(f"no customer has the id {customer_id}")
+        raise ToolError(f"no customer has the id {customer_id}")
     return CUSTOMERS[customer_id]
 
 
@@ -104,11 +105,9 @@ def main() -> None:
     arguments = parser.parse_args()
     journal = arguments.journal
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    logging.getLogger("pep").setLevel(logging.INFO)
-    pep = Pep(
-        "crm", arguments.palisade, definition=definition, token_file=arguments.token_file, returns=RETURNS
-    )
-    crm.middleware.append(pep)
+    logging.getLogger("pep").setLevel(logging.INFO)  # says what was denied
+    token_file = arguments.token_file
+    crm.middleware.append(Pep("crm", arguments.palisade, definition=definition, token_file=token_file, returns=RETURNS))
     if arguments.stdio:
         crm.run("stdio")
     else:
