@@ -8,10 +8,11 @@ stamp() { # stamp FILE… : a digest of what is to be installed
   sha256sum "$@" | sha256sum | cut -d' ' -f1
 }
 
-python="$(stamp tests/e2e/requirements.txt)"
+python="$(stamp tests/e2e/requirements.txt tests/e2e/constraints.txt)"
 if [ "$(cat .venv/.palisade-stamp 2>/dev/null)" != "$python" ]; then
   [ -x .venv/bin/python ] || python3 -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/e2e/requirements.txt
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    -r tests/e2e/requirements.txt -c tests/e2e/constraints.txt
   echo "$python" > .venv/.palisade-stamp
 fi
 
