@@ -1,1 +1,96 @@
-//! The tools of MCP servers.
+//! The tools of MCP servers as the bundle pins them, and what the operator says about them.
+//! Never believes a live server: what is not in the catalog does not exist, and hints never loosen.
+
+mod arguments;
+pub mod digest;
+mod facts;
+mod files;
+mod headers;
+mod tool;
+mod typing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use arguments::{Admitted, ArgumentFault};
+pub use facts::{ToolFacts, UNCLASSIFIED};
+pub use files::RESERVED_SERVER_IDS;
+pub use tool::Tool;
+pub use typing::Untyped;
+
+use crate::diagnostic::{Diagnostic, File};
+use crate::value::Uid;
+use facts::{FactsFile, PromptEntry, ResourceEntry};
+
+/// All servers of a bundle.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    servers: BTreeMap<String, Server>,
+}
+
+impl Catalog {
+    /// Reads the files below `tools/`: `tools/<server>.json`, the answer of the server to `tools/list`, and
+    /// `tools/<server>.facts.yaml`, what the operator says about it. Returns all findings about all files; a catalog
+    /// with an error among them is not to be used.
+    pub fn load(files: &[File]) -> (Self, Vec<Diagnostic>) {
+        let (servers, findings) = files::load(files);
+        (Self { servers }, findings)
+    }
+
+    /// The server with this id.
+    pub fn server(&self, id: &str) -> Option<&Server> {
+        self.servers.get(id)
+    }
+
+    /// A tool of a server.
+    pub fn tool(&self, server: &str, name: &str) -> Option<&Tool> {
+        self.server(server)?.tools.get(name)
+    }
+
+    /// All servers, by id.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.servers.values()
+    }
+}
+
+/// An MCP server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its id in this bundle; the name of its files.
+    pub id: String,
+    /// Its resource identifier (RFC 8707), the audience of the tokens that it takes.
+    pub audience: Option<String>,
+    /// Its `ServerGroup` parents.
+    pub groups: BTreeSet<String>,
+    /// Its tools, by name.
+    pub tools: BTreeMap<String, Tool>,
+    resources: Vec<ResourceEntry>,
+    prompts: BTreeMap<String, PromptEntry>,
+}
+
+impl Server {
+    fn new(id: &str, facts: FactsFile, tools: BTreeMap<String, Tool>) -> Self {
+        let FactsFile { audience, groups, tools: _, resources, prompts } = facts;
+        Self { id: id.to_owned(), audience, groups, tools, resources, prompts }
+    }
+
+    /// `Server::"<id>"`.
+    pub fn uid(&self) -> Uid {
+        Uid::new("Server", &self.id)
+    }
+
+    /// The data classes of a resource, given its canonical URI: those of the entry that names most of it.
+    pub fn resource_classes(&self, canonical_uri: &str) -> BTreeSet<String> {
+        let named =
+            self.resources.iter().filter_map(|entry| Some((entry.specificity(canonical_uri)?, entry)));
+        let best = named.max_by_key(|(specificity, _)| *specificity);
+        facts::classes(&best.map(|(_, entry)| entry.data_classes.clone()).unwrap_or_default())
+    }
+
+    /// The data classes of a prompt.
+    pub fn prompt_classes(&self, name: &str) -> BTreeSet<String> {
+        facts::classes(&self.prompts.get(name).map(|entry| entry.data_classes.clone()).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests;

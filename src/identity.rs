@@ -1,12 +1,15 @@
 //! Who asks, and for whom. Turns what a request claims into a [`Principal`].
 //! Never fetches keys, and never believes a claim from a caller that may not assert it.
 
+pub mod callers;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::value::Uid;
+pub use callers::{Callers, UnknownCaller};
 
 /// What a caller may ask of this PDP (one role per kind of call).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! Palisade decides each step of an AI agent at the moment of use.
 
+pub mod audit;
+pub mod policy;
 pub mod catalog;
 pub mod access;
 pub mod identity;

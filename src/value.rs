@@ -30,6 +30,38 @@ impl fmt::Display for Uid {
     }
 }
 
+/// A text that is not `Type::"id"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an entity: write `Type::\"id\"`")]
+pub struct NotAUid;
+
+/// Reads `Type::"id"`; in the id, `\"` and `\\` stand for themselves.
+impl std::str::FromStr for Uid {
+    type Err = NotAUid;
+
+    fn from_str(text: &str) -> Result<Self, NotAUid> {
+        let (kind, rest) = text.trim().split_once("::\"").ok_or(NotAUid)?;
+        let id = rest.strip_suffix('"').ok_or(NotAUid)?;
+        let mut plain = String::with_capacity(id.len());
+        let mut letters = id.chars();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '\\' => match letters.next() {
+                    Some(escaped @ ('"' | '\\')) => plain.push(escaped),
+                    Some(_) | None => return Err(NotAUid),
+                },
+                '"' => return Err(NotAUid),
+                plain_letter => plain.push(plain_letter),
+            }
+        }
+        let valid = |part: &str| {
+            part.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        if kind.split("::").all(valid) { Ok(Self::new(kind, plain)) } else { Err(NotAUid) }
+    }
+}
+
 /// The Cedar extension types that a value can hold as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Extension {

@@ -160,7 +160,13 @@ fn exact_integer(text: &str) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "the range check below admits only exact integers")]
     let integer = number as i64;
     #[expect(clippy::cast_precision_loss, reason = "integers up to 2^53 are exact in a double")]
-    let exact = integer as f64 == number && integer.abs() <= EXACT_INTEGER_MAX;
+    let exact = (integer as f64).to_bits() == (number + 0.0).to_bits();
+    let exact = exact && integer.unsigned_abs() <= EXACT_INTEGER_MAX.unsigned_abs();
+    // What is too small for a double becomes zero without having been written as zero.
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    if integer == 0 && digits.contains(|c: char| c.is_ascii_digit() && c != '0') {
+        return None;
+    }
     // A literal with more digits than a double holds could round onto an integer that was not written.
     (exact && text.len() <= 17).then_some(integer)
 }
@@ -237,6 +243,10 @@ mod tests {
         assert_eq!(long("9223372036854775808"), None);
         assert_eq!(long("1.5"), None);
         assert_eq!(long("1e300"), None);
+        assert_eq!(long("-1e300"), None);
+        assert_eq!(long("-9223372036854775808.0"), None);
+        assert_eq!(long("1e-400"), None);
+        assert_eq!(long("-0.0e-400"), Some(Value::Long(0)));
         assert_eq!(long("9007199254740992.5"), None);
         assert_eq!(Shape::Long.admit(&Value::Long(i64::MAX), "x"), Ok(Value::Long(i64::MAX)));
     }

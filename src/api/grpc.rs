@@ -1,0 +1,216 @@
+//! `palisade.v1.Authorization`: decode, one call to the PDP, encode.
+//! Never decides, and never answers a caller that it does not know.
+
+mod callers;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
+
+use super::proto::v1;
+use super::wire::{self, Decoded, Malformed};
+use super::{outcome, trace};
+use crate::access::{DecisionId, Timestamp};
+use crate::audit::{AuditSink, Face};
+use crate::identity::{Caller, Callers, Role};
+use crate::pdp::{self, Ask, Occasion, Pdp};
+
+/// What a face lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest message, in bytes.
+    pub message_bytes_max: usize,
+    /// The most requests in one batch.
+    pub batch_len_max: usize,
+    /// How deep a context value may nest; the context's own members are at depth 1.
+    pub context_depth_max: usize,
+    /// How many values a request may hold in context and entities together.
+    pub context_nodes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 1024 * 1024,
+            batch_len_max: 256,
+            context_depth_max: 16,
+            context_nodes_max: 4096,
+        }
+    }
+}
+
+/// Tells the time and makes ids: the shell's part of a decision.
+pub trait Clock: Send + Sync {
+    /// The instant.
+    fn now(&self) -> Timestamp;
+    /// A fresh decision id.
+    fn decision_id(&self) -> DecisionId;
+}
+
+/// The service. Cheap to clone.
+pub struct Authorization<S> {
+    inner: Arc<Inner<S>>,
+}
+
+impl<S> Clone for Authorization<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+struct Inner<S> {
+    pdp: Arc<Pdp<S>>,
+    callers: Callers,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
+
+impl<S: AuditSink> Authorization<S> {
+    /// The service over a PDP.
+    pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits }) }
+    }
+
+    fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
+        callers::authenticate(&self.inner.callers, request.metadata())
+    }
+
+    /// One request of a caller that is known, from the wire to the wire.
+    fn answer(
+        &self,
+        caller: &Arc<Caller>,
+        request: v1::AuthorizeRequest,
+        trace_id: Option<String>,
+    ) -> Result<v1::AuthorizeResponse, Status> {
+        let arrived = Instant::now();
+        let request = self.admit(caller, request, trace_id)?;
+        let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let pending = self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us));
+        self.settle(caller, request.request_id, pending)
+    }
+
+    /// Decodes, and checks what the caller may ask at all.
+    fn admit(
+        &self,
+        caller: &Arc<Caller>,
+        request: v1::AuthorizeRequest,
+        trace_id: Option<String>,
+    ) -> Result<pdp::Request, Status> {
+        let Decoded { request_id, claim, ask, session, task, purpose, intent, explain } =
+            wire::decode(request, &self.inner.limits).map_err(malformed)?;
+        callers::require(caller, Role::Authorize)?;
+        if explain {
+            callers::require(caller, Role::Explain)?;
+        }
+        match &ask {
+            Ask::Mcp(message) => callers::require_server(caller, &message.server)?,
+            Ask::Access(question) => {
+                if let Some(server) = callers::server_of(&question.resource) {
+                    callers::require_server(caller, server)?;
+                }
+            }
+        }
+        let caller = caller.clone();
+        let face = Face::Grpc;
+        Ok(pdp::Request { face, caller, request_id, claim, ask, session, task, purpose, intent, explain, trace_id })
+    }
+
+    fn occasion<'a>(&self, elapsed_us: &'a dyn Fn() -> u64) -> Occasion<'a> {
+        Occasion { id: self.inner.clock.decision_id(), now: self.inner.clock.now(), elapsed_us }
+    }
+
+    fn settle(
+        &self,
+        caller: &Arc<Caller>,
+        request_id: String,
+        pending: pdp::Pending,
+    ) -> Result<v1::AuthorizeResponse, Status> {
+        let answer = pending.settle().map_err(unavailable)?;
+        tracing::debug!(decision = %answer.id, outcome = ?answer.decision.outcome, "decided");
+        Ok(wire::encode(request_id, answer, caller.may(Role::Explain)))
+    }
+}
+
+#[tonic::async_trait]
+impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authorization<S> {
+    async fn authorize(
+        &self,
+        request: Request<v1::AuthorizeRequest>,
+    ) -> Result<Response<v1::AuthorizeResponse>, Status> {
+        let span = tracing::info_span!("authorize");
+        trace::adopt(&span, request.metadata());
+        let caller = self.caller(&request)?;
+        let trace_id = trace::trace_id(request.metadata());
+        async { self.answer(&caller, request.into_inner(), trace_id).map(Response::new) }.instrument(span).await
+    }
+
+    async fn authorize_batch(
+        &self,
+        request: Request<v1::AuthorizeBatchRequest>,
+    ) -> Result<Response<v1::AuthorizeBatchResponse>, Status> {
+        let span = tracing::info_span!("authorize_batch");
+        trace::adopt(&span, request.metadata());
+        let caller = self.caller(&request)?;
+        let trace_id = trace::trace_id(request.metadata());
+        let _entered = span.enter();
+        let arrived = Instant::now();
+        let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let v1::AuthorizeBatchRequest { requests } = request.into_inner();
+        if requests.len() > self.inner.limits.batch_len_max {
+            let limit = self.inner.limits.batch_len_max;
+            let problem = format!("has {} items, more than the limit `batch_len_max` of {limit}", requests.len());
+            return Err(malformed(Malformed::new("requests", problem)));
+        }
+        let admit = |request| self.admit(&caller, request, trace_id.clone());
+        let requests = requests.into_iter().map(admit).collect::<Result<Vec<_>, _>>()?;
+        let pending = self.inner.pdp.evaluate_all(requests.iter().map(|r| (r, self.occasion(&elapsed_us))));
+        let responses = requests
+            .iter()
+            .zip(pending)
+            .map(|(request, pending)| self.settle(&caller, request.request_id.clone(), pending))
+            .collect::<Result<_, _>>()?;
+        Ok(Response::new(v1::AuthorizeBatchResponse { responses }))
+    }
+
+    type AuthorizeStreamStream = stream::Answers;
+
+    async fn authorize_stream(
+        &self,
+        request: Request<tonic::Streaming<v1::AuthorizeStreamRequest>>,
+    ) -> Result<Response<Self::AuthorizeStreamStream>, Status> {
+        let span = tracing::info_span!("authorize_stream");
+        trace::adopt(&span, request.metadata());
+        let caller = self.caller(&request)?;
+        let trace_id = trace::trace_id(request.metadata());
+        callers::require(&caller, Role::Authorize)?;
+        let answers = stream::answer(self.clone(), caller, trace_id, request.into_inner(), span);
+        Ok(Response::new(answers))
+    }
+
+    async fn report_outcome(
+        &self,
+        request: Request<v1::ReportOutcomeRequest>,
+    ) -> Result<Response<v1::ReportOutcomeResponse>, Status> {
+        let caller = self.caller(&request)?;
+        callers::require(&caller, Role::Outcome)?;
+        let now = self.inner.clock.now();
+        outcome::report(&self.inner.pdp, &caller, now, request.get_ref())?;
+        Ok(Response::new(v1::ReportOutcomeResponse {}))
+    }
+}
+
+fn malformed(problem: Malformed) -> Status {
+    Status::invalid_argument(problem.to_string())
+}
+
+fn unavailable(error: pdp::Error) -> Status {
+    match error {
+        pdp::Error::AuditUnavailable(cause) => {
+            tracing::debug!(error = %cause, "no answer: its record was not written");
+            Status::unavailable("the decision could not be recorded, so there is none; ask again")
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Who calls: the bearer token of the metadata, the roles, the servers.
+//! Never logs a token.
+
+use std::sync::Arc;
+
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use crate::identity::{Caller, Callers, Role};
+use crate::value::Uid;
+
+pub(super) fn authenticate(callers: &Callers, metadata: &MetadataMap) -> Result<Arc<Caller>, Status> {
+    let token = match metadata.get("authorization") {
+        None => None,
+        Some(header) => Some(
+            header
+                .to_str()
+                .ok()
+                .and_then(|header| header.split_once(' '))
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .map(|(_, token)| token.trim())
+                .ok_or_else(|| Status::unauthenticated("`authorization` must be `Bearer <token>`"))?,
+        ),
+    };
+    callers.find(token).map_err(|unknown| Status::unauthenticated(unknown.to_string()))
+}
+
+pub(super) fn require(caller: &Caller, role: Role) -> Result<(), Status> {
+    if caller.may(role) {
+        return Ok(());
+    }
+    let words = format!("the caller `{}` lacks the role `{}`", caller.name, role.name());
+    Err(Status::permission_denied(words))
+}
+
+pub(super) fn require_server(caller: &Caller, server: &str) -> Result<(), Status> {
+    if caller.enforces(server) {
+        return Ok(());
+    }
+    let words = format!("the caller `{}` does not enforce the server `{}`", caller.name, server.escape_debug());
+    Err(Status::permission_denied(words))
+}
+
+/// The server that an entity of the agent model belongs to.
+pub(super) fn server_of(uid: &Uid) -> Option<&str> {
+    match uid.kind.as_str() {
+        "Server" => Some(&uid.id),
+        "Tool" | "Resource" | "Prompt" | "McpTask" => Some(uid.id.split_once('/').map_or(&uid.id, |(server, _)| server)),
+        _ => None,
+    }
+}

@@ -1,0 +1,257 @@
+//! Protobuf to the domain and back.
+//! Never believes a size, and never lets a half-understood message through.
+
+use std::collections::BTreeMap;
+
+use super::grpc::Limits;
+use super::proto::v1;
+use crate::access::{DenyReason, Effect, Entity, Half, Outcome, Question};
+use crate::identity::Claim;
+use crate::mcp;
+use crate::pdp::{Answer, Ask};
+use crate::value::{Extension, Uid, Value};
+
+/// A message that cannot be understood. Says which field and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub(super) struct Malformed {
+    field: String,
+    problem: String,
+}
+
+impl Malformed {
+    pub(super) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
+
+/// The longest texts that a request may carry, in bytes. Named in the proto file.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+const NAME_BYTES_MAX: usize = 256;
+const INTENT_BYTES_MAX: usize = 1024;
+const UID_BYTES_MAX: usize = 4096;
+const EARLIER_ACTORS_MAX: usize = 8;
+const ENTITIES_MAX: usize = 256;
+const HEADERS_MAX: usize = 64;
+
+/// A decoded `AuthorizeRequest`, still without caller and instant.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) request_id: String,
+    pub(super) claim: Option<Claim>,
+    pub(super) ask: Ask,
+    pub(super) session: Option<String>,
+    pub(super) task: Option<String>,
+    pub(super) purpose: Option<String>,
+    pub(super) intent: Option<String>,
+    pub(super) explain: bool,
+}
+
+pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<Decoded, Malformed> {
+    let v1::AuthorizeRequest { request_id, subject, question, session, task, purpose, intent, explain } = request;
+    let ask = match question {
+        Some(v1::authorize_request::Question::Access(access)) => Ask::Access(decode_access(access, limits)?),
+        Some(v1::authorize_request::Question::Mcp(message)) => Ask::Mcp(decode_mcp(message)?),
+        None => return Err(Malformed::new("question", "is missing: set `access` or `mcp`")),
+    };
+    Ok(Decoded {
+        request_id: text("request_id", request_id, REQUEST_ID_BYTES_MAX)?,
+        claim: subject.map(decode_claim).transpose()?,
+        ask,
+        session: optional("session", session, NAME_BYTES_MAX)?,
+        task: optional("task", task, NAME_BYTES_MAX)?,
+        purpose: optional("purpose", purpose, NAME_BYTES_MAX)?,
+        intent: optional("intent", intent, INTENT_BYTES_MAX)?,
+        explain,
+    })
+}
+
+fn text(field: &str, text: String, bytes_max: usize) -> Result<String, Malformed> {
+    if text.len() > bytes_max {
+        return Err(Malformed::new(field, format!("has {} bytes, more than the limit of {bytes_max}", text.len())));
+    }
+    Ok(text)
+}
+
+fn optional(field: &str, value: String, bytes_max: usize) -> Result<Option<String>, Malformed> {
+    text(field, value, bytes_max).map(|value| (!value.is_empty()).then_some(value))
+}
+
+fn decode_claim(subject: v1::Subject) -> Result<Claim, Malformed> {
+    let v1::Subject { principal, actor, earlier_actors } = subject;
+    if earlier_actors.len() > EARLIER_ACTORS_MAX {
+        let problem = format!("has {} items, more than the limit of {EARLIER_ACTORS_MAX}", earlier_actors.len());
+        return Err(Malformed::new("subject.earlier_actors", problem));
+    }
+    Ok(Claim {
+        principal: required_uid("subject.principal", principal)?,
+        actor: actor.map(|uid| decode_uid("subject.actor", uid)).transpose()?,
+        earlier_actors: earlier_actors
+            .into_iter()
+            .map(|uid| decode_uid("subject.earlier_actors", uid))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn required_uid(field: &str, uid: Option<v1::EntityUid>) -> Result<Uid, Malformed> {
+    decode_uid(field, uid.ok_or_else(|| Malformed::new(field, "is missing"))?)
+}
+
+fn decode_uid(field: &str, uid: v1::EntityUid) -> Result<Uid, Malformed> {
+    let v1::EntityUid { r#type, id } = uid;
+    if r#type.is_empty() || id.is_empty() {
+        return Err(Malformed::new(field, "needs both `type` and `id`"));
+    }
+    Ok(Uid::new(text(field, r#type, UID_BYTES_MAX)?, text(field, id, UID_BYTES_MAX)?))
+}
+
+fn decode_access(access: v1::Access, limits: &Limits) -> Result<Question, Malformed> {
+    let v1::Access { action, resource, context, entities } = access;
+    if entities.len() > ENTITIES_MAX {
+        let problem = format!("has {} items, more than the limit of {ENTITIES_MAX}", entities.len());
+        return Err(Malformed::new("access.entities", problem));
+    }
+    let mut budget = Budget { nodes: limits.context_nodes_max, depth_max: limits.context_depth_max };
+    let mut question =
+        Question::new(required_uid("access.action", action)?, required_uid("access.resource", resource)?);
+    question.context = members("access.context", context, &mut budget, 1)?;
+    for v1::Entity { uid, attributes } in entities {
+        let uid = required_uid("access.entities.uid", uid)?;
+        let attributes = members("access.entities.attributes", attributes, &mut budget, 1)?;
+        question.brought.push(Entity { uid, attributes, parents: vec![] });
+    }
+    Ok(question)
+}
+
+/// What a request may still spend on values.
+struct Budget {
+    nodes: usize,
+    depth_max: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, field: &str, depth: usize) -> Result<(), Malformed> {
+        if depth > self.depth_max {
+            return Err(Malformed::new(field, format!("nests deeper than the limit of {}", self.depth_max)));
+        }
+        match self.nodes.checked_sub(1) {
+            Some(left) => {
+                self.nodes = left;
+                Ok(())
+            }
+            None => Err(Malformed::new(field, "holds more values than the limit `context_nodes_max`")),
+        }
+    }
+}
+
+fn members(
+    field: &str,
+    members: BTreeMap<String, v1::Value>,
+    budget: &mut Budget,
+    depth: usize,
+) -> Result<BTreeMap<String, Value>, Malformed> {
+    members
+        .into_iter()
+        .map(|(name, value)| Ok((text(field, name, NAME_BYTES_MAX)?, decode_value(field, value, budget, depth)?)))
+        .collect()
+}
+
+fn decode_value(field: &str, value: v1::Value, budget: &mut Budget, depth: usize) -> Result<Value, Malformed> {
+    use v1::value::Kind;
+    budget.spend(field, depth)?;
+    Ok(match value.kind.ok_or_else(|| Malformed::new(field, "holds a value without a kind"))? {
+        Kind::BoolValue(value) => Value::Bool(value),
+        Kind::LongValue(value) => Value::Long(value),
+        Kind::StringValue(value) => Value::String(value),
+        Kind::EntityValue(uid) => Value::Entity(decode_uid(field, uid)?),
+        Kind::SetValue(v1::ValueSet { items }) => Value::Set(
+            items.into_iter().map(|item| decode_value(field, item, budget, depth + 1)).collect::<Result<_, _>>()?,
+        ),
+        Kind::RecordValue(v1::ValueRecord { members: inner }) => {
+            Value::Record(members(field, inner, budget, depth + 1)?)
+        }
+        Kind::DecimalValue(value) => Value::Extension(Extension::Decimal, value),
+        Kind::DatetimeValue(value) => Value::Extension(Extension::Datetime, value),
+        Kind::DurationValue(value) => Value::Extension(Extension::Duration, value),
+        Kind::IpValue(value) => Value::Extension(Extension::Ip, value),
+    })
+}
+
+fn decode_mcp(message: v1::McpMessage) -> Result<mcp::Message, Malformed> {
+    let v1::McpMessage { server, method, params, protocol_version, headers, tool_definition } = message;
+    if headers.len() > HEADERS_MAX {
+        let problem = format!("has {} items, more than the limit of {HEADERS_MAX}", headers.len());
+        return Err(Malformed::new("mcp.headers", problem));
+    }
+    Ok(mcp::Message {
+        server: text("mcp.server", server, NAME_BYTES_MAX)?,
+        method: text("mcp.method", method, NAME_BYTES_MAX)?,
+        params,
+        protocol_version: optional("mcp.protocol_version", protocol_version, NAME_BYTES_MAX)?,
+        headers,
+        tool_definition: (!tool_definition.is_empty()).then_some(tool_definition),
+    })
+}
+
+/// The answer as it goes out. Error texts may name values, so they are for those who may have explanations.
+pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::AuthorizeResponse {
+    let Answer { id, revision, decision, arguments_digest, resource, explanation } = answer;
+    let (word, reason) = match decision.outcome {
+        Outcome::Permit => (v1::Decision::Permit, v1::DenyReason::Unspecified),
+        Outcome::Deny(reason) => (v1::Decision::Deny, encode_reason(reason)),
+    };
+    let determining = decision.determining.into_iter().map(|policy| v1::DeterminingPolicy {
+        id: policy.id.to_string(),
+        effect: match policy.effect {
+            Effect::Permit => v1::Effect::Permit,
+            Effect::Forbid => v1::Effect::Forbid,
+        }
+        .into(),
+        annotations: (*policy.annotations).clone(),
+        half: match policy.half {
+            Half::Principal => v1::Half::Principal,
+            Half::Actor => v1::Half::Actor,
+        }
+        .into(),
+    });
+    let errors = decision.errors.into_iter().map(|error| v1::PolicyError {
+        policy_id: error.id.to_string(),
+        message: if explains { error.message } else { String::new() },
+    });
+    v1::AuthorizeResponse {
+        request_id,
+        decision: word.into(),
+        reason: reason.into(),
+        reason_text: decision.reason,
+        decision_id: id.to_string(),
+        revision: revision.to_string(),
+        determining: determining.collect(),
+        errors: errors.collect(),
+        arguments_digest: arguments_digest.unwrap_or_default(),
+        resource: resource.map(|uid| v1::EntityUid { r#type: uid.kind, id: uid.id }),
+        explanation,
+    }
+}
+
+fn encode_reason(reason: DenyReason) -> v1::DenyReason {
+    match reason {
+        DenyReason::NoPermit => v1::DenyReason::NoPermit,
+        DenyReason::Forbidden => v1::DenyReason::Forbidden,
+        DenyReason::PolicyError => v1::DenyReason::PolicyError,
+        DenyReason::InvalidInput => v1::DenyReason::InvalidInput,
+        DenyReason::Unauthenticated => v1::DenyReason::Unauthenticated,
+        DenyReason::ActorMissing => v1::DenyReason::ActorMissing,
+        DenyReason::BindingMissing => v1::DenyReason::BindingMissing,
+        DenyReason::SessionMismatch => v1::DenyReason::SessionMismatch,
+        DenyReason::TaskRequired => v1::DenyReason::TaskRequired,
+        DenyReason::TaskExpired => v1::DenyReason::TaskExpired,
+        DenyReason::TaskRevoked => v1::DenyReason::TaskRevoked,
+        DenyReason::PolicyDrift => v1::DenyReason::PolicyDrift,
+        DenyReason::OutOfScope => v1::DenyReason::OutOfScope,
+        DenyReason::OverBudget => v1::DenyReason::OverBudget,
+        DenyReason::ApprovalRequired => v1::DenyReason::ApprovalRequired,
+        DenyReason::UnknownTool => v1::DenyReason::UnknownTool,
+        DenyReason::ToolDrift => v1::DenyReason::ToolDrift,
+        DenyReason::Stale => v1::DenyReason::Stale,
+    }
+}

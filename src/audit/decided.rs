@@ -1,0 +1,191 @@
+//! The record of one answer.
+//! Never holds arguments, credentials or entity values: arguments stand as a keyed digest.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::instant;
+use crate::access::{
+    Decision, DecisionId, Determining, Effect, Half, Outcome, PolicyError, Revision, Timestamp,
+};
+use crate::identity::Assurance;
+use crate::value::Uid;
+
+/// Where a request came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Face {
+    /// A call of this library.
+    Embedded,
+    /// `palisade.v1.Authorization`.
+    Grpc,
+}
+
+impl Face {
+    /// As it stands in records and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+/// An answer and all that is known about the question. Members without a value are left out of the line.
+#[derive(Debug, Clone, Serialize)]
+pub struct Decided<'a> {
+    /// When it was decided.
+    #[serde(serialize_with = "instant::serialize")]
+    pub time: Timestamp,
+    /// The decision's id; what the call did is joined to it.
+    #[serde(rename = "decision")]
+    pub id: &'a DecisionId,
+    /// The revision of the bundle that decided.
+    pub revision: &'a Revision,
+    /// Where the request came in.
+    pub face: Face,
+    /// The name of the PEP.
+    pub caller: &'a str,
+    /// The caller's own id for the request.
+    #[serde(skip_serializing_if = "absent")]
+    pub request_id: Option<&'a str>,
+    /// The party whose authority is used. Only a claim unless `assurance` is there too.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
+    pub principal: Option<&'a Uid>,
+    /// The agent that uses it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
+    pub actor: Option<&'a Uid>,
+    /// Earlier actors, the most recent first.
+    #[serde(skip_serializing_if = "<[Uid]>::is_empty", serialize_with = "uids")]
+    pub earlier_actors: &'a [Uid],
+    /// How sure we are of principal and actors; none when they were not established.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assurance: Option<Assurance>,
+    /// The session.
+    #[serde(skip_serializing_if = "absent")]
+    pub session: Option<&'a str>,
+    /// The task.
+    #[serde(skip_serializing_if = "absent")]
+    pub task: Option<&'a str>,
+    /// What the task is for.
+    #[serde(skip_serializing_if = "absent")]
+    pub purpose: Option<&'a str>,
+    /// The agent's own words.
+    #[serde(skip_serializing_if = "absent")]
+    pub intent: Option<&'a str>,
+    /// The MCP server, by catalog id.
+    #[serde(skip_serializing_if = "absent")]
+    pub server: Option<&'a str>,
+    /// The MCP method.
+    #[serde(skip_serializing_if = "absent")]
+    pub method: Option<&'a str>,
+    /// The tool, by its name on the server.
+    #[serde(skip_serializing_if = "absent")]
+    pub tool: Option<&'a str>,
+    /// The Cedar action.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
+    pub action: Option<&'a Uid>,
+    /// The Cedar resource.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
+    pub resource: Option<&'a Uid>,
+    /// The data classes of the resource: ids of `DataClass` entities.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_classes: Vec<&'a str>,
+    /// The keyed digest of the arguments, see [`super::digest`].
+    #[serde(skip_serializing_if = "absent")]
+    pub arguments_digest: Option<&'a str>,
+    /// The answer: the members `outcome`, `reason`, `reason_text`, `determining`, `errors`.
+    #[serde(flatten, serialize_with = "answer")]
+    pub decision: &'a Decision,
+    /// The W3C trace id, 32 hexadecimal digits.
+    #[serde(skip_serializing_if = "absent")]
+    pub trace_id: Option<&'a str>,
+    /// From the request's arrival to this record, in microseconds.
+    pub duration_us: u64,
+}
+
+/// An empty text says as little as none.
+#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+fn absent(text: &Option<&str>) -> bool {
+    text.is_none_or(str::is_empty)
+}
+
+/// An entity's id as it stands in records: `{"type": "Human", "id": "ana"}`.
+#[derive(Serialize)]
+struct Party<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    id: &'a str,
+}
+
+impl<'a> From<&'a Uid> for Party<'a> {
+    fn from(uid: &'a Uid) -> Self {
+        Self { kind: &uid.kind, id: &uid.id }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+fn optional_uid<S: Serializer>(uid: &Option<&Uid>, serializer: S) -> Result<S::Ok, S::Error> {
+    uid.map(Party::from).serialize(serializer)
+}
+
+fn uids<S: Serializer>(uids: &[Uid], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(uids.iter().map(Party::from))
+}
+
+fn answer<S: Serializer>(decision: &Decision, serializer: S) -> Result<S::Ok, S::Error> {
+    let Decision { outcome, reason, determining, errors } = decision;
+    let mut line = serializer.serialize_map(None)?;
+    match outcome {
+        Outcome::Permit => line.serialize_entry("outcome", "permit")?,
+        Outcome::Deny(why) => {
+            line.serialize_entry("outcome", "deny")?;
+            line.serialize_entry("reason", why.name())?;
+        }
+    }
+    if !reason.is_empty() {
+        line.serialize_entry("reason_text", reason)?;
+    }
+    let policies: Vec<Policy> = determining.iter().map(Policy::from).collect();
+    line.serialize_entry("determining", &policies)?;
+    if !errors.is_empty() {
+        let failures: Vec<Failure> = errors.iter().map(Failure::from).collect();
+        line.serialize_entry("errors", &failures)?;
+    }
+    line.end()
+}
+
+#[derive(Serialize)]
+struct Policy<'a> {
+    id: &'a str,
+    effect: Effect,
+    half: Half,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    controls: Vec<&'a str>,
+}
+
+impl<'a> From<&'a Determining> for Policy<'a> {
+    fn from(policy: &'a Determining) -> Self {
+        let Determining { id, effect, half, annotations } = policy;
+        let controls = annotations.get("control").map_or_else(Vec::new, |list| {
+            list.split(|c: char| c == ',' || c.is_whitespace())
+                .filter(|control| !control.is_empty())
+                .collect()
+        });
+        Self { id, effect: *effect, half: *half, controls }
+    }
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    policy: &'a str,
+    half: Half,
+    message: &'a str,
+}
+
+impl<'a> From<&'a PolicyError> for Failure<'a> {
+    fn from(error: &'a PolicyError) -> Self {
+        let PolicyError { id, half, message } = error;
+        Self { policy: id, half: *half, message }
+    }
+}

@@ -1,0 +1,99 @@
+//! The command line: one file a command.
+//! Never decides what a thing means: it parses arguments, calls the library, prints, and returns an exit code.
+
+mod authorize;
+mod bundle;
+mod check;
+mod paint;
+mod serve;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Palisade decides each step of an AI agent at the moment of use.
+///
+/// A gateway or an MCP server asks before each step; Palisade evaluates Cedar policies, writes the evidence, and
+/// answers. Without a command it serves the bundle in the current directory on loopback.
+#[derive(Debug, Parser)]
+#[command(name = "palisade", version, about, long_about, after_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 ok · 1 findings, a failed test, or a deny · 2 usage or I/O error
+
+A first session, in a checkout:
+  palisade check                 validate the bundle in the current directory
+  palisade test                  run its policy tests
+  palisade serve                 serve it on 127.0.0.1:8180
+  palisade authorize --human ana --agent support-bot --tool crm/lookup_customer --args '{\"customer_id\":\"c-1\"}'";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve decisions over gRPC, with hot reload, an audit journal and an admin port.
+    Serve(serve::Options),
+    /// Validate a bundle: schema, policies, entities, catalog. Reports every finding at once.
+    Check(check::Options),
+    /// Run the `*_test.yaml` policy tests of a bundle.
+    Test(test::Options),
+    /// Ask one question, of a running server or of a bundle, and explain the answer.
+    Authorize(authorize::Options),
+    /// Print the version.
+    Version,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people; colours on a terminal only.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// How a command ended, as the shell sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// Nothing to complain about.
+    Ok,
+    /// Findings, failed tests, or a deny.
+    Findings,
+    /// Wrong usage, or something could not be read or reached.
+    Trouble,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Ok => Self::SUCCESS,
+            Exit::Findings => Self::from(1),
+            Exit::Trouble => Self::from(2),
+        }
+    }
+}
+
+/// Runs one command.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let exit = match arguments.command {
+        None => serve::run(serve::Options::default()),
+        Some(Command::Serve(options)) => serve::run(options),
+        Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Test(options)) => test::run(&options),
+        Some(Command::Authorize(options)) => authorize::run(&options),
+        Some(Command::Version) => {
+            anstream::println!("palisade {}", env!("CARGO_PKG_VERSION"));
+            Exit::Ok
+        }
+    };
+    exit.into()
+}
+
+/// Says on standard error what went wrong and what to do.
+fn trouble(words: impl std::fmt::Display) -> Exit {
+    anstream::eprintln!("error: {words}");
+    Exit::Trouble
+}

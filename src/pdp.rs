@@ -1,0 +1,240 @@
+//! The whole request on one page: establish who asks, decide on one snapshot, write the record, hand out the answer.
+//! Never answers without a record, and never reads a clock: instants and ids are arguments.
+
+mod judge;
+mod words;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::access::{Decision, DecisionId, DenyReason, Question, Revision, Timestamp};
+use crate::audit::{
+    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable, digest,
+};
+use crate::identity::{Caller, Claim, Principal, authenticate};
+use crate::mcp;
+use crate::policy::Snapshot;
+use crate::value::Uid;
+use judge::Judged;
+
+/// What a PEP asks. Nothing in it is believed yet.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where it came in.
+    pub face: Face,
+    /// The PEP, as its transport authenticated it.
+    pub caller: Arc<Caller>,
+    /// The caller's own id for the request; may be empty.
+    pub request_id: String,
+    /// Who is said to ask.
+    pub claim: Option<Claim>,
+    /// What is asked.
+    pub ask: Ask,
+    /// The session.
+    pub session: Option<String>,
+    /// The task; recorded, grants nothing.
+    pub task: Option<String>,
+    /// The task's purpose; recorded, grants nothing.
+    pub purpose: Option<String>,
+    /// The agent's own words; recorded, never decided on.
+    pub intent: Option<String>,
+    /// Whether the answer explains itself. The face has checked that the caller may have that.
+    pub explain: bool,
+    /// The W3C trace id.
+    pub trace_id: Option<String>,
+}
+
+/// The question, in terms of the schema or as a message of a protocol.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// In terms of the Cedar schema.
+    Access(Question),
+    /// A message of the Model Context Protocol.
+    Mcp(mcp::Message),
+}
+
+/// What the shell gives to each decision.
+pub struct Occasion<'a> {
+    /// The decision's id, fresh.
+    pub id: DecisionId,
+    /// The instant of the decision.
+    pub now: Timestamp,
+    /// Microseconds since the request arrived.
+    pub elapsed_us: &'a dyn Fn() -> u64,
+}
+
+/// An answer, ready to leave.
+#[derive(Debug)]
+pub struct Answer {
+    /// The decision's id.
+    pub id: DecisionId,
+    /// The snapshot that decided.
+    pub revision: Revision,
+    /// Permit, or deny and why.
+    pub decision: Decision,
+    /// The keyed digest of the arguments that were decided on.
+    pub arguments_digest: Option<String>,
+    /// The entity that was decided on.
+    pub resource: Option<Uid>,
+    /// Why, in words, if that was asked for.
+    pub explanation: Vec<String>,
+}
+
+/// A decision whose record is being settled. The answer inside cannot be read before that, so no face can forget
+/// the record.
+#[derive(Debug)]
+#[must_use = "the answer inside is not given until its record is settled"]
+pub struct Pending {
+    answer: Answer,
+    receipt: Result<Receipt, AuditError>,
+}
+
+impl Pending {
+    /// The answer, against the receipt of its record.
+    ///
+    /// # Errors
+    /// [`Error::AuditUnavailable`] when the record was not written: then there is no answer.
+    pub fn settle(self) -> Result<Answer, Error> {
+        match self.receipt {
+            Ok(_written) => Ok(self.answer),
+            Err(error) => Err(Error::AuditUnavailable(error)),
+        }
+    }
+}
+
+/// Why there is no answer. A deny is not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The record of the answer could not be written.
+    #[error("the decision could not be recorded, so there is none")]
+    AuditUnavailable(#[source] AuditError),
+}
+
+/// The policy decision point.
+pub struct Pdp<S> {
+    snapshots: ArcSwap<Snapshot>,
+    sink: S,
+    open: OpenDecisions,
+    digest_key: DigestKey,
+    limits: mcp::Limits,
+}
+
+/// How many permitted decisions may await their outcome at once.
+pub const OPEN_DECISIONS_MAX: usize = 100_000;
+
+impl<S: AuditSink> Pdp<S> {
+    /// A PDP that decides on `snapshot`, records to `sink` and digests arguments under `digest_key`.
+    pub fn new(snapshot: Snapshot, sink: S, digest_key: DigestKey, limits: mcp::Limits) -> Self {
+        let open = OpenDecisions::new(OPEN_DECISIONS_MAX);
+        Self { snapshots: ArcSwap::from_pointee(snapshot), sink, open, digest_key, limits }
+    }
+
+    /// Puts another snapshot in force, for every decision that begins after this.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.snapshots.store(Arc::new(snapshot));
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.load_full()
+    }
+
+    /// Where records go.
+    pub fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// The permitted decisions that await their outcome.
+    pub fn open(&self) -> &OpenDecisions {
+        &self.open
+    }
+
+    /// Records what a permitted call did, once, for the caller that got the decision.
+    ///
+    /// # Errors
+    /// [`Unreportable`].
+    pub fn report(&self, reported: &Reported<'_>) -> Result<(), Unreportable<AuditError>> {
+        let record = || self.sink.record(&Record::Outcome(reported));
+        self.open.report(reported.decision, reported.caller, record).map(|_written| ())
+    }
+
+    /// Decides one request and records the answer.
+    pub fn evaluate(&self, request: &Request, occasion: Occasion<'_>) -> Pending {
+        let snapshot = self.snapshots.load();
+        self.evaluate_on(&snapshot, request, occasion)
+    }
+
+    /// Decides several requests on one snapshot and records each answer.
+    pub fn evaluate_all<'a>(&self, requests: impl IntoIterator<Item = (&'a Request, Occasion<'a>)>) -> Vec<Pending> {
+        let snapshot = self.snapshots.load();
+        let evaluate = |(request, occasion)| self.evaluate_on(&snapshot, request, occasion);
+        requests.into_iter().map(evaluate).collect()
+    }
+
+    fn evaluate_on(&self, snapshot: &Snapshot, request: &Request, occasion: Occasion<'_>) -> Pending {
+        let (principal, judged) = match authenticate(&request.caller, request.claim.as_ref()) {
+            Ok(principal) => {
+                let judged = judge::judge(snapshot, request, &principal, occasion.now, &self.limits);
+                (Some(principal), judged)
+            }
+            Err(nobody) => (None, Judged::deny(DenyReason::Unauthenticated, nobody.to_string())),
+        };
+        let arguments_digest = judged.arguments.as_deref().map(|bytes| digest::digest(&self.digest_key, bytes));
+        let receipt = self.record(snapshot, request, principal.as_ref(), &judged, arguments_digest.as_deref(), &occasion);
+        if judged.decision.outcome.is_permit() && receipt.is_ok() {
+            self.open.opened(occasion.id.0.clone(), request.caller.name.clone());
+        }
+        let answer = Answer {
+            id: occasion.id,
+            revision: snapshot.revision().clone(),
+            decision: judged.decision,
+            arguments_digest,
+            resource: judged.resource,
+            explanation: judged.explanation,
+        };
+        Pending { answer, receipt }
+    }
+
+    fn record(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request,
+        principal: Option<&Principal>,
+        judged: &Judged,
+        arguments_digest: Option<&str>,
+        occasion: &Occasion<'_>,
+    ) -> Result<Receipt, AuditError> {
+        let claim = request.claim.as_ref();
+        let (server, method) = match &request.ask {
+            Ask::Mcp(message) => (Some(message.server.as_str()), Some(message.method.as_str())),
+            Ask::Access(_) => (None, None),
+        };
+        self.sink.record(&Record::Decided(&Decided {
+            time: occasion.now,
+            id: &occasion.id,
+            revision: snapshot.revision(),
+            face: request.face,
+            caller: &request.caller.name,
+            request_id: Some(&request.request_id),
+            principal: claim.map(|claim| &claim.principal),
+            actor: claim.and_then(|claim| claim.actor.as_ref()),
+            earlier_actors: claim.map_or(&[], |claim| &claim.earlier_actors),
+            assurance: principal.map(Principal::assurance),
+            session: request.session.as_deref(),
+            task: request.task.as_deref(),
+            purpose: request.purpose.as_deref(),
+            intent: request.intent.as_deref(),
+            server,
+            method,
+            tool: judged.tool.as_deref(),
+            action: judged.action.as_ref(),
+            resource: judged.resource.as_ref(),
+            data_classes: judged.data_classes.iter().map(String::as_str).collect(),
+            arguments_digest,
+            decision: &judged.decision,
+            trace_id: request.trace_id.as_deref(),
+            duration_us: (occasion.elapsed_us)(),
+        }))
+    }
+}

@@ -1,0 +1,20 @@
+//! From a bundle's files to a [`Snapshot`], and from a question on it to a decision.
+//! Never reads a file, a clock or a socket, and never writes a record: deciding has no side effect.
+
+mod cedar;
+mod compile;
+mod decide;
+mod entities;
+mod explain;
+mod policies;
+mod prepare;
+mod schema;
+mod snapshot;
+
+pub use compile::{Compiled, compile};
+pub use decide::decide;
+pub use explain::{Explanation, Truth, explain};
+pub use snapshot::{PolicyInfo, Snapshot};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! A bundle's files become one immutable snapshot, or a list of everything that is wrong with them.
+//! Never publishes, and never stops at the first finding.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::Authorizer;
+use sha2::{Digest as _, Sha256};
+
+use super::schema::TOOL_GROUP_ACTION;
+use super::snapshot::Snapshot;
+use super::{entities, policies, schema};
+use crate::access::Revision;
+use crate::catalog::Catalog;
+use crate::diagnostic::{Diagnostic, File, Level, sort};
+
+/// What compiling gave: the snapshot, and warnings that its author should look at.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The bundle, ready to decide.
+    pub snapshot: Snapshot,
+    /// Findings that did not stop it.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Compiles the files of a bundle. Files outside `schemas/`, `policies/`, `entities/` and `tools/`, and policy tests,
+/// are passed over.
+///
+/// # Errors
+/// Every finding of the whole bundle, warnings included, when at least one of them is an error.
+pub fn compile(files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut findings = Vec::new();
+    let of = |folder: &str, ending: &str| -> Vec<&File> {
+        files.iter().filter(|file| file.path.starts_with(folder) && file.path.ends_with(ending)).collect()
+    };
+    let tool_files: Vec<File> = files.iter().filter(|file| file.path.starts_with("tools/")).cloned().collect();
+    let (catalog, catalog_findings) = Catalog::load(&tool_files);
+    findings.extend(catalog_findings);
+
+    let fragments = schema::parse(&of("schemas/", ".cedarschema"), &mut findings);
+    let written = policies::parse(&of("policies/", ".cedar"), &mut findings);
+    let known_actions = known_actions(&fragments, &catalog);
+    let known = |id: &str| known_actions.contains(id);
+    let nearest = |id: &str| nearest(id, &known_actions);
+    let mut dead = policies::tombstones(&written, &known, &nearest, &mut findings);
+
+    if has_errors(&findings) && fragments_are_broken(&findings) {
+        return Err(sorted(findings));
+    }
+    let Some(compiled) = schema::compile(fragments, &catalog, &dead, &mut findings) else {
+        return Err(sorted(findings));
+    };
+    if catalog.servers().all(|server| server.tools.is_empty()) {
+        dead.insert(TOOL_GROUP_ACTION.into());
+    }
+    let set = policies::validate(&written, &compiled.schema, &dead, &mut findings);
+    let declared = entities::parse(&of("entities/", ".json"), &compiled.schema, &mut findings);
+    let below = entities::classes_below(&declared);
+    let store = entities::build(declared, &catalog, &compiled, &below, &mut findings);
+    match store {
+        Some(store) if !has_errors(&findings) => Ok(Compiled {
+            snapshot: Snapshot {
+                revision: revision(files),
+                infos: written.iter().map(|w| (w.policy.id().clone(), policies::info(w))).collect(),
+                schema: compiled,
+                policies: set,
+                entities: store,
+                classes_below: below,
+                catalog,
+                authorizer: Authorizer::new(),
+            },
+            warnings: sorted(findings),
+        }),
+        Some(_) | None => Err(sorted(findings)),
+    }
+}
+
+/// The digest of a bundle's content: SHA-256 over path and content of each file that decides, in the order of their
+/// paths. Policy tests do not decide.
+pub(super) fn revision(files: &[File]) -> Revision {
+    let mut files: Vec<&File> = files.iter().filter(|file| !file.path.ends_with("_test.yaml")).collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut digest = Sha256::new();
+    digest.update(b"palisade bundle 1\0");
+    for file in files {
+        for part in [file.path.as_bytes(), file.text.as_bytes()] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+    }
+    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Revision(format!("sha256:{hex}").into())
+}
+
+fn known_actions(fragments: &schema::Fragments, catalog: &Catalog) -> BTreeSet<String> {
+    let tools = catalog.servers().flat_map(|server| server.tools.values()).map(|tool| tool.action().id);
+    schema::written_actions(fragments).into_iter().chain(tools).collect()
+}
+
+/// The known action whose name is most alike, if it is alike enough to be meant.
+fn nearest(id: &str, known: &BTreeSet<String>) -> Option<String> {
+    let distance = |name: &String| strsim::damerau_levenshtein(id, name);
+    known.iter().map(|name| (distance(name), name)).filter(|(d, _)| *d <= 3).min().map(|(_, name)| name.clone())
+}
+
+fn has_errors(findings: &[Diagnostic]) -> bool {
+    findings.iter().any(|finding| finding.level == Level::Error)
+}
+
+/// Without a whole schema and catalog every policy would be accused of what is not its fault.
+fn fragments_are_broken(findings: &[Diagnostic]) -> bool {
+    let broken = |finding: &Diagnostic| {
+        finding.level == Level::Error
+            && (finding.code.starts_with("schema::") || finding.code.starts_with("catalog::"))
+    };
+    findings.iter().any(broken)
+}
+
+fn sorted(mut findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    sort(&mut findings);
+    findings
+}

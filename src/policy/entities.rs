@@ -1,0 +1,332 @@
+//! The entities of a bundle: what its files declare, what the catalog derives, and the order of data classes.
+//! Never lets a file contradict the catalog: tools are derived, not declared.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use cedar_policy::{Entities, Entity, EntityUid, EvalResult, RestrictedExpression, Schema};
+use serde_json::value::RawValue;
+
+use super::cedar;
+use super::schema::{CompiledSchema, chain};
+use crate::catalog::{Catalog, Server, Tool};
+use crate::diagnostic::{Diagnostic, File};
+use crate::value::{Uid, Value};
+
+/// The class of everything that nobody classified; no clearance contains it unless somebody writes it down.
+pub(super) const UNCLASSIFIED: &str = "unclassified";
+/// The entity type of data classes.
+pub(super) const DATA_CLASS: &str = "DataClass";
+/// The attribute that is expanded downwards.
+const CLEARANCES: &str = "clearances";
+
+/// An entity as a file declares it.
+pub(super) struct Declared {
+    entity: Entity,
+    file: File,
+    span: std::ops::Range<usize>,
+}
+
+/// Parses the files of `entities/`; each entity on its own, so that every one of them is reported.
+pub(super) fn parse(files: &[&File], schema: &Schema, findings: &mut Vec<Diagnostic>) -> Vec<Declared> {
+    let mut declared = Vec::new();
+    for file in files {
+        let items: Vec<&RawValue> = match serde_json::from_str(&file.text) {
+            Ok(items) => items,
+            Err(error) => {
+                findings.push(json_finding(file, &error));
+                continue;
+            }
+        };
+        for item in items {
+            let start = item.get().as_ptr() as usize - file.text.as_ptr() as usize;
+            let span = start..start + item.get().len();
+            if let Some(entity) = parse_one(item, schema, file, span.clone(), findings) {
+                declared.push(Declared { entity, file: (*file).clone(), span });
+            }
+        }
+    }
+    refuse_duplicates(&declared, findings);
+    declared
+}
+
+fn parse_one(
+    item: &RawValue,
+    schema: &Schema,
+    file: &File,
+    span: std::ops::Range<usize>,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Entity> {
+    if item.get().contains("\"__extn\"") && item.get().contains("\"unknown\"") {
+        findings.push(
+            Diagnostic::error("entity::unknown", "an entity may not hold Cedar's `unknown` value")
+                .at(file, head(&span), "in this entity")
+                .help("give the attribute a value; a rule that reads an unknown one would be skipped"),
+        );
+        return None;
+    }
+    let value = serde_json::from_str(item.get()).ok()?;
+    match Entity::from_json_value(value, Some(schema)) {
+        Ok(entity) => Some(entity),
+        Err(error) => {
+            let text = chain(&error);
+            let message = text.rsplit_once(": entity").map_or(text.clone(), |(_, rest)| rest.to_owned());
+            let at = quoted_spot(&message, item.get()).map_or(head(&span), |spot| span.start + spot.start..span.start + spot.end);
+            findings.push(
+                Diagnostic::error("entity::invalid", text)
+                    .at(file, at, "here")
+                    .help("compare the entity with its declaration in schemas/: types, required attributes, allowed parents"),
+            );
+            None
+        }
+    }
+}
+
+/// The first name in backticks of `message` that stands as a JSON string in `text`: the attribute to look at.
+fn quoted_spot(message: &str, text: &str) -> Option<std::ops::Range<usize>> {
+    message.split('`').skip(1).step_by(2).find_map(|name| {
+        let quoted = format!("\"{name}\"");
+        let start = text.find(&quoted)?;
+        Some(start..start + quoted.len())
+    })
+}
+
+/// The first bytes of an entity, to mark it without marking all of it.
+fn head(span: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+    span.start..span.end.min(span.start + 1)
+}
+
+fn json_finding(file: &File, error: &serde_json::Error) -> Diagnostic {
+    let lines_before: usize = file.text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let spot = (lines_before + error.column().saturating_sub(1)).min(file.text.len());
+    Diagnostic::error("entity::json", error.to_string())
+        .at(file, spot..(spot + 1).min(file.text.len()), "here")
+        .help("an entities file is a JSON array of {\"uid\": {\"type\", \"id\"}, \"attrs\": {…}, \"parents\": […]}")
+}
+
+fn refuse_duplicates(declared: &[Declared], findings: &mut Vec<Diagnostic>) {
+    let mut first: HashMap<EntityUid, &Declared> = HashMap::new();
+    for entity in declared {
+        let uid = entity.entity.uid();
+        if let Some(earlier) = first.get(&uid) {
+            let (line, _) = earlier.file.position(earlier.span.start);
+            findings.push(
+                Diagnostic::error("entity::duplicate", format!("`{}` is declared twice", cedar::uid_of(&uid)))
+                    .at(&entity.file, head(&entity.span), "the second")
+                    .help(format!("the first stands in {} line {line}; keep one of them", earlier.file.path)),
+            );
+        } else {
+            first.insert(uid, entity);
+        }
+    }
+}
+
+/// Which classes lie below which: a class is declared *in* the next more sensitive one. Each class is below itself.
+pub(super) fn classes_below(declared: &[Declared]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut above: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for entity in declared {
+        let uid = cedar::uid_of(&entity.entity.uid());
+        if uid.kind == DATA_CLASS {
+            above.entry(uid.id).or_default().extend(parents_of_kind(&entity.entity, DATA_CLASS));
+        }
+    }
+    above.entry(UNCLASSIFIED.into()).or_default();
+    let mut below: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for class in above.keys() {
+        let mut waiting = vec![class.clone()];
+        let mut seen = BTreeSet::new();
+        while let Some(upper) = waiting.pop() {
+            if seen.insert(upper.clone()) {
+                below.entry(upper.clone()).or_default().insert(class.clone());
+                waiting.extend(above.get(&upper).into_iter().flatten().cloned());
+            }
+        }
+    }
+    below
+}
+
+fn parents_of_kind(entity: &Entity, kind: &str) -> Vec<String> {
+    let (_, _, parents) = entity.clone().into_inner();
+    parents.iter().map(cedar::uid_of).filter(|uid| uid.kind == kind).map(|uid| uid.id).collect()
+}
+
+/// Builds the store: declared entities with expanded clearances, and one entity per server, tool and class.
+pub(super) fn build(
+    declared: Vec<Declared>,
+    catalog: &Catalog,
+    compiled: &CompiledSchema,
+    below: &BTreeMap<String, BTreeSet<String>>,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Entities> {
+    let mut store: BTreeMap<Uid, Entity> = BTreeMap::new();
+    warn_of_missing_parents(&declared, catalog, findings);
+    for Declared { entity, file, span } in declared {
+        let uid = cedar::uid_of(&entity.uid());
+        if uid.kind == "Tool" && catalog.servers().next().is_some() {
+            findings.push(
+                Diagnostic::error("entity::tool", format!("`{uid}` is derived from the catalog"))
+                    .at(&file, head(&span), "declared here")
+                    .help("say what you know of a tool in tools/<server>.facts.yaml"),
+            );
+            continue;
+        }
+        match expanded(entity, &uid, below) {
+            Some(entity) => store.insert(uid, entity),
+            None => continue,
+        };
+    }
+    if compiled.kinds.contains_key(DATA_CLASS) {
+        for class in below.keys() {
+            let uid = Uid::new(DATA_CLASS, class);
+            let Some(cedar_uid) = cedar::entity_uid(&uid) else { continue };
+            store.entry(uid).or_insert_with(|| Entity::new_no_attrs(cedar_uid, HashSet::new()));
+        }
+    }
+    for server in catalog.servers() {
+        check_classes(server, below, findings);
+        let uid = server.uid();
+        if !store.contains_key(&uid) {
+            store.insert(uid, server_entity(server, compiled)?);
+        }
+        for tool in server.tools.values() {
+            store.insert(tool.uid(), tool_entity(tool, server, compiled, below)?);
+        }
+    }
+    match Entities::from_entities(store.into_values(), Some(&compiled.schema)) {
+        Ok(entities) => Some(entities),
+        Err(error) => {
+            findings.push(
+                Diagnostic::error("entity::store", chain(&error))
+                    .help("a hierarchy may not contain itself, and every entity must fit its declaration in schemas/"),
+            );
+            None
+        }
+    }
+}
+
+/// Data classes lose their parents, which have done their duty, and clearances gain everything below them.
+fn expanded(entity: Entity, uid: &Uid, below: &BTreeMap<String, BTreeSet<String>>) -> Option<Entity> {
+    let clearances = entity.attr(CLEARANCES).and_then(Result::ok).and_then(|value| class_names(&value));
+    if uid.kind != DATA_CLASS && clearances.is_none() {
+        return Some(entity);
+    }
+    let (cedar_uid, mut attributes, mut parents) = entity.into_inner();
+    if uid.kind == DATA_CLASS {
+        parents.retain(|parent| cedar::uid_of(parent).kind != DATA_CLASS);
+    }
+    if let Some(classes) = clearances {
+        let all = closure(classes, below);
+        attributes.insert(CLEARANCES.into(), class_set(&all)?);
+    }
+    Entity::new(cedar_uid, attributes, parents).ok()
+}
+
+/// The ids, when the value is a set of data classes and nothing else.
+fn class_names(value: &EvalResult) -> Option<BTreeSet<String>> {
+    let EvalResult::Set(items) = value else { return None };
+    let name = |item: &EvalResult| match item {
+        EvalResult::EntityUid(uid) => Some(cedar::uid_of(uid)).filter(|uid| uid.kind == DATA_CLASS).map(|uid| uid.id),
+        EvalResult::Bool(_)
+        | EvalResult::Long(_)
+        | EvalResult::String(_)
+        | EvalResult::Set(_)
+        | EvalResult::Record(_)
+        | EvalResult::ExtensionValue(_) => None,
+    };
+    items.iter().map(name).collect()
+}
+
+/// The classes and everything below them.
+pub(super) fn closure(
+    classes: impl IntoIterator<Item = String>,
+    below: &BTreeMap<String, BTreeSet<String>>,
+) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for class in classes {
+        all.extend(below.get(&class).into_iter().flatten().cloned());
+        all.insert(class);
+    }
+    all
+}
+
+fn class_set(classes: &BTreeSet<String>) -> Option<RestrictedExpression> {
+    let items = classes.iter().map(|class| Value::Entity(Uid::new(DATA_CLASS, class))).collect();
+    cedar::expression(&Value::Set(items))
+}
+
+fn check_classes(server: &Server, below: &BTreeMap<String, BTreeSet<String>>, findings: &mut Vec<Diagnostic>) {
+    for tool in server.tools.values() {
+        for class in tool.facts.data_classes.iter().filter(|class| !below.contains_key(*class)) {
+            findings.push(
+                Diagnostic::warning("catalog::class", format!("`{}` has the data class `{class}`, which no file of entities/ declares", tool.action().id))
+                    .help("declare DataClass::\"…\" in entities/, or fix the name in the facts file; nobody can be cleared for it"),
+            );
+        }
+    }
+}
+
+fn server_entity(server: &Server, compiled: &CompiledSchema) -> Option<Entity> {
+    let declared = compiled.kinds.get("Server");
+    let mut attributes = HashMap::new();
+    if let Some(audience) = &server.audience
+        && declared.is_some_and(|attributes| attributes.contains_key("audience"))
+    {
+        attributes.insert("audience".to_owned(), RestrictedExpression::new_string(audience.clone()));
+    }
+    let parents = uids("ServerGroup", server.groups.iter().cloned())?;
+    Entity::new(cedar::entity_uid(&server.uid())?, attributes, parents).ok()
+}
+
+fn tool_entity(
+    tool: &Tool,
+    server: &Server,
+    compiled: &CompiledSchema,
+    below: &BTreeMap<String, BTreeSet<String>>,
+) -> Option<Entity> {
+    let declared = compiled.kinds.get("Tool")?;
+    let known: [(&str, RestrictedExpression); 5] = [
+        ("data_classes", class_set(&tool.facts.data_classes)?),
+        ("read_only", RestrictedExpression::new_bool(tool.facts.read_only)),
+        ("destructive", RestrictedExpression::new_bool(tool.facts.destructive)),
+        ("open_world", RestrictedExpression::new_bool(tool.facts.open_world)),
+        ("digest", RestrictedExpression::new_string(tool.digest.clone())),
+    ];
+    let attributes: HashMap<String, RestrictedExpression> = known
+        .into_iter()
+        .filter(|(name, _)| declared.contains_key(*name))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    let mut parents = uids("ToolGroup", tool.facts.groups.iter().cloned())?;
+    parents.extend(uids(DATA_CLASS, closure(tool.facts.data_classes.iter().cloned(), below))?);
+    parents.insert(cedar::entity_uid(&server.uid())?);
+    Entity::new(cedar::entity_uid(&tool.uid())?, attributes, parents).ok()
+}
+
+fn uids(kind: &str, ids: impl IntoIterator<Item = String>) -> Option<HashSet<EntityUid>> {
+    ids.into_iter().map(|id| cedar::entity_uid(&Uid::new(kind, id))).collect()
+}
+
+fn warn_of_missing_parents(declared: &[Declared], catalog: &Catalog, findings: &mut Vec<Diagnostic>) {
+    let known: HashSet<EntityUid> = declared.iter().map(|entity| entity.entity.uid()).collect();
+    for entity in declared {
+        let (_, _, parents) = entity.entity.clone().into_inner();
+        let mut parents: Vec<Uid> = parents
+            .iter()
+            .filter(|parent| !known.contains(parent))
+            .map(cedar::uid_of)
+            .filter(|uid| uid.kind != "Server" || catalog.server(&uid.id).is_none())
+            .collect();
+        parents.sort();
+        for parent in parents {
+            let text = entity.file.text.get(entity.span.clone()).unwrap_or_default();
+            let quoted = format!("\"{}\"", parent.id);
+            let at = text.find(&quoted).map_or(head(&entity.span), |spot| {
+                entity.span.start + spot..entity.span.start + spot + quoted.len()
+            });
+            findings.push(
+                Diagnostic::warning("entity::parent", format!("the parent `{parent}` is declared nowhere"))
+                    .at(&entity.file, at, "this parent")
+                    .help("declare it in entities/, or fix the name: a misspelt group grants and forbids nothing"),
+            );
+        }
+    }
+}

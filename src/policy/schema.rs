@@ -1,0 +1,330 @@
+//! The schema of a bundle: its own files, plus one typed action per tool of the catalog, plus tombstones.
+//! Never loads a schema with an error in it, and never lets a generated action replace a written one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{Schema, SchemaFragment};
+use miette::Diagnostic as _;
+use serde_json::{Map, Value as Json, json};
+
+use super::cedar::{self, ActionShape};
+use crate::catalog::{Catalog, Tool};
+use crate::diagnostic::{Diagnostic, File};
+use crate::value::{Member, Shape, Uid};
+
+/// The action group that every tool belongs to.
+pub(super) const TOOL_GROUP_ACTION: &str = "tools/call";
+/// The common type whose members every tool's context has.
+const CALL_TYPE: &str = "Call";
+/// Who can call a tool, as far as the schema declares these types.
+const CALLER_TYPES: [&str; 2] = ["Human", "Agent"];
+/// What a catalog needs the schema to declare.
+const MODEL_TYPES: [&str; 4] = ["Server", "Tool", "ToolGroup", "DataClass"];
+
+/// A compiled schema with what Cedar's own form of it does not tell.
+#[derive(Debug, Clone)]
+pub(super) struct CompiledSchema {
+    pub(super) schema: Schema,
+    /// Every action: who, on what, in which context.
+    pub(super) actions: BTreeMap<Uid, ActionShape>,
+    /// Every entity type's attributes.
+    pub(super) kinds: BTreeMap<String, BTreeMap<String, Member>>,
+    /// Members of an action's context that only this PDP establishes (`@source("pdp")`), `input` included.
+    pub(super) owned: BTreeMap<Uid, BTreeSet<String>>,
+    /// Attributes that a PEP may override (`@source("pep")`), by entity type.
+    pub(super) from_pep: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What the files of `schemas/` say, before the catalog's actions are added.
+pub(super) struct Fragments {
+    parsed: Vec<SchemaFragment>,
+    forms: Vec<(File, Json)>,
+}
+
+/// Parses the files of `schemas/`, each on its own, so that every file's error is reported.
+pub(super) fn parse(files: &[&File], findings: &mut Vec<Diagnostic>) -> Fragments {
+    let mut fragments = Fragments { parsed: vec![], forms: vec![] };
+    if files.is_empty() {
+        findings.push(
+            Diagnostic::error("schema::missing", "the bundle has no schema")
+                .help("put at least one `schemas/*.cedarschema` file into the bundle; policies are validated against it"),
+        );
+    }
+    for file in files {
+        let parsed = SchemaFragment::from_cedarschema_str(&file.text).map(|(fragment, _)| fragment);
+        match parsed {
+            Ok(fragment) => match fragment.clone().to_json_value() {
+                Ok(form) => {
+                    fragments.parsed.push(fragment);
+                    fragments.forms.push(((*file).clone(), form));
+                }
+                Err(error) => findings.push(finding("schema::parse", &error, file)),
+            },
+            Err(error) => findings.push(finding("schema::parse", &error, file)),
+        }
+    }
+    fragments
+}
+
+/// Adds the catalog's actions and the tombstones, and resolves everything.
+pub(super) fn compile(
+    fragments: Fragments,
+    catalog: &Catalog,
+    tombstones: &BTreeSet<String>,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<CompiledSchema> {
+    let Fragments { mut parsed, forms } = fragments;
+    let call = common_type(&forms, CALL_TYPE);
+    let tools: Vec<&Tool> = catalog.servers().flat_map(|server| server.tools.values()).collect();
+    if catalog.servers().next().is_some() {
+        let missing = missing_model(&forms, call.is_none());
+        if !missing.is_empty() {
+            findings.push(model_missing(&missing));
+            return None;
+        }
+    }
+    check_written_actions(&forms, &tools, findings);
+    let generated = generated_actions(&forms, call.as_ref(), &tools, tombstones);
+    match SchemaFragment::from_json_value(json!({"": {"entityTypes": {}, "actions": generated}})) {
+        Ok(fragment) => parsed.push(fragment),
+        Err(error) => {
+            findings.push(Diagnostic::error("schema::catalog", format!("the catalog's actions: {}", chain(&error))));
+            return None;
+        }
+    }
+    let schema = match Schema::from_schema_fragments(parsed) {
+        Ok(schema) => schema,
+        Err(error) => {
+            findings.push(resolve_finding(&error, &forms));
+            return None;
+        }
+    };
+    Some(CompiledSchema {
+        actions: cedar::action_shapes(&schema),
+        kinds: cedar::entity_shapes(&schema),
+        owned: owned_members(&forms, call.as_ref(), &tools),
+        from_pep: pep_attributes(&forms),
+        schema,
+    })
+}
+
+/// The ids of actions that the files of `schemas/` write themselves, without a namespace.
+pub(super) fn written_actions(fragments: &Fragments) -> BTreeSet<String> {
+    fragments
+        .forms
+        .iter()
+        .filter_map(|(_, form)| form.get("")?.get("actions")?.as_object())
+        .flat_map(|actions| actions.keys().cloned())
+        .collect()
+}
+
+fn missing_model(forms: &[(File, Json)], call_missing: bool) -> Vec<String> {
+    let declared = |kind: &str| forms.iter().any(|(_, form)| section(form, "", "entityTypes").contains_key(kind));
+    let mut missing: Vec<String> =
+        MODEL_TYPES.iter().filter(|kind| !declared(kind)).map(|kind| format!("entity {kind}")).collect();
+    if !CALLER_TYPES.iter().any(|kind| declared(kind)) {
+        missing.push("entity Human or Agent".into());
+    }
+    if call_missing {
+        missing.push(format!("type {CALL_TYPE}"));
+    }
+    if !forms.iter().any(|(_, form)| section(form, "", "actions").contains_key(TOOL_GROUP_ACTION)) {
+        missing.push(format!("action \"{TOOL_GROUP_ACTION}\""));
+    }
+    missing
+}
+
+fn model_missing(missing: &[String]) -> Diagnostic {
+    let list = missing.join(", ");
+    Diagnostic::error("schema::model", format!("the catalog's tools need declarations that the schema lacks: {list}"))
+        .help("start from the shipped schemas/agent.cedarschema; or empty tools/ if this bundle has no MCP servers")
+}
+
+fn check_written_actions(forms: &[(File, Json)], tools: &[&Tool], findings: &mut Vec<Diagnostic>) {
+    for (file, form) in forms {
+        let written = section(form, "", "actions");
+        for tool in tools {
+            let id = tool.action().id;
+            if written.contains_key(&id) {
+                let start = file.text.find(&format!("\"{id}\"")).unwrap_or(0);
+                findings.push(
+                    Diagnostic::error("schema::tool-action", format!("the action `{id}` is generated from the catalog"))
+                        .at(file, start..start + id.len() + 2, "declared here again")
+                        .help("remove this declaration; the tool's `inputSchema` gives the action its types"),
+                );
+            }
+        }
+    }
+}
+
+fn generated_actions(
+    forms: &[(File, Json)],
+    call: Option<&Map<String, Json>>,
+    tools: &[&Tool],
+    tombstones: &BTreeSet<String>,
+) -> Map<String, Json> {
+    let declared = |kind: &&str| forms.iter().any(|(_, form)| section(form, "", "entityTypes").contains_key(*kind));
+    let principals: Vec<&str> = CALLER_TYPES.into_iter().filter(declared).collect();
+    let member_of = json!([{"id": TOOL_GROUP_ACTION}]);
+    let mut actions = Map::new();
+    for tool in tools {
+        let mut context = call.cloned().unwrap_or_default();
+        context.insert("input".into(), type_form(&tool.arguments));
+        context.insert("input_unseen".into(), json!({"type": "Set", "element": {"type": "String"}}));
+        let applies = json!({
+            "principalTypes": principals,
+            "resourceTypes": ["Tool"],
+            "context": {"type": "Record", "attributes": context},
+        });
+        actions.insert(tool.action().id, json!({"memberOf": member_of, "appliesTo": applies}));
+    }
+    for id in tombstones {
+        actions.insert(id.clone(), json!({"memberOf": member_of}));
+    }
+    actions
+}
+
+/// A shape in the JSON form of Cedar's schema.
+fn type_form(shape: &Shape) -> Json {
+    match shape {
+        Shape::Bool => json!({"type": "Boolean"}),
+        Shape::Long => json!({"type": "Long"}),
+        Shape::String => json!({"type": "String"}),
+        Shape::Extension(kind) => json!({"type": "Extension", "name": kind.name()}),
+        Shape::Entity(kinds) => json!({"type": "Entity", "name": kinds.first()}),
+        Shape::Set(item) => json!({"type": "Set", "element": type_form(item)}),
+        Shape::Record(members) => {
+            let member = |(name, member): (&String, &Member)| {
+                let mut form = type_form(&member.shape);
+                if let Some(object) = form.as_object_mut() {
+                    object.insert("required".into(), Json::Bool(member.required));
+                }
+                (name.clone(), form)
+            };
+            json!({"type": "Record", "attributes": members.iter().map(member).collect::<Map<_, _>>()})
+        }
+    }
+}
+
+fn owned_members(
+    forms: &[(File, Json)],
+    call: Option<&Map<String, Json>>,
+    tools: &[&Tool],
+) -> BTreeMap<Uid, BTreeSet<String>> {
+    let mut owned = BTreeMap::new();
+    for (_, form) in forms {
+        for (namespace, body) in form.as_object().into_iter().flatten() {
+            let kind = if namespace.is_empty() { "Action".to_owned() } else { format!("{namespace}::Action") };
+            for (id, action) in body.get("actions").and_then(Json::as_object).into_iter().flatten() {
+                let context = action.get("appliesTo").and_then(|applies| applies.get("context"));
+                let names = context.map(|context| sourced(context_members(forms, context).as_ref(), "pdp"));
+                owned.insert(Uid::new(&kind, id), names.unwrap_or_default());
+            }
+        }
+    }
+    for tool in tools {
+        let mut names = sourced(call, "pdp");
+        names.extend(["input".to_owned(), "input_unseen".to_owned()]);
+        owned.insert(tool.action(), names);
+    }
+    owned
+}
+
+fn context_members(forms: &[(File, Json)], context: &Json) -> Option<Map<String, Json>> {
+    match context.get("attributes") {
+        Some(attributes) => attributes.as_object().cloned(),
+        None => {
+            let name = context.get("name").or_else(|| context.get("type"))?.as_str()?;
+            common_type(forms, name)
+        }
+    }
+}
+
+fn pep_attributes(forms: &[(File, Json)]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    for (_, form) in forms {
+        for (namespace, body) in form.as_object().into_iter().flatten() {
+            for (kind, entity) in body.get("entityTypes").and_then(Json::as_object).into_iter().flatten() {
+                let kind = if namespace.is_empty() { kind.clone() } else { format!("{namespace}::{kind}") };
+                let attributes = entity.get("shape").and_then(|shape| shape.get("attributes"));
+                let names = sourced(attributes.and_then(Json::as_object), "pep");
+                if !names.is_empty() {
+                    found.insert(kind, names);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The members that carry the annotation `@source(<who>)`.
+fn sourced(members: Option<&Map<String, Json>>, who: &str) -> BTreeSet<String> {
+    let marked = |member: &Json| {
+        member.get("annotations").and_then(|a| a.get("source")).and_then(Json::as_str) == Some(who)
+    };
+    let names = members.into_iter().flatten().filter(|(_, member)| marked(member));
+    names.map(|(name, _)| name.clone()).collect()
+}
+
+/// The members of a common record type, looked up by its full name.
+fn common_type(forms: &[(File, Json)], name: &str) -> Option<Map<String, Json>> {
+    let (namespace, base) = name.rsplit_once("::").unwrap_or(("", name));
+    let found = forms.iter().find_map(|(_, form)| form.get(namespace)?.get("commonTypes")?.get(base))?;
+    found.get("attributes")?.as_object().cloned()
+}
+
+fn section<'a>(form: &'a Json, namespace: &str, name: &str) -> std::borrow::Cow<'a, Map<String, Json>> {
+    match form.get(namespace).and_then(|body| body.get(name)).and_then(Json::as_object) {
+        Some(found) => std::borrow::Cow::Borrowed(found),
+        None => std::borrow::Cow::Owned(Map::new()),
+    }
+}
+
+/// Cedar names what it could not resolve but not the file; the first word-boundary match shows where to look.
+fn resolve_finding(error: &cedar_policy::SchemaError, forms: &[(File, Json)]) -> Diagnostic {
+    let text = chain(error);
+    let help = error.help().map_or_else(|| "declare it in a file of schemas/".to_owned(), |help| help.to_string());
+    let span = error.labels().and_then(|mut labels| labels.next()).map(|l| l.offset()..l.offset() + l.len());
+    let name = text.rsplit_once(": ").map(|(_, name)| name.trim_matches('`'));
+    let at = forms.iter().find_map(|(file, _)| {
+        let span = span.clone()?;
+        let found = file.text.get(span.clone())?;
+        (Some(found) == name).then(|| (file, span))
+    });
+    let at = at.or_else(|| match (&span, forms) {
+        (Some(span), [(only, _)]) => Some((only, span.clone())),
+        (Some(_) | None, _) => None,
+    });
+    let finding = Diagnostic::error("schema::resolve", text.clone()).help(help);
+    match at {
+        Some((file, span)) => finding.at(file, span, "here"),
+        None => finding,
+    }
+}
+
+/// A finding from one of Cedar's errors, with the first label that it carries.
+pub(super) fn finding(code: &'static str, error: &dyn miette::Diagnostic, file: &File) -> Diagnostic {
+    let mut finding = Diagnostic::error(code, chain(error)).in_file(file);
+    if let Some(help) = error.help() {
+        finding = finding.help(help.to_string());
+    }
+    match error.labels().and_then(|mut labels| labels.next()) {
+        Some(label) => {
+            let text = label.label().unwrap_or("here").to_owned();
+            finding.at(file, label.offset()..label.offset() + label.len(), text)
+        }
+        None => finding,
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn miette::Diagnostic) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

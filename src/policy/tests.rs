@@ -1,0 +1,279 @@
+//! Bundles small enough to see at a glance: what compiles, what is reported, what is decided.
+
+use super::*;
+use crate::access::{DenyReason, Facts, Outcome, Question, Timestamp};
+use crate::diagnostic::{Diagnostic, File, Level};
+use crate::value::{Uid, Value};
+
+const SCHEMA: &str = r#"
+entity DataClass in [DataClass];
+entity Team;
+entity Human in [Team] = { active: Bool, clearances: Set<DataClass> };
+entity Agent = { active: Bool, clearances: Set<DataClass> };
+entity Server;
+entity ToolGroup;
+entity Tool in [Server, ToolGroup, DataClass] = { data_classes: Set<DataClass>, destructive: Bool };
+entity Doc = { owner: Human, @source("pep") size?: Long };
+type Call = { @source("pdp") requester?: Human, @source("pdp") actor?: Agent, @source("pdp") now: datetime, note?: String };
+action "tools/call";
+action "tools/list" appliesTo { principal: [Human, Agent], resource: [Server], context: Call };
+action "read" appliesTo { principal: [Human, Agent], resource: [Doc], context: Call };
+"#;
+
+const ENTITIES: &str = r#"[
+  {"uid": {"type": "DataClass", "id": "public"}, "attrs": {}, "parents": [{"type": "DataClass", "id": "internal"}]},
+  {"uid": {"type": "DataClass", "id": "internal"}, "attrs": {}, "parents": [{"type": "DataClass", "id": "secret"}]},
+  {"uid": {"type": "DataClass", "id": "secret"}, "attrs": {}, "parents": []},
+  {"uid": {"type": "Team", "id": "support"}, "attrs": {}, "parents": []},
+  {"uid": {"type": "Human", "id": "ana"}, "attrs": {"active": true, "clearances": [{"type": "DataClass", "id": "internal"}]},
+   "parents": [{"type": "Team", "id": "support"}]},
+  {"uid": {"type": "Agent", "id": "bot"}, "attrs": {"active": true, "clearances": []}, "parents": []},
+  {"uid": {"type": "Doc", "id": "d"}, "attrs": {"owner": {"type": "Human", "id": "ana"}, "size": 1}, "parents": []}
+]"#;
+
+const TOOLS: &str = r#"{"tools": [{"name": "refund", "description": "d", "inputSchema": {"type": "object",
+  "properties": {"order": {"type": "string"}, "amount": {"type": "integer"}}, "required": ["order", "amount"]}}]}"#;
+
+const FACTS: &str = "tools:\n  refund:\n    data_classes: [internal]\n    destructive: false\n";
+
+fn files(policies: &str) -> Vec<File> {
+    vec![
+        File::new("schemas/s.cedarschema", SCHEMA),
+        File::new("entities/e.json", ENTITIES),
+        File::new("tools/crm.json", TOOLS),
+        File::new("tools/crm.facts.yaml", FACTS),
+        File::new("policies/p.cedar", policies),
+    ]
+}
+
+fn snapshot(policies: &str) -> Snapshot {
+    compile(&files(policies)).unwrap_or_else(|findings| panic!("{:?}", codes(&findings))).snapshot
+}
+
+fn codes(findings: &[Diagnostic]) -> Vec<(Level, &str, String)> {
+    findings.iter().map(|f| (f.level, f.code, f.message.clone())).collect()
+}
+
+fn errors(policies: &str) -> Vec<&'static str> {
+    compile(&files(policies)).unwrap_err().iter().filter(|f| f.level == Level::Error).map(|f| f.code).collect()
+}
+
+fn facts(actor: Option<&str>) -> Facts {
+    Facts {
+        principal: Uid::new("Human", "ana"),
+        actor: actor.map(|id| Uid::new("Agent", id)),
+        actor_depth: 1,
+        session: None,
+        established: std::collections::BTreeMap::new(),
+        now: Timestamp(1_795_255_200_000),
+    }
+}
+
+fn read() -> Question {
+    Question::new(Uid::new("Action", "read"), Uid::new("Doc", "d"))
+}
+
+fn outcome(policies: &str, question: &Question, actor: Option<&str>) -> Outcome {
+    decide(&snapshot(policies), question, &facts(actor)).outcome
+}
+
+const ALL: &str = "permit(principal, action, resource);";
+
+#[test]
+fn a_delegated_call_needs_a_permit_for_both_halves() {
+    let human_only = r#"permit(principal is Human, action, resource);"#;
+    assert_eq!(outcome(human_only, &read(), None), Outcome::Permit);
+    assert_eq!(outcome(human_only, &read(), Some("bot")), Outcome::Deny(DenyReason::NoPermit));
+    let agent_only = r#"permit(principal is Agent, action, resource);"#;
+    assert_eq!(outcome(agent_only, &read(), Some("bot")), Outcome::Deny(DenyReason::NoPermit));
+    assert_eq!(outcome(ALL, &read(), Some("bot")), Outcome::Permit);
+}
+
+#[test]
+fn each_half_sees_the_other_party() {
+    let policy = r#"
+        permit(principal is Human, action, resource) when { context has actor && context.actor == Agent::"bot" };
+        permit(principal is Agent, action, resource) when { context has requester && context.requester == Human::"ana" };"#;
+    assert_eq!(outcome(policy, &read(), Some("bot")), Outcome::Permit);
+    assert_eq!(outcome(policy, &read(), None), Outcome::Deny(DenyReason::NoPermit));
+}
+
+#[test]
+fn a_policy_that_errors_denies_although_another_permits() {
+    let policy = format!("{ALL} @id(\"bad\") forbid(principal, action == Action::\"read\", resource) when {{ resource.owner.active && context.now.offset(duration(\"106751991167d\")) < context.now }};");
+    let snapshot = snapshot(&policy);
+    let decision = decide(&snapshot, &read(), &facts(None));
+    assert_eq!(decision.outcome, Outcome::Deny(DenyReason::PolicyError));
+    assert_eq!(&*decision.errors[0].id, "bad");
+    assert!(decision.determining.is_empty());
+}
+
+#[test]
+fn a_forbid_wins_and_its_authors_words_are_the_reason() {
+    let policy = format!("{ALL} @id(\"no\") @reason(\"not on my watch\") forbid(principal, action, resource);");
+    let decision = decide(&snapshot(&policy), &read(), &facts(None));
+    assert_eq!(decision.outcome, Outcome::Deny(DenyReason::Forbidden));
+    assert_eq!(decision.reason, "not on my watch");
+    assert_eq!(decision.determining.iter().map(|p| &*p.id).collect::<Vec<_>>(), ["no"]);
+}
+
+#[test]
+fn what_only_the_pdp_establishes_may_not_be_sent() {
+    let mut question = read();
+    question.context.insert("now".into(), Value::String("2020-01-01".into()));
+    let decision = decide(&snapshot(ALL), &question, &facts(None));
+    assert_eq!(decision.outcome, Outcome::Deny(DenyReason::InvalidInput));
+    assert!(decision.reason.contains("`now`"), "{}", decision.reason);
+}
+
+#[test]
+fn context_is_typed_and_undeclared_members_are_ignored() {
+    let mut question = read();
+    question.context.insert("nonsense".into(), Value::Long(1));
+    assert_eq!(outcome(ALL, &question, None), Outcome::Permit);
+    question.context.insert("note".into(), Value::Long(1));
+    assert_eq!(outcome(ALL, &question, None), Outcome::Deny(DenyReason::InvalidInput));
+}
+
+#[test]
+fn unknown_parties_actions_and_types_are_denied() {
+    let snapshot = snapshot(ALL);
+    let ask = |action: &str, resource: Uid, principal: Uid| {
+        let mut facts = facts(None);
+        facts.principal = principal;
+        decide(&snapshot, &Question::new(Uid::new("Action", action), resource), &facts).outcome
+    };
+    let (doc, ana) = (Uid::new("Doc", "d"), Uid::new("Human", "ana"));
+    assert_eq!(ask("read", doc.clone(), ana.clone()), Outcome::Permit);
+    let denied = Outcome::Deny(DenyReason::InvalidInput);
+    assert_eq!(ask("write", doc.clone(), ana.clone()), denied);
+    assert_eq!(ask("read", Uid::new("Doc", "x"), ana.clone()), denied);
+    assert_eq!(ask("read", Uid::new("Spaceship", "x"), ana.clone()), denied);
+    assert_eq!(ask("read", doc.clone(), Uid::new("Human", "nobody")), denied);
+    assert_eq!(ask("read", doc, Uid::new("Team", "support")), denied);
+    assert_eq!(ask("tools/call", Uid::new("Server", "crm"), ana), denied);
+}
+
+#[test]
+fn an_entity_that_a_pep_brings_fills_gaps_and_overrides_only_what_the_schema_allows() {
+    let policy = r#"permit(principal, action, resource) when { resource has size && resource.size == 7 && resource.owner == Human::"ana" };"#;
+    let bring = |id: &str, attributes: &[(&str, Value)]| {
+        let mut question = Question::new(Uid::new("Action", "read"), Uid::new("Doc", id));
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        question.brought.push(crate::access::Entity { uid: Uid::new("Doc", id), attributes, parents: vec![] });
+        outcome(policy, &question, None)
+    };
+    let owner = |id: &str| Value::Entity(Uid::new("Human", id));
+    assert_eq!(bring("d", &[("size", Value::Long(7)), ("owner", owner("mallory"))]), Outcome::Permit);
+    assert_eq!(bring("new", &[("size", Value::Long(7)), ("owner", owner("ana"))]), Outcome::Permit);
+    assert_eq!(bring("new", &[("size", Value::Long(7))]), Outcome::Deny(DenyReason::InvalidInput));
+    let mut question = read();
+    let attributes = [("active".to_owned(), Value::Bool(true))].into();
+    question.brought.push(crate::access::Entity { uid: Uid::new("Human", "ana"), attributes, parents: vec![] });
+    assert_eq!(outcome(ALL, &question, None), Outcome::Deny(DenyReason::InvalidInput));
+}
+
+#[test]
+fn clearances_expand_downwards_and_classes_read_as_at_least() {
+    let policy = r#"permit(principal, action == Action::"tools/list", resource)
+        when { principal.clearances.containsAll([DataClass::"internal", DataClass::"public"]) && !principal.clearances.contains(DataClass::"secret") };
+        permit(principal, action == Action::"crm/refund", resource in DataClass::"public") unless { resource in DataClass::"secret" };"#;
+    let list = Question::new(Uid::new("Action", "tools/list"), Uid::new("Server", "crm"));
+    assert_eq!(outcome(policy, &list, None), Outcome::Permit);
+    let mut call = Question::new(Uid::new("Action", "crm/refund"), Uid::new("Tool", "crm/refund"));
+    let input = Value::record([("order", Value::String("o".into())), ("amount", Value::Long(1))]);
+    call.established = [("input".to_owned(), input), ("input_unseen".to_owned(), Value::Set(vec![]))].into();
+    assert_eq!(outcome(policy, &call, None), Outcome::Permit);
+}
+
+#[test]
+fn arguments_are_typed_so_that_a_rule_on_a_wrong_one_does_not_compile() {
+    let rule = |condition: &str| {
+        format!("permit(principal, action == Action::\"crm/refund\", resource) when {{ {condition} }};")
+    };
+    assert!(compile(&files(&rule("context.input.amount < 100"))).is_ok());
+    assert_eq!(errors(&rule("context.input.amont < 100")), ["policy::type"]);
+    assert_eq!(errors(&rule("context.input.amount == \"x\"")), ["policy::type"]);
+}
+
+#[test]
+fn a_rule_on_the_group_itself_is_an_error_and_says_what_was_meant() {
+    let findings = compile(&files("permit(principal, action == Action::\"tools/call\", resource);")).unwrap_err();
+    let finding = findings.iter().find(|f| f.code == "policy::scope").unwrap();
+    assert!(finding.help.as_deref().unwrap().contains("action in"), "{finding:?}");
+}
+
+#[test]
+fn a_tool_that_disappeared_is_a_warning_and_leaves_the_other_rules_in_force() {
+    let policies = r#"permit(principal, action == Action::"crm/refnd", resource) when { context.input.gone };
+        forbid(principal, action in [Action::"crm/other", Action::"crm/refund"], resource);
+        permit(principal, action == Action::"read", resource);"#;
+    let compiled = compile(&files(policies)).unwrap();
+    let warnings = codes(&compiled.warnings);
+    assert_eq!(warnings.iter().filter(|(_, code, _)| *code == "policy::tombstone").count(), 2, "{warnings:?}");
+    assert!(compiled.warnings[0].help.as_deref().unwrap().contains("crm/refund"));
+    assert_eq!(decide(&compiled.snapshot, &read(), &facts(None)).outcome, Outcome::Permit);
+}
+
+#[test]
+fn every_finding_of_the_whole_bundle_is_reported_at_once() {
+    let mut files = files("permit(principal, action, resource) when { 1 + };\nforbid(principal action, resource);");
+    files.push(File::new("policies/q.cedar", "permit(principal is Ghost, action, resource);\n@mode(\"shadow\") permit(principal, action, resource);"));
+    files.push(File::new("entities/f.json", "[{\"uid\": {\"type\": \"Human\", \"id\": \"x\"}, \"attrs\": {\"active\": \"yes\", \"clearances\": []}, \"parents\": []}, 3]"));
+    files.push(File::new("entities/g.json", "[{]"));
+    let findings = compile(&files).unwrap_err();
+    let found: Vec<_> = findings.iter().filter(|f| f.level == Level::Error).map(|f| (f.code, f.position())).collect();
+    assert_eq!(
+        found,
+        [
+            ("entity::invalid", Some((1, 50))),
+            ("entity::invalid", Some((1, 102))),
+            ("entity::json", Some((1, 3))),
+            ("policy::parse", Some((1, 48))),
+            ("policy::parse", Some((2, 18))),
+            ("policy::type", Some((1, 21))),
+            ("policy::annotation", Some((2, 1))),
+        ],
+        "{:?}",
+        codes(&findings)
+    );
+    assert!(findings.iter().all(|finding| finding.help.is_some()), "every finding says what to do: {findings:?}");
+}
+
+#[test]
+fn bundles_without_a_schema_with_doubled_ids_or_with_promises_are_refused() {
+    let no_schema = compile(&[File::new("policies/p.cedar", ALL)]).unwrap_err();
+    assert!(no_schema.iter().any(|f| f.code == "schema::missing"));
+    assert_eq!(errors("@id(\"a\") permit(principal, action, resource);\n@id(\"a\") permit(principal, action, resource);"), ["policy::duplicate-id"]);
+    assert_eq!(errors("@obligation(\"x\") permit(principal, action, resource);"), ["policy::annotation"]);
+    assert_eq!(errors("permit(principal == ?principal, action, resource);"), ["policy::template"]);
+    let mut hostile = files(ALL);
+    hostile[1] = File::new("entities/e.json", r#"[{"uid": {"type": "Human", "id": "x"}, "attrs": {"active": {"__extn": {"fn": "unknown", "arg": "x"}}, "clearances": []}, "parents": []}]"#);
+    assert!(compile(&hostile).unwrap_err().iter().any(|f| f.code == "entity::unknown"));
+}
+
+#[test]
+fn a_revision_names_content_and_not_order() {
+    let mut files = files(ALL);
+    let revision = compile(&files).unwrap().snapshot.revision().clone();
+    files.reverse();
+    assert_eq!(compile(&files).unwrap().snapshot.revision(), &revision);
+    files.push(File::new("policies/p_test.yaml", "cases: []"));
+    assert_eq!(compile(&files).unwrap().snapshot.revision(), &revision);
+    files.push(File::new("policies/q.cedar", ""));
+    assert_ne!(compile(&files).unwrap().snapshot.revision(), &revision);
+}
+
+#[test]
+fn an_explanation_names_the_condition_that_failed() {
+    let policy = r#"@id("small") permit(principal, action == Action::"read", resource)
+        when { context has note && context.note == "please" && resource.owner == principal };"#;
+    let mut question = read();
+    question.context.insert("note".into(), Value::String("now".into()));
+    let told = explain(&snapshot(policy), &question, &facts(None));
+    assert_eq!(told.len(), 1);
+    assert!(!told[0].satisfied);
+    let truths: Vec<_> = told[0].conditions.iter().map(|(_, truth)| truth.clone()).collect();
+    assert_eq!(truths, [Truth::Held, Truth::Failed, Truth::NotReached]);
+    assert!(told[0].conditions[1].0.contains("context[\"note\"] == \"please\"") || told[0].conditions[1].0.contains("context.note == \"please\""), "{:?}", told[0].conditions);
+}

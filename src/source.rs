@@ -1,0 +1,1 @@
+//! Reads a bundle from a directory.
