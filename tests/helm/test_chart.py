@@ -6,6 +6,7 @@ Never talks to a cluster.
 import copy
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import helm_python as helm
@@ -17,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "palisade"
 KUBERNETES = "1.34"
 CONFIG_MAP_BYTES_MAX = 1024 * 1024
-BUNDLE_FOLDERS = ("schemas", "policies", "entities", "tools")
 ONE_WRITER = "the embedded state has a single writer, so replicas must be 0 or 1"
 
 CALLER = {
@@ -311,21 +311,26 @@ def test_the_bundle_may_come_from_existing_config_maps():
     assert volumes[1]["projected"]["sources"] == [{"configMap": {"name": "acme", "items": items}}]
 
 
-def test_the_shipped_bundle_fits_as_set_file_gives_it():
-    """The loop that values.yaml shows, over this repository's own bundle."""
+def as_values_yaml_shows_it():
+    """The `--set-file` arguments that the shell lines in values.yaml make of this repository's bundle."""
+    comment = (CHART / "values.yaml").read_text()
+    lines = re.search(r"^  #   args=\(\)\n(  #  .*\n)+?(?=  #   helm )", comment, re.MULTILINE).group(0)
+    script = re.sub(r"^  #", "", lines, flags=re.MULTILINE) + 'printf "%s\\n" "${args[@]}"\n'
+    shown = subprocess.run(["bash", "-euc", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [line for line in shown.stdout.splitlines() if line != "--set-file"]
+
+
+def test_the_shipped_bundle_fits_as_values_yaml_shows_it():
     files = {}
-    for folder in BUNDLE_FOLDERS:
-        of_folder = sorted(path for path in (ROOT / folder).rglob("*") if path.is_file())
-        assert of_folder, f"the repository ships nothing under {folder}/"
-        for path in of_folder:
-            name = path.relative_to(ROOT).as_posix()
-            files |= helm.parse_set_file("bundle.files.{}={}".format(name.replace(".", "\\."), path))["bundle"]["files"]
+    for argument in as_values_yaml_shows_it():
+        key, path = argument.split("=", 1)
+        files |= helm.parse_set_file(f"{key}={ROOT / path}")["bundle"]["files"]
 
     objects = manifests(bundle={"files": files})
 
     seen = mounted(objects)
+    assert {name.split("/")[0] for name in seen} == {"schemas", "policies", "entities", "tools"}
     assert seen == {name: (ROOT / name).read_text() for name in files}
-    assert {name.split("/")[0] for name in seen} == set(BUNDLE_FOLDERS)
     for (kind, name), manifest in objects.items():
         if kind == "ConfigMap":
             held = sum(len(key.encode()) + len(text.encode()) for key, text in manifest["data"].items())
