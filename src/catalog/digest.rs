@@ -111,8 +111,9 @@ mod tests {
             name(&Sha256::digest(br#"{"description":"\u00e9","inputSchema":{"a":1,"b":[]},"name":"x"}"#));
         let sent = r#"{"name":"x","inputSchema":{"b":[],"a":1.0},"description":"\\u00e9"}"#;
         assert_ne!(digest(sent), wanted, "an escape is undone before it is digested");
-        let wanted =
-            name(&Sha256::digest("{\"description\":\"é\",\"inputSchema\":{\"a\":1,\"b\":[]},\"name\":\"x\"}"));
+        let wanted = name(&Sha256::digest(
+            "{\"description\":\"é\",\"inputSchema\":{\"a\":1,\"b\":[]},\"name\":\"x\"}",
+        ));
         assert_eq!(digest(r#"{"name":"x","inputSchema":{"b":[],"a":1.0},"description":"\u00e9"}"#), wanted);
     }
 
