@@ -11,8 +11,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(["palisade/v1/authorization.proto"], ["proto"])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("palisade.bin"), files.encode_to_vec())?;
-    tonic_prost_build::configure()
-        .btree_map(".")
-        .compile_fds(files)?;
+    tonic_prost_build::configure().btree_map(".").compile_fds(files)?;
     Ok(())
 }

@@ -7,7 +7,12 @@ mod trace;
 mod wire;
 
 /// The code generated from `proto/`.
-#[allow(clippy::all, clippy::pedantic, missing_docs, reason = "generated; the comments are in the .proto file")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    reason = "generated; the comments are in the .proto file"
+)]
 pub mod proto {
     /// Package `palisade.v1`.
     pub mod v1 {

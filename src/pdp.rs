@@ -10,7 +10,8 @@ use arc_swap::ArcSwap;
 
 use crate::access::{Decision, DecisionId, DenyReason, Facts, Question, Revision, Timestamp};
 use crate::audit::{
-    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable, digest,
+    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable,
+    digest,
 };
 use crate::identity::{Caller, Claim, Principal, authenticate};
 use crate::mcp;
@@ -164,7 +165,10 @@ impl<S: AuditSink> Pdp<S> {
     }
 
     /// Decides several requests on one snapshot and records each answer.
-    pub fn evaluate_all<'a>(&self, requests: impl IntoIterator<Item = (&'a Request, Occasion<'a>)>) -> Vec<Pending> {
+    pub fn evaluate_all<'a>(
+        &self,
+        requests: impl IntoIterator<Item = (&'a Request, Occasion<'a>)>,
+    ) -> Vec<Pending> {
         let snapshot = self.snapshots.load();
         let evaluate = |(request, occasion)| self.evaluate_on(&snapshot, request, occasion);
         requests.into_iter().map(evaluate).collect()
@@ -174,15 +178,26 @@ impl<S: AuditSink> Pdp<S> {
         let (principal, judged) = match authenticate(&request.caller, request.claim.as_ref()) {
             Ok(principal) => {
                 let facts = facts(&principal, request, occasion.now);
-                let terms =
-                    Terms { limits: self.limits, agentless: request.caller.agentless, explain: request.explain };
+                let terms = Terms {
+                    limits: self.limits,
+                    agentless: request.caller.agentless,
+                    explain: request.explain,
+                };
                 let judged = judge(snapshot, &request.ask, &facts, &terms);
                 (Some(principal), judged)
             }
             Err(nobody) => (None, Judged::deny(DenyReason::Unauthenticated, nobody.to_string())),
         };
-        let arguments_digest = judged.arguments.as_deref().map(|bytes| digest::digest(&self.digest_key, bytes));
-        let receipt = self.record(snapshot, request, principal.as_ref(), &judged, arguments_digest.as_deref(), &occasion);
+        let arguments_digest =
+            judged.arguments.as_deref().map(|bytes| digest::digest(&self.digest_key, bytes));
+        let receipt = self.record(
+            snapshot,
+            request,
+            principal.as_ref(),
+            &judged,
+            arguments_digest.as_deref(),
+            &occasion,
+        );
         if judged.decision.outcome.is_permit() && receipt.is_ok() {
             self.open.opened(occasion.id.0.clone(), request.caller.name.clone());
         }

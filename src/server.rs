@@ -18,6 +18,6 @@ pub mod telemetry;
 pub mod metrics;
 pub mod clock;
 
-pub use config::{ADMIN as DEFAULT_ADMIN, GRPC as DEFAULT_GRPC};
 pub use clock::SystemClock;
+pub use config::{ADMIN as DEFAULT_ADMIN, GRPC as DEFAULT_GRPC};
 pub use run::{Announce, ServeError, serve};

@@ -31,11 +31,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            batch_len_max: 256,
-            context_depth_max: 16,
-            context_nodes_max: 4096,
-        }
+        Self { batch_len_max: 256, context_depth_max: 16, context_nodes_max: 4096 }
     }
 }
 
@@ -114,7 +110,19 @@ impl<S: AuditSink> Authorization<S> {
         }
         let caller = caller.clone();
         let face = Face::Grpc;
-        Ok(pdp::Request { face, caller, request_id, claim, ask, session, task, purpose, intent, explain, trace_id })
+        Ok(pdp::Request {
+            face,
+            caller,
+            request_id,
+            claim,
+            ask,
+            session,
+            task,
+            purpose,
+            intent,
+            explain,
+            trace_id,
+        })
     }
 
     fn occasion<'a>(&self, elapsed_us: &'a dyn Fn() -> u64) -> Occasion<'a> {
@@ -143,7 +151,9 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         trace::adopt(&span, request.metadata());
         let caller = self.caller(&request)?;
         let trace_id = trace::trace_id(request.metadata());
-        async { self.answer(&caller, request.into_inner(), trace_id).map(Response::new) }.instrument(span).await
+        async { self.answer(&caller, request.into_inner(), trace_id).map(Response::new) }
+            .instrument(span)
+            .await
     }
 
     async fn authorize_batch(
@@ -160,7 +170,8 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         let v1::AuthorizeBatchRequest { requests } = request.into_inner();
         if requests.len() > self.inner.limits.batch_len_max {
             let limit = self.inner.limits.batch_len_max;
-            let problem = format!("has {} items, more than the limit `batch_len_max` of {limit}", requests.len());
+            let problem =
+                format!("has {} items, more than the limit `batch_len_max` of {limit}", requests.len());
             return Err(malformed(Malformed::new("requests", problem)));
         }
         let admit = |request| self.admit(&caller, request, trace_id.clone());

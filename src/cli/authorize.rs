@@ -20,7 +20,7 @@ use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
 use crate::identity::{Caller, Callers, Role, Servers};
 use crate::mcp;
 use crate::pdp::Pdp;
-use crate::server::{DEFAULT_GRPC, data, SystemClock};
+use crate::server::{DEFAULT_GRPC, SystemClock, data};
 
 /// The question and whom to ask.
 #[derive(Debug, Args)]
@@ -73,14 +73,20 @@ pub(super) fn run(options: &Options) -> Exit {
     if answer.decision() == v1::Decision::Permit { Exit::Ok } else { Exit::Findings }
 }
 
-async fn online(options: &Options, mut request: v1::AuthorizeRequest) -> Result<v1::AuthorizeResponse, String> {
+async fn online(
+    options: &Options,
+    mut request: v1::AuthorizeRequest,
+) -> Result<v1::AuthorizeResponse, String> {
     let token = token(options)?;
     request.explain = token.is_some();
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", options.grpc))
         .map_err(|_| format!("`{}` is no address; write host:port", options.grpc))?
         .connect_timeout(std::time::Duration::from_secs(5));
     let channel = endpoint.connect().await.map_err(|_| {
-        format!("no server answers at {}; start one with `palisade serve`, or ask a bundle with --bundle DIR", options.grpc)
+        format!(
+            "no server answers at {}; start one with `palisade serve`, or ask a bundle with --bundle DIR",
+            options.grpc
+        )
     })?;
     let mut message = Request::new(request);
     if let Some(token) = token {
@@ -89,7 +95,9 @@ async fn online(options: &Options, mut request: v1::AuthorizeRequest) -> Result<
         message.metadata_mut().insert("authorization", header);
     }
     let answer = AuthorizationClient::new(channel).authorize(message).await;
-    answer.map(tonic::Response::into_inner).map_err(|status| format!("no answer ({:?}): {}", status.code(), status.message()))
+    answer
+        .map(tonic::Response::into_inner)
+        .map_err(|status| format!("no answer ({:?}): {}", status.code(), status.message()))
 }
 
 fn token(options: &Options) -> Result<Option<String>, String> {
@@ -118,7 +126,7 @@ fn offline(
         name: "palisade authorize".into(),
         roles: Role::ALL.into(),
         servers: Servers::All,
-        agentless: true,
+        agentless: false,
     };
     let callers = Callers::new([], Some(oneself));
     let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), Limits::default());

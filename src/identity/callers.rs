@@ -81,11 +81,7 @@ impl Callers {
     ///
     /// # Errors
     /// [`UnknownCaller`] when it is nobody that we know.
-    pub fn identify(
-        &self,
-        authorization: Option<&str>,
-        here: bool,
-    ) -> Result<&Arc<Caller>, UnknownCaller> {
+    pub fn identify(&self, authorization: Option<&str>, here: bool) -> Result<&Arc<Caller>, UnknownCaller> {
         let Some(authorization) = authorization else {
             return self.local.as_ref().filter(|_| here).ok_or(UnknownCaller::NoToken);
         };

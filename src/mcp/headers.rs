@@ -70,7 +70,11 @@ fn require(headers: &BTreeMap<String, String>, key: &str, name: &str, wanted: &s
 }
 
 /// Arguments that the tool's schema mirrors into headers. An argument that is absent or null has no header.
-fn mirrored(headers: &BTreeMap<String, String>, tool: &Tool, params: &BTreeMap<String, Value>) -> Result<(), Denied> {
+fn mirrored(
+    headers: &BTreeMap<String, String>,
+    tool: &Tool,
+    params: &BTreeMap<String, Value>,
+) -> Result<(), Denied> {
     for (name, path) in &tool.headers {
         let mut argument = params.get("arguments");
         for step in path {
@@ -103,7 +107,8 @@ fn lower(message: &Message) -> Result<BTreeMap<String, String>, Denied> {
     let mut headers = BTreeMap::new();
     for (name, value) in &message.headers {
         let name = name.to_ascii_lowercase();
-        let value = decoded(value).ok_or_else(|| Denied::invalid("a header's base64 value cannot be read"))?;
+        let value =
+            decoded(value).ok_or_else(|| Denied::invalid("a header's base64 value cannot be read"))?;
         if headers.insert(name, value).is_some() {
             return Err(Denied::invalid("a header stands twice"));
         }

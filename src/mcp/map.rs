@@ -39,9 +39,9 @@ pub fn map(message: &Message, catalog: &Catalog, client: &Uid, limits: &Limits) 
         headers::agree(message, version, &params, None)?;
         return Ok(Mapped::Pass);
     }
-    let server = catalog
-        .server(&message.server)
-        .ok_or_else(|| Denied::unknown(format!("the server `{}` is not in the catalog", echo(&message.server))))?;
+    let server = catalog.server(&message.server).ok_or_else(|| {
+        Denied::unknown(format!("the server `{}` is not in the catalog", echo(&message.server)))
+    })?;
     let tool = match method.target {
         Target::Tool => Some(tool(server, &params, message, limits)?),
         Target::Nothing
@@ -92,7 +92,10 @@ fn tool<'a>(
         let live = json::parse(live, limits.json)
             .map_err(|error| Denied::invalid(format!("`tool_definition` cannot be read: {error}")))?;
         if !tool.is_pinned_by(&live) {
-            let words = format!("the tool `{}` is not the one that was reviewed: its definition changed", tool.action().id);
+            let words = format!(
+                "the tool `{}` is not the one that was reviewed: its definition changed",
+                tool.action().id
+            );
             return Err(Denied { reason: DenyReason::ToolDrift, words });
         }
     }
@@ -108,7 +111,9 @@ impl Incoming<'_> {
                 asked.tool = Some(tool.name.clone());
                 asked.arguments = json::member_bytes(&self.message.params, "arguments").map(<[u8]>::to_vec);
             }
-            (Target::Resource, _) => asked.questions.push(self.resource(self.method.name, self.text("uri")?)?),
+            (Target::Resource, _) => {
+                asked.questions.push(self.resource(self.method.name, self.text("uri")?)?)
+            }
             (Target::Prompt, _) => asked.questions.push(self.prompt(self.name("name")?)),
             (Target::Completion, _) => asked.questions.push(self.completion()?),
             (Target::Task, _) => asked.questions.push(self.task()?),
@@ -163,7 +168,11 @@ impl Incoming<'_> {
         };
         let kind = member(reference, "params.ref.type", "type")?;
         match kind {
-            "ref/prompt" => Ok(self.prompt(bounded(member(reference, "params.ref.name", "name")?, "params.ref.name", self.limits)?)),
+            "ref/prompt" => Ok(self.prompt(bounded(
+                member(reference, "params.ref.name", "name")?,
+                "params.ref.name",
+                self.limits,
+            )?)),
             "ref/resource" => {
                 let uri = member(reference, "params.ref.uri", "uri")?;
                 let canonical = uri::canonical_template(uri, self.limits.uri_bytes_max)
@@ -202,7 +211,10 @@ impl Incoming<'_> {
             _ => Err(Denied::invalid(format!("`{path}` must hold strings"))),
         };
         items.iter().try_for_each(text)?;
-        Ok(items.iter().filter_map(|item| if let Value::String(uri) = item { Some(uri.as_str()) } else { None }).collect())
+        Ok(items
+            .iter()
+            .filter_map(|item| if let Value::String(uri) = item { Some(uri.as_str()) } else { None })
+            .collect())
     }
 
     /// A question about something that belongs to the server and that no file of the bundle has to list.
@@ -211,7 +223,11 @@ impl Incoming<'_> {
         let attribute = Value::Set(classes.iter().cloned().map(Value::Entity).collect());
         let parents = std::iter::once(self.server.uid()).chain(classes).collect();
         let mut question = Question::new(Uid::new("Action", action), uid.clone());
-        question.derived.push(Entity { uid, attributes: [("data_classes".to_owned(), attribute)].into(), parents });
+        question.derived.push(Entity {
+            uid,
+            attributes: [("data_classes".to_owned(), attribute)].into(),
+            parents,
+        });
         question
     }
 
@@ -236,7 +252,9 @@ fn name<'a>(params: &'a BTreeMap<String, Value>, name: &str, limits: &Limits) ->
 fn bounded<'a>(text: &'a str, path: &str, limits: &Limits) -> Result<&'a str, Denied> {
     if text.is_empty() || text.len() > limits.name_bytes_max || text.chars().any(char::is_control) {
         let most = limits.name_bytes_max;
-        return Err(Denied::invalid(format!("`{path}` must have 1 to {most} bytes and no control characters")));
+        return Err(Denied::invalid(format!(
+            "`{path}` must have 1 to {most} bytes and no control characters"
+        )));
     }
     Ok(text)
 }

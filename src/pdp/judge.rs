@@ -124,10 +124,16 @@ fn about(snapshot: &Snapshot, question: &Question, judged: Judged) -> Judged {
     let derived = question.derived.iter().find(|entity| entity.uid == question.resource);
     let data_classes = match (tool, derived.and_then(|entity| entity.attributes.get("data_classes"))) {
         (Some(tool), _) => tool.facts.data_classes.clone(),
-        (None, Some(Value::Set(classes))) => {
-            classes.iter().filter_map(|class| if let Value::Entity(uid) = class { Some(uid.id.clone()) } else { None }).collect()
-        }
+        (None, Some(Value::Set(classes))) => classes
+            .iter()
+            .filter_map(|class| if let Value::Entity(uid) = class { Some(uid.id.clone()) } else { None })
+            .collect(),
         (None, Some(_) | None) => BTreeSet::new(),
     };
-    Judged { action: Some(question.action.clone()), resource: Some(question.resource.clone()), data_classes, ..judged }
+    Judged {
+        action: Some(question.action.clone()),
+        resource: Some(question.resource.clone()),
+        data_classes,
+        ..judged
+    }
 }

@@ -9,8 +9,8 @@ use std::io::{ErrorKind, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::identity::Callers;
 use super::{journal, reload, telemetry};
+use crate::identity::Callers;
 
 /// The file that is read when none is named, if it is there.
 pub const FILE: &str = "palisade.yaml";

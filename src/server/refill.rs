@@ -48,4 +48,3 @@ enum Line<'a> {
     #[serde(other)]
     Other,
 }
-

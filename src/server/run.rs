@@ -92,8 +92,8 @@ pub fn serve(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
 
 async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(), ServeError> {
     let _telemetry = telemetry::start(&settings.telemetry)?;
-    let signals =
-        Signals::listen().map_err(|source| ServeError::System { what: "cannot listen to signals", source })?;
+    let signals = Signals::listen()
+        .map_err(|source| ServeError::System { what: "cannot listen to signals", source })?;
     let state = State::open(&settings)?;
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
     if let Some(notice) = callers.notice() {

@@ -83,6 +83,8 @@ impl Tasks {
     /// [`TaskError`] of the task that stopped the server.
     pub async fn run(mut self, grace: Duration) -> Result<(), TaskError> {
         let ended = tokio::select! {
+            // A task that ends because the server stops is no fault.
+            biased;
             () = self.stop.cancelled() => Ok(()),
             fault = self.first.next_fault() => Err(fault),
             fault = self.last.next_fault() => Err(fault),

@@ -9,10 +9,17 @@ use tonic::metadata::MetadataMap;
 use crate::identity::{Caller, Callers, Role};
 use crate::value::Uid;
 
-pub(super) fn authenticate(callers: &Callers, metadata: &MetadataMap, here: bool) -> Result<Arc<Caller>, Status> {
+pub(super) fn authenticate(
+    callers: &Callers,
+    metadata: &MetadataMap,
+    here: bool,
+) -> Result<Arc<Caller>, Status> {
     // A header that is no text is no bearer token either.
     let authorization = metadata.get("authorization").map(|header| header.to_str().unwrap_or_default());
-    callers.identify(authorization, here).cloned().map_err(|unknown| Status::unauthenticated(unknown.to_string()))
+    callers
+        .identify(authorization, here)
+        .cloned()
+        .map_err(|unknown| Status::unauthenticated(unknown.to_string()))
 }
 
 pub(super) fn require(caller: &Caller, role: Role) -> Result<(), Status> {
@@ -27,7 +34,8 @@ pub(super) fn require_server(caller: &Caller, server: &str) -> Result<(), Status
     if caller.enforces(server) {
         return Ok(());
     }
-    let words = format!("the caller `{}` does not enforce the server `{}`", caller.name, server.escape_debug());
+    let words =
+        format!("the caller `{}` does not enforce the server `{}`", caller.name, server.escape_debug());
     Err(Status::permission_denied(words))
 }
 
@@ -35,7 +43,9 @@ pub(super) fn require_server(caller: &Caller, server: &str) -> Result<(), Status
 pub(super) fn server_of(uid: &Uid) -> Option<&str> {
     match uid.kind.as_str() {
         "Server" => Some(&uid.id),
-        "Tool" | "Resource" | "Prompt" | "McpTask" => Some(uid.id.split_once('/').map_or(&uid.id, |(server, _)| server)),
+        "Tool" | "Resource" | "Prompt" | "McpTask" => {
+            Some(uid.id.split_once('/').map_or(&uid.id, |(server, _)| server))
+        }
         _ => None,
     }
 }

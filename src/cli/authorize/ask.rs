@@ -78,9 +78,15 @@ impl Ask {
         let (principal, actor) = match (human.or_else(|| self.principal.clone()), agent) {
             (Some(principal), actor) => (principal, actor),
             (None, Some(agent)) => (agent, None),
-            (None, None) => return Err("say who asks: --human ID, --agent ID, or both; or --principal UID".into()),
+            (None, None) => {
+                return Err("say who asks: --human ID, --agent ID, or both; or --principal UID".into());
+            }
         };
-        Ok(v1::Subject { principal: Some(wire_uid(&principal)), actor: actor.as_ref().map(wire_uid), earlier_actors: vec![] })
+        Ok(v1::Subject {
+            principal: Some(wire_uid(&principal)),
+            actor: actor.as_ref().map(wire_uid),
+            earlier_actors: vec![],
+        })
     }
 
     fn question(&self) -> Result<v1::authorize_request::Question, String> {
