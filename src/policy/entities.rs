@@ -189,9 +189,8 @@ pub(super) fn build(
     for server in catalog.servers() {
         check_classes(server, below, findings);
         let uid = server.uid();
-        if !store.contains_key(&uid) {
-            store.insert(uid, server_entity(server, compiled)?);
-        }
+        let derived = server_entity(server, compiled)?;
+        store.entry(uid).or_insert(derived);
         for tool in server.tools.values() {
             store.insert(tool.uid(), tool_entity(tool, server, compiled, below)?);
         }

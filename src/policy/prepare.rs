@@ -264,8 +264,9 @@ fn slice(
             [request.principal(), request.action(), request.resource()].into_iter().flatten().cloned(),
         );
         for (_, value) in request.context().cloned().into_iter().flatten() {
-            let value = cedar::evaluated(&value);
-            value.iter().for_each(|value| cedar::references(value, &mut waiting));
+            if let Some(value) = cedar::evaluated(&value) {
+                cedar::references(&value, &mut waiting);
+            }
         }
     }
     let mut reached: Vec<CedarEntity> = Vec::new();
@@ -280,7 +281,9 @@ fn slice(
             continue;
         };
         for (_, value) in entity.attrs() {
-            value.iter().for_each(|value| cedar::references(value, &mut waiting));
+            if let Ok(value) = value {
+                cedar::references(&value, &mut waiting);
+            }
         }
         let (_, _, parents) = entity.clone().into_inner();
         waiting.extend(parents);

@@ -184,7 +184,7 @@ fn message_limits(limits: &Limits) -> mcp::Limits {
         depth_max: limits.context_depth_max,
         nodes_max: limits.context_nodes_max,
     };
-    mcp::Limits { json, ..mcp::Limits::default() }
+    mcp::Limits { params: json, tool_definition: json, ..mcp::Limits::default() }
 }
 
 async fn obey(signals: Signals, reloads: Reloads, stop: CancellationToken) -> std::io::Result<()> {
