@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 from mcp.types import CallToolResult
 
-from running import Crm, Palisade
+from running import CRM_TOKEN, Crm, Palisade
 from stubs import pb
 from tour_client import call_tool, text_of
 
@@ -165,6 +166,18 @@ def metric(palisade: Palisade, name: str) -> float:
     return next(float(line.split()[1]) for line in body.splitlines() if line.split()[0] == name)
 
 
+def test_a_caller_asks_only_for_the_servers_that_it_enforces(palisade: Palisade) -> None:
+    assert palisade.authorize(refund(30), token=CRM_TOKEN).decision == pb.DECISION_PERMIT
+    elsewhere = refund(30)
+    elsewhere.mcp.server = "git"
+    with pytest.raises(grpc.RpcError) as refusal:
+        palisade.authorize(elsewhere, token=CRM_TOKEN)
+    assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    with pytest.raises(grpc.RpcError) as refusal:
+        palisade.authorize(refund(30), token="nobodys-token")
+    assert refusal.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
 def test_the_admin_port_shows_findings_only_to_the_holder_of_the_token(palisade: Palisade) -> None:
     assert palisade.get("/bundle", token=False)[0] == 401
     assert palisade.get("/livez", token=False)[0] == 200
@@ -185,7 +198,7 @@ def test_the_audit_log_tells_the_story(palisade: Palisade, crm: Crm) -> None:
     assert kinds == ["decided", "outcome", "decided", "outcome", "decided"]
     paid, paid_end, looked, looked_end, deleted = told
 
-    assert paid["outcome"] == "permit"
+    assert (paid["outcome"], paid["caller"]) == ("permit", "crm")
     assert paid["principal"] == {"type": "Human", "id": "ana"}
     assert paid["actor"] == {"type": "Agent", "id": "support-bot"}
     assert (paid["server"], paid["tool"], paid["data_classes"]) == ("crm", "issue_refund", ["payment"])
