@@ -103,8 +103,11 @@ impl<S: AuditSink> Authorization<S> {
         match &ask {
             Ask::Mcp(message) => callers::require_server(caller, &message.server)?,
             Ask::Access(question) => {
-                if let Some(server) = callers::server_of(&question.resource) {
-                    callers::require_server(caller, server)?;
+                let principal = claim.as_ref().map(|claim| &claim.principal);
+                for uid in [Some(&question.resource), principal].into_iter().flatten() {
+                    if let Some(server) = callers::server_of(uid) {
+                        callers::require_server(caller, server)?;
+                    }
                 }
             }
         }
