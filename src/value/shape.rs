@@ -69,12 +69,12 @@ impl Shape {
     pub fn admit(&self, value: &Value, path: &str) -> Result<Value, Fault> {
         let fault = || Fault::new(path, self.to_string(), value.kind());
         match (self, value) {
-            (Self::Bool, Value::Bool(_))
-            | (Self::Long, Value::Long(_))
-            | (Self::String, Value::String(_)) => Ok(value.clone()),
-            (Self::Long, Value::Number(text)) => exact_integer(text)
-                .map(Value::Long)
-                .ok_or_else(|| Fault::new(path, "Long", "a number it cannot hold")),
+            (Self::Bool, Value::Bool(_)) | (Self::Long, Value::Long(_)) | (Self::String, Value::String(_)) => {
+                Ok(value.clone())
+            }
+            (Self::Long, Value::Number(text)) => {
+                exact_integer(text).map(Value::Long).ok_or_else(|| Fault::new(path, "Long", "a number it cannot hold"))
+            }
             (Self::Extension(wanted), Value::Extension(kind, _)) if wanted == kind => Ok(value.clone()),
             (Self::Extension(Extension::Decimal), Value::Long(n)) => admit_decimal(&n.to_string(), path),
             (Self::Extension(Extension::Decimal), Value::Number(text) | Value::String(text)) => {
@@ -160,13 +160,11 @@ fn exact_integer(text: &str) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "the range check below admits only exact integers")]
     let integer = number as i64;
     #[expect(clippy::cast_precision_loss, reason = "integers up to 2^53 are exact in a double")]
-    let exact = (integer as f64).to_bits() == (number + 0.0).to_bits() && integer.abs() <= EXACT_INTEGER_MAX;
+    let exact = (integer as f64).to_bits() == (number + 0.0).to_bits();
+    let exact = exact && integer.unsigned_abs() <= EXACT_INTEGER_MAX.unsigned_abs();
     // What is too small for a double becomes zero without having been written as zero.
-    let zero = text
-        .split(['e', 'E'])
-        .next()
-        .is_some_and(|digits| !digits.contains(|c: char| c.is_ascii_digit() && c != '0'));
-    if integer == 0 && !zero {
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    if integer == 0 && digits.contains(|c: char| c.is_ascii_digit() && c != '0') {
         return None;
     }
     // A literal with more digits than a double holds could round onto an integer that was not written.
@@ -202,10 +200,7 @@ fn admit_decimal(text: &str, path: &str) -> Result<Value, Fault> {
         .map_err(|_| fault())?;
     let magnitude = units.unsigned_abs();
     let sign = if units < 0 { "-" } else { "" };
-    Ok(Value::Extension(
-        Extension::Decimal,
-        format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000),
-    ))
+    Ok(Value::Extension(Extension::Decimal, format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000)))
 }
 
 fn join(path: &str, name: &str) -> String {
@@ -248,6 +243,8 @@ mod tests {
         assert_eq!(long("9223372036854775808"), None);
         assert_eq!(long("1.5"), None);
         assert_eq!(long("1e300"), None);
+        assert_eq!(long("-1e300"), None);
+        assert_eq!(long("-9223372036854775808.0"), None);
         assert_eq!(long("1e-400"), None);
         assert_eq!(long("-0.0e-400"), Some(Value::Long(0)));
         assert_eq!(long("9007199254740992.5"), None);
