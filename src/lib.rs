@@ -28,6 +28,10 @@
 //! let files = [
 //!     File::new("schemas/doc.cedarschema", "entity User; entity Doc;
 //!         action read appliesTo { principal: [User], resource: [Doc] };"),
+//!     File::new("entities/doc.json", r#"[
+//!         {"uid": {"type": "User", "id": "ana"}, "attrs": {}, "parents": []},
+//!         {"uid": {"type": "User", "id": "bo"}, "attrs": {}, "parents": []},
+//!         {"uid": {"type": "Doc", "id": "plan"}, "attrs": {}, "parents": []}]"#),
 //!     File::new("policies/doc.cedar", r#"permit (principal == User::"ana", action, resource);"#),
 //! ];
 //! let snapshot = compile(&files).expect("the bundle has no errors").snapshot;
