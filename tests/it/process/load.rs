@@ -66,6 +66,7 @@ impl Tally {
 struct Course {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
+    broken: Arc<AtomicU64>,
 }
 
 impl Course {
@@ -75,6 +76,10 @@ impl Course {
 
     fn answered(&self, count: usize) {
         self.answered.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    fn broke(&self) {
+        self.broken.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -113,6 +118,12 @@ impl Load {
         until("more answers", || (self.answered() >= wanted).then_some(()));
     }
 
+    /// Waits until all but the stream have been refused, which a server that stops lets go on.
+    pub fn wait_until_refused(&self) {
+        let wanted = SINGLES as u64 + 1;
+        until("calls are refused", || (self.course.broken.load(Ordering::Relaxed) >= wanted).then_some(()));
+    }
+
     /// Stops asking, and waits for the calls under way.
     pub fn end(self) -> Tally {
         self.course.stop.store(true, Ordering::Relaxed);
@@ -144,6 +155,7 @@ async fn singles(mut client: AuthorizationClient<Channel>, course: Course) -> Ta
                 course.answered(1);
             }
             Err(status) => {
+                course.broke();
                 tally.failed.push(status);
                 break;
             }
@@ -167,6 +179,7 @@ async fn batches(mut client: AuthorizationClient<Channel>, course: Course) -> Ta
                 tally.calls[1] += 1;
             }
             Err(status) => {
+                course.broke();
                 tally.failed.push(status);
                 break;
             }
@@ -178,6 +191,7 @@ async fn batches(mut client: AuthorizationClient<Channel>, course: Course) -> Ta
 async fn stream(mut client: AuthorizationClient<Channel>, course: Course) -> Tally {
     let mut tally = Tally::default();
     if let Err(status) = steps(&mut client, &course, &mut tally).await {
+        course.broke();
         tally.failed.push(status);
     }
     tally

@@ -19,8 +19,10 @@ entity Doc;
 action read appliesTo { principal: [Agent], resource: [Doc], context: { note?: String, words?: Set<String> } };
 ";
 
-const ENTITIES: &str =
-    r#"[{ "uid": { "type": "Agent", "id": "bot" }, "attrs": { "active": true }, "parents": [] }]"#;
+const ENTITIES: &str = r#"[
+  { "uid": { "type": "Agent", "id": "bot" }, "attrs": { "active": true }, "parents": [] },
+  { "uid": { "type": "Doc", "id": "a" }, "attrs": {}, "parents": [] }
+]"#;
 
 /// Permits reading.
 pub const PERMIT: &str = "\

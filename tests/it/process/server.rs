@@ -172,8 +172,7 @@ impl Client {
 
     /// Asks the probe: permitted or not.
     pub fn may_read(&self) -> bool {
-        let answer = self.ask(probe("")).unwrap();
-        is_permit(&answer)
+        is_permit(&self.ask(probe("")).unwrap())
     }
 }
 
