@@ -83,9 +83,11 @@ fn parameters_over_their_limits_are_denied_and_recorded() {
         client.ask(tool_call("lookup_customer", &json!({"customer_id": "c-1", "extra": extra}))).unwrap()
     };
     assert!(is_permit(&client.ask(tool_call("lookup_customer", &json!({"customer_id": "c-1"}))).unwrap()));
-    for (extra, word) in
-        [(json!("x".repeat(2048)), "1024"), (json!([[[[[["deep"]]]]]]), "4"), (json!(vec![0; 100]), "20")]
-    {
+    for (extra, word) in [
+        (json!("x".repeat(2048)), "send at most 1024"),
+        (json!([[[[[["deep"]]]]]]), "4"),
+        (json!(vec![0; 100]), "20"),
+    ] {
         let answer = lookup(extra);
         assert_eq!(answer.reason(), v1::DenyReason::InvalidInput, "{answer:?}");
         assert!(answer.reason_text.contains(word), "{answer:?}");
@@ -98,10 +100,13 @@ fn headers_over_their_length_are_refused() {
     let (place, server) = limited("header_list_bytes_max: 2048");
     let client = server.client();
     assert!(client.ask_with(probe(""), &[("x-note", &"x".repeat(512))]).is_ok());
-    let status = client.ask_with(probe(""), &[("x-note", &"x".repeat(8192))]).unwrap_err();
-    // HTTP/2 answers with 431, which gRPC has no word of its own for.
-    assert!(status.message().contains("431"), "{status:?}");
-    assert!(client.may_read(), "the connection goes on");
+    let refused = |bytes: usize| client.ask_with(probe(""), &[("x-note", &"x".repeat(bytes))]).unwrap_err();
+    // gRPC has no word for 431 (Request Header Fields Too Large); what is far over the limit ends the connection.
+    let over = refused(2048);
+    assert!(over.message().contains("431"), "{over:?}");
+    let far_over = refused(16 * 1024);
+    assert_eq!(far_over.code(), Code::ResourceExhausted, "{far_over:?}");
+    assert!(client.may_read(), "the next call is answered");
     assert_eq!(place.records_of("decided").len(), 2);
 }
 
