@@ -84,7 +84,7 @@ impl<S: AuditSink> Authorization<S> {
         let request = self.admit(caller, request, trace_id)?;
         let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         let pending = self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us));
-        self.settle(caller, request.request_id, pending)
+        Self::settle(caller, request.request_id, pending)
     }
 
     /// Decodes, and checks what the caller may ask at all.
@@ -95,7 +95,7 @@ impl<S: AuditSink> Authorization<S> {
         trace_id: Option<String>,
     ) -> Result<pdp::Request, Status> {
         let Decoded { request_id, claim, ask, session, task, purpose, intent, explain } =
-            wire::decode(request, &self.inner.limits).map_err(malformed)?;
+            wire::decode(request, &self.inner.limits).map_err(|problem| malformed(&problem))?;
         callers::require(caller, Role::Authorize)?;
         if explain {
             callers::require(caller, Role::Explain)?;
@@ -103,8 +103,11 @@ impl<S: AuditSink> Authorization<S> {
         match &ask {
             Ask::Mcp(message) => callers::require_server(caller, &message.server)?,
             Ask::Access(question) => {
-                if let Some(server) = callers::server_of(&question.resource) {
-                    callers::require_server(caller, server)?;
+                let principal = claim.as_ref().map(|claim| &claim.principal);
+                for uid in [Some(&question.resource), principal].into_iter().flatten() {
+                    if let Some(server) = callers::server_of(uid) {
+                        callers::require_server(caller, server)?;
+                    }
                 }
             }
         }
@@ -130,12 +133,11 @@ impl<S: AuditSink> Authorization<S> {
     }
 
     fn settle(
-        &self,
         caller: &Arc<Caller>,
         request_id: String,
         pending: pdp::Pending,
     ) -> Result<v1::AuthorizeResponse, Status> {
-        let answer = pending.settle().map_err(unavailable)?;
+        let answer = pending.settle().map_err(|error| unavailable(&error))?;
         tracing::debug!(decision = %answer.id, outcome = ?answer.decision.outcome, "decided");
         Ok(wire::encode(request_id, answer, caller.may(Role::Explain)))
     }
@@ -172,7 +174,7 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
             let limit = self.inner.limits.batch_len_max;
             let problem =
                 format!("has {} items, more than the limit `batch_len_max` of {limit}", requests.len());
-            return Err(malformed(Malformed::new("requests", problem)));
+            return Err(malformed(&Malformed::new("requests", problem)));
         }
         let admit = |request| self.admit(&caller, request, trace_id.clone());
         let requests = requests.into_iter().map(admit).collect::<Result<Vec<_>, _>>()?;
@@ -180,7 +182,7 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         let responses = requests
             .iter()
             .zip(pending)
-            .map(|(request, pending)| self.settle(&caller, request.request_id.clone(), pending))
+            .map(|(request, pending)| Self::settle(&caller, request.request_id.clone(), pending))
             .collect::<Result<_, _>>()?;
         Ok(Response::new(v1::AuthorizeBatchResponse { responses }))
     }
@@ -212,11 +214,11 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
     }
 }
 
-fn malformed(problem: Malformed) -> Status {
+fn malformed(problem: &Malformed) -> Status {
     Status::invalid_argument(problem.to_string())
 }
 
-fn unavailable(error: pdp::Error) -> Status {
+fn unavailable(error: &pdp::Error) -> Status {
     match error {
         pdp::Error::AuditUnavailable(cause) => {
             tracing::debug!(error = %cause, "no answer: its record was not written");

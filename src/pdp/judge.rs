@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use super::{Ask, words};
 use crate::access::{Decision, DenyReason, Determining, Facts, Question};
-use crate::mcp::{self, Asker, Mapped};
+use crate::mcp::{self, Mapped};
 use crate::policy::{self, Snapshot};
-use crate::value::{Uid, Value};
+use crate::value::Uid;
 
 /// The terms on which a caller is answered.
 #[derive(Debug, Clone, Default)]
@@ -61,26 +61,43 @@ impl Judged {
 /// Judges what is asked on one snapshot.
 pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Judged {
     let message = match ask {
-        Ask::Access(question) => return decide(snapshot, std::slice::from_ref(question), facts, terms),
+        Ask::Access(question) => return decide(snapshot, [question], facts, terms),
         Ask::Mcp(message) => message,
     };
-    let client = facts.actor.as_ref().unwrap_or(&facts.principal);
-    let asked = match mcp::map(message, snapshot.catalog(), client, &terms.limits) {
-        Ok(Mapped::Ask(asked)) => asked,
-        Ok(Mapped::Pass) => return Judged::bare(Decision::pass()),
-        Err(denied) => return Judged::deny(denied.reason, denied.words),
-    };
-    let judged = match asked.asker {
-        Asker::Client if actor_missing(facts, terms) => {
-            Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words())
+    match mcp::map(message, snapshot.catalog(), &terms.limits) {
+        Mapped::Pass => Judged::bare(Decision::pass()),
+        Mapped::Deny(refusal) => {
+            let (action, resource) = refusal.about.map(|about| (about.action, about.resource)).unzip();
+            Judged {
+                tool: tool_of(resource.as_ref()),
+                action,
+                resource,
+                arguments: refusal.arguments.map(<[u8]>::to_vec),
+                ..Judged::deny(refusal.reason, refusal.words)
+            }
         }
-        Asker::Client => decide(snapshot, &asked.questions, facts, terms),
-        Asker::Server => decide(snapshot, &asked.questions, &servers_own(facts, &message.server), terms),
-    };
-    let first = asked.questions.first();
-    let action = judged.action.or_else(|| first.map(|question| question.action.clone()));
-    let resource = judged.resource.or_else(|| first.map(|question| question.resource.clone()));
-    Judged { action, resource, tool: asked.tool, arguments: asked.arguments, ..judged }
+        Mapped::Ask(step) => {
+            let judged = if actor_missing(facts, terms) {
+                let denied = Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words());
+                about(&step.question, denied)
+            } else {
+                decide(snapshot, step.questions(), facts, terms)
+            };
+            Judged {
+                tool: tool_of(judged.resource.as_ref()),
+                data_classes: step.data_classes,
+                arguments: step.arguments.map(<[u8]>::to_vec),
+                ..judged
+            }
+        }
+        Mapped::AskBack(callback) => {
+            let client = facts.actor.as_ref().unwrap_or(&facts.principal);
+            let question = callback.question(client.clone());
+            // The server uses its own authority, for nobody else.
+            let own = Facts { principal: callback.principal, actor: None, actor_depth: 0, ..facts.clone() };
+            decide(snapshot, [&question], &own, terms)
+        }
+    }
 }
 
 /// A message of a human that no agent brings. An agent on its own is its own principal.
@@ -88,52 +105,45 @@ fn actor_missing(facts: &Facts, terms: &Terms) -> bool {
     facts.principal.kind != "Agent" && facts.actor.is_none() && !terms.agentless
 }
 
-/// The server uses its own authority, for nobody else.
-fn servers_own(facts: &Facts, server: &str) -> Facts {
-    Facts { principal: Uid::new("Server", server), actor: None, actor_depth: 0, ..facts.clone() }
-}
-
 /// Every question must be permitted; the first that is not is the answer.
-fn decide(snapshot: &Snapshot, questions: &[Question], facts: &Facts, terms: &Terms) -> Judged {
+fn decide<'q>(
+    snapshot: &Snapshot,
+    questions: impl IntoIterator<Item = &'q Question>,
+    facts: &Facts,
+    terms: &Terms,
+) -> Judged {
     let mut permitted: Vec<Determining> = Vec::new();
     let mut explanation = Vec::new();
+    let mut first = None;
     for question in questions {
         let decision = policy::decide(snapshot, question, facts);
         if terms.explain {
             explanation.extend(policy::explain(snapshot, question, facts).iter().map(words::line));
         }
         if !decision.outcome.is_permit() {
-            return about(snapshot, question, Judged { explanation, ..Judged::bare(decision) });
+            return about(question, Judged { explanation, ..Judged::bare(decision) });
         }
+        first = first.or(Some(question));
         permitted.extend(decision.determining);
     }
     permitted.sort_by(|a, b| (&a.id, a.half).cmp(&(&b.id, b.half)));
     permitted.dedup();
-    let decision = Decision { determining: permitted, ..Decision::pass() };
-    let judged = Judged { explanation, ..Judged::bare(decision) };
-    match questions.first() {
-        Some(question) => about(snapshot, question, judged),
+    match first {
+        Some(question) => {
+            let decision = Decision { determining: permitted, ..Decision::pass() };
+            about(question, Judged { explanation, ..Judged::bare(decision) })
+        }
         None => Judged::deny(DenyReason::InvalidInput, "nothing was asked"),
     }
 }
 
 /// Adds what the record says of the question.
-fn about(snapshot: &Snapshot, question: &Question, judged: Judged) -> Judged {
-    let tool = question.resource.id.split_once('/').filter(|_| question.resource.kind == "Tool");
-    let tool = tool.and_then(|(server, name)| snapshot.catalog().tool(server, name));
-    let derived = question.derived.iter().find(|entity| entity.uid == question.resource);
-    let data_classes = match (tool, derived.and_then(|entity| entity.attributes.get("data_classes"))) {
-        (Some(tool), _) => tool.facts.data_classes.clone(),
-        (None, Some(Value::Set(classes))) => classes
-            .iter()
-            .filter_map(|class| if let Value::Entity(uid) = class { Some(uid.id.clone()) } else { None })
-            .collect(),
-        (None, Some(_) | None) => BTreeSet::new(),
-    };
-    Judged {
-        action: Some(question.action.clone()),
-        resource: Some(question.resource.clone()),
-        data_classes,
-        ..judged
-    }
+fn about(question: &Question, judged: Judged) -> Judged {
+    Judged { action: Some(question.action.clone()), resource: Some(question.resource.clone()), ..judged }
+}
+
+/// The name of a tool on its server.
+fn tool_of(resource: Option<&Uid>) -> Option<String> {
+    let resource = resource.filter(|uid| uid.kind == "Tool")?;
+    resource.id.split_once('/').map(|(_, name)| name.to_owned())
 }

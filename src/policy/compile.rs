@@ -88,8 +88,7 @@ pub(super) fn revision(files: &[File]) -> Revision {
             digest.update(part);
         }
     }
-    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Revision(format!("sha256:{hex}").into())
+    Revision(crate::catalog::digest::name(&digest.finalize()).into())
 }
 
 fn known_actions(fragments: &schema::Fragments, catalog: &Catalog) -> BTreeSet<String> {

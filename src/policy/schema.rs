@@ -245,13 +245,11 @@ fn owned_members(
 }
 
 fn context_members(forms: &[(File, Json)], context: &Json) -> Option<Map<String, Json>> {
-    match context.get("attributes") {
-        Some(attributes) => attributes.as_object().cloned(),
-        None => {
-            let name = context.get("name").or_else(|| context.get("type"))?.as_str()?;
-            common_type(forms, name)
-        }
+    if let Some(attributes) = context.get("attributes") {
+        return attributes.as_object().cloned();
     }
+    let name = context.get("name").or_else(|| context.get("type"))?.as_str()?;
+    common_type(forms, name)
 }
 
 fn pep_attributes(forms: &[(File, Json)]) -> BTreeMap<String, BTreeSet<String>> {
@@ -304,7 +302,7 @@ fn resolve_finding(error: &cedar_policy::SchemaError, forms: &[(File, Json)]) ->
     let at = forms.iter().find_map(|(file, _)| {
         let span = span.clone()?;
         let found = file.text.get(span.clone())?;
-        (Some(found) == name).then(|| (file, span))
+        (Some(found) == name).then_some((file, span))
     });
     let at = at.or_else(|| match (&span, forms) {
         (Some(span), [(only, _)]) => Some((only, span.clone())),

@@ -86,10 +86,10 @@ const ALL: &str = "permit(principal, action, resource);";
 
 #[test]
 fn a_delegated_call_needs_a_permit_for_both_halves() {
-    let human_only = r#"permit(principal is Human, action, resource);"#;
+    let human_only = "permit(principal is Human, action, resource);";
     assert_eq!(outcome(human_only, &read(), None), Outcome::Permit);
     assert_eq!(outcome(human_only, &read(), Some("bot")), Outcome::Deny(DenyReason::NoPermit));
-    let agent_only = r#"permit(principal is Agent, action, resource);"#;
+    let agent_only = "permit(principal is Agent, action, resource);";
     assert_eq!(outcome(agent_only, &read(), Some("bot")), Outcome::Deny(DenyReason::NoPermit));
     assert_eq!(outcome(ALL, &read(), Some("bot")), Outcome::Permit);
 }

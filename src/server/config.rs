@@ -90,7 +90,7 @@ impl Limits {
             depth_max: self.context_depth_max,
             nodes_max: self.context_nodes_max,
         };
-        mcp::Limits { json, ..mcp::Limits::default() }
+        mcp::Limits { params: json, tool_definition: json, ..mcp::Limits::default() }
     }
 }
 

@@ -100,7 +100,8 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     let stop = CancellationToken::new();
     let mut tasks = Tasks::new(stop.clone());
     let reloads = state.reload.reloads();
-    tasks.spawn("signals", |stop| obey(signals, reloads.clone(), stop));
+    let all = stop.clone();
+    tasks.spawn("signals", |_own| obey(signals, reloads.clone(), all));
     let limits = settings.limits.clone();
     let service = state.service(callers.clone(), &limits);
     tasks.spawn("grpc", |stop| grpc::serve(listener, service, limits, stop));

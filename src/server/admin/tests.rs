@@ -18,7 +18,7 @@ use crate::access::Revision;
 use crate::audit::{AuditSink, Counts, Memory, Record, Resumed};
 use crate::diagnostic::{Diagnostic, File};
 use crate::identity::{Caller, Servers};
-use crate::server::data::{DataDir, Secret};
+use crate::server::data::DataDir;
 use crate::server::reload::{Bundle, Candidate, Config, Reload, Target};
 use crate::server::{clock, journal, listen};
 
@@ -89,6 +89,7 @@ fn fixture(address: &str) -> Fixture {
         metrics,
         reloads: reload.reloads(),
         journal: Arc::clone(&journal),
+        open: Arc::new(crate::audit::OpenDecisions::new(1)),
         stop: stop.clone(),
         address: address.parse().unwrap(),
         hosts: vec!["pdp.test".to_owned()],
