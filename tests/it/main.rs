@@ -2,5 +2,8 @@
 
 mod cases;
 mod conformance;
+mod matrix;
 mod pdp;
+mod shipped;
+mod swap;
 mod wire;
