@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use crate::access::Timestamp;
@@ -26,10 +26,16 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// For `#[serde(serialize_with)]`.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Rfc3339(*at))
+    Rfc3339(*at).serialize(serializer)
 }
 
 #[cfg(test)]
