@@ -1,0 +1,127 @@
+//! `palisade authorize`: one question, of a running server or of a bundle, and the answer in words.
+//! Never decides on its own: a bundle is asked through the same service that a server runs.
+
+mod ask;
+mod print;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use tonic::Request;
+use tonic::metadata::AsciiMetadataValue;
+
+use super::{Exit, Format, bundle, trouble};
+use crate::api::proto::v1;
+use crate::api::proto::v1::authorization_client::AuthorizationClient;
+use crate::api::proto::v1::authorization_server::Authorization as _;
+use crate::api::{Authorization, Limits};
+use crate::audit::{DigestKey, Memory, digest::KEY_BYTES};
+use crate::identity::{Caller, Callers, Role, Servers};
+use crate::mcp;
+use crate::pdp::Pdp;
+use crate::server::{DEFAULT_GRPC, data, SystemClock};
+
+/// The question and whom to ask.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palisade authorize --human ana --agent support-bot --tool crm/issue_refund --args '{\"order\":\"o-1\",\"amount\":30}'
+  palisade authorize --agent night-watch --server git --method tools/list
+  palisade authorize --bundle . --principal 'Human::\"ana\"' --action 'Action::\"tools/list\"' --resource 'Server::\"crm\"'")]
+pub(super) struct Options {
+    #[command(flatten)]
+    ask: ask::Ask,
+    /// The running server's gRPC address.
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_GRPC, conflicts_with = "bundle")]
+    grpc: String,
+    /// Ask the bundle in this directory instead of a server; nothing is recorded.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// A file with the bearer token to show. Without it the token of the server's data directory is used if it can
+    /// be read; a caller without the role `explain` gets the answer without the explanation.
+    #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
+    token_file: Option<PathBuf>,
+    /// The server's data directory, where its token lies.
+    #[arg(long, value_name = "DIR", default_value = "data", conflicts_with = "bundle")]
+    data: PathBuf,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+}
+
+pub(super) fn run(options: &Options) -> Exit {
+    let request = match options.ask.to_request() {
+        Ok(request) => request,
+        Err(words) => return trouble(words),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return trouble(format!("no runtime: {error}")),
+    };
+    let answer = match &options.bundle {
+        Some(directory) => match offline(directory, &runtime, request.clone()) {
+            Ok(answer) => answer,
+            Err(exit) => return exit,
+        },
+        None => match runtime.block_on(online(options, request.clone())) {
+            Ok(answer) => answer,
+            Err(words) => return trouble(words),
+        },
+    };
+    print::answer(options.format, &request, &answer);
+    if answer.decision() == v1::Decision::Permit { Exit::Ok } else { Exit::Findings }
+}
+
+async fn online(options: &Options, mut request: v1::AuthorizeRequest) -> Result<v1::AuthorizeResponse, String> {
+    let token = token(options)?;
+    request.explain = token.is_some();
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", options.grpc))
+        .map_err(|_| format!("`{}` is no address; write host:port", options.grpc))?
+        .connect_timeout(std::time::Duration::from_secs(5));
+    let channel = endpoint.connect().await.map_err(|_| {
+        format!("no server answers at {}; start one with `palisade serve`, or ask a bundle with --bundle DIR", options.grpc)
+    })?;
+    let mut message = Request::new(request);
+    if let Some(token) = token {
+        let header: AsciiMetadataValue =
+            format!("Bearer {token}").parse().map_err(|_| "the token file holds no token".to_owned())?;
+        message.metadata_mut().insert("authorization", header);
+    }
+    let answer = AuthorizationClient::new(channel).authorize(message).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| format!("no answer ({:?}): {}", status.code(), status.message()))
+}
+
+fn token(options: &Options) -> Result<Option<String>, String> {
+    match &options.token_file {
+        Some(path) => match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        },
+        // The server may belong to somebody else: then we are a caller without a token.
+        None => Ok(data::admin_token(&options.data).ok().map(|token| token.expose().to_owned())),
+    }
+}
+
+fn offline(
+    directory: &Path,
+    runtime: &tokio::runtime::Runtime,
+    mut request: v1::AuthorizeRequest,
+) -> Result<v1::AuthorizeResponse, Exit> {
+    request.explain = true;
+    let compiled = bundle::compile(directory)?;
+    // The digest of a question that nobody records is keyed with nothing in particular.
+    let pdp = Pdp::new(compiled.snapshot, Memory::new(1), DigestKey::new(&[0; KEY_BYTES]), mcp::Limits::default());
+    let mut callers = Callers::new();
+    callers.trust_local(Caller {
+        name: "palisade authorize".into(),
+        roles: Role::ALL.into(),
+        servers: Servers::All,
+        agentless: true,
+    });
+    let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), Limits::default());
+    runtime
+        .block_on(service.authorize(Request::new(request)))
+        .map(tonic::Response::into_inner)
+        .map_err(|status| trouble(status.message()))
+}

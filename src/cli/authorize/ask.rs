@@ -1,0 +1,164 @@
+//! The question as it is typed, and as it is sent.
+//! Never fills a gap with a guess: what is missing is said.
+
+use clap::Args;
+
+use crate::api::proto::v1;
+use crate::json;
+use crate::value::{Uid, Value};
+
+/// Who asks, and what.
+#[derive(Debug, Args)]
+pub(super) struct Ask {
+    /// The human whose authority is used: short for --principal 'Human::"…"'.
+    #[arg(long, value_name = "ID", conflicts_with = "principal")]
+    human: Option<String>,
+    /// The agent that acts: for --human, or on its own.
+    #[arg(long, value_name = "ID", conflicts_with = "actor")]
+    agent: Option<String>,
+    /// The party whose authority is used, as a policy writes it: 'Human::"ana"'.
+    #[arg(long, value_name = "UID")]
+    principal: Option<Uid>,
+    /// The agent that acts for the principal: 'Agent::"support-bot"'.
+    #[arg(long, value_name = "UID")]
+    actor: Option<Uid>,
+    /// Ask for a tool call: <server>/<tool>.
+    #[arg(long, value_name = "SERVER/TOOL", conflicts_with_all = ["method", "action"])]
+    tool: Option<String>,
+    /// The tool's arguments, a JSON object.
+    #[arg(long, value_name = "JSON", requires = "tool", default_value = "{}")]
+    args: String,
+    /// Ask for another MCP method: its server.
+    #[arg(long, value_name = "ID", requires = "method")]
+    server: Option<String>,
+    /// The MCP method.
+    #[arg(long, value_name = "METHOD", requires = "server", conflicts_with = "action")]
+    method: Option<String>,
+    /// Its `params`, a JSON object.
+    #[arg(long, value_name = "JSON", requires = "method")]
+    params: Option<String>,
+    /// The MCP revision, such as 2025-11-25.
+    #[arg(long, value_name = "DATE")]
+    protocol_version: Option<String>,
+    /// Ask in terms of the schema: the action.
+    #[arg(long, value_name = "UID", requires = "resource")]
+    action: Option<Uid>,
+    /// The resource.
+    #[arg(long, value_name = "UID", requires = "action")]
+    resource: Option<Uid>,
+    /// The context, a JSON object.
+    #[arg(long, value_name = "JSON", requires = "action")]
+    context: Option<String>,
+    /// The session's id, for the record.
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// The agent's own words, for the record.
+    #[arg(long, value_name = "TEXT")]
+    intent: Option<String>,
+}
+
+impl Ask {
+    /// The question as it is sent.
+    pub(super) fn to_request(&self) -> Result<v1::AuthorizeRequest, String> {
+        Ok(v1::AuthorizeRequest {
+            request_id: String::new(),
+            subject: Some(self.subject()?),
+            question: Some(self.question()?),
+            session: self.session.clone().unwrap_or_default(),
+            task: String::new(),
+            purpose: String::new(),
+            intent: self.intent.clone().unwrap_or_default(),
+            explain: false,
+        })
+    }
+
+    fn subject(&self) -> Result<v1::Subject, String> {
+        let human = self.human.as_ref().map(|id| Uid::new("Human", id));
+        let agent = self.agent.as_ref().map(|id| Uid::new("Agent", id)).or_else(|| self.actor.clone());
+        let (principal, actor) = match (human.or_else(|| self.principal.clone()), agent) {
+            (Some(principal), actor) => (principal, actor),
+            (None, Some(agent)) => (agent, None),
+            (None, None) => return Err("say who asks: --human ID, --agent ID, or both; or --principal UID".into()),
+        };
+        Ok(v1::Subject { principal: Some(wire_uid(&principal)), actor: actor.as_ref().map(wire_uid), earlier_actors: vec![] })
+    }
+
+    fn question(&self) -> Result<v1::authorize_request::Question, String> {
+        let message = |server: &str, method: &str, params: Vec<u8>| {
+            v1::authorize_request::Question::Mcp(v1::McpMessage {
+                server: server.to_owned(),
+                method: method.to_owned(),
+                params,
+                protocol_version: self.protocol_version.clone().unwrap_or_default(),
+                headers: std::collections::BTreeMap::new(),
+                tool_definition: vec![],
+            })
+        };
+        match (&self.tool, &self.server, &self.method, &self.action, &self.resource) {
+            (Some(tool), None, None, None, None) => {
+                let (server, name) = tool
+                    .split_once('/')
+                    .ok_or_else(|| format!("`{tool}` names no tool; write --tool <server>/<tool>"))?;
+                let arguments = object("--args", &self.args)?;
+                let name = serde_json::Value::String(name.to_owned());
+                Ok(message(server, "tools/call", format!("{{\"name\":{name},\"arguments\":{arguments}}}").into_bytes()))
+            }
+            (None, Some(server), Some(method), None, None) => {
+                let params = self.params.as_deref().map(|params| object("--params", params)).transpose()?;
+                Ok(message(server, method, params.unwrap_or_default().as_bytes().to_vec()))
+            }
+            (None, None, None, Some(action), Some(resource)) => {
+                let context = object("--context", self.context.as_deref().unwrap_or("{}"))?;
+                let context = json::parse(context.as_bytes(), json::Limits::default());
+                let Ok(Value::Record(members)) = context else {
+                    return Err("--context must be a JSON object".into());
+                };
+                let context = members.iter().map(|(name, value)| Some((name.clone(), wire_value(value)?)));
+                Ok(v1::authorize_request::Question::Access(v1::Access {
+                    action: Some(wire_uid(action)),
+                    resource: Some(wire_uid(resource)),
+                    context: context.collect::<Option<_>>().ok_or("--context may not hold null")?,
+                    entities: vec![],
+                }))
+            }
+            (Some(_) | None, _, _, _, _) => Err(
+                "say what is asked: --tool SERVER/TOOL [--args JSON], --server ID --method METHOD [--params JSON], \
+                 or --action UID --resource UID [--context JSON]"
+                    .into(),
+            ),
+        }
+    }
+}
+
+/// The text, if it is a JSON object; the server holds it against the schema.
+fn object<'a>(option: &str, text: &'a str) -> Result<&'a str, String> {
+    match json::parse(text.as_bytes(), json::Limits::default()) {
+        Ok(Value::Record(_)) => Ok(text),
+        Ok(other) => Err(format!("{option} must be a JSON object, not {}", other.kind())),
+        Err(error) => Err(format!("{option} is no JSON object: {error}")),
+    }
+}
+
+fn wire_uid(uid: &Uid) -> v1::EntityUid {
+    v1::EntityUid { r#type: uid.kind.clone(), id: uid.id.clone() }
+}
+
+fn wire_value(value: &Value) -> Option<v1::Value> {
+    use v1::value::Kind;
+    let kind = match value {
+        Value::Null => return None,
+        Value::Bool(value) => Kind::BoolValue(*value),
+        Value::Long(value) => Kind::LongValue(*value),
+        Value::Number(text) | Value::Extension(_, text) => Kind::DecimalValue(text.clone()),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Entity(uid) => Kind::EntityValue(wire_uid(uid)),
+        Value::Set(items) => {
+            Kind::SetValue(v1::ValueSet { items: items.iter().map(wire_value).collect::<Option<_>>()? })
+        }
+        Value::Record(members) => {
+            let members = members.iter().map(|(name, value)| Some((name.clone(), wire_value(value)?)));
+            Kind::RecordValue(v1::ValueRecord { members: members.collect::<Option<_>>()? })
+        }
+    };
+    Some(v1::Value { kind: Some(kind) })
+}

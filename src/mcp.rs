@@ -1,0 +1,4 @@
+//! MCP messages.
+
+pub mod method;
+pub mod uri;
