@@ -1,5 +1,7 @@
 //! Generates the protobuf and gRPC code from `proto/`, with nothing installed.
 
+use prost::Message as _;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     // Without the server there is no face to generate code for.
@@ -8,9 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let files = protox::compile(["palisade/v1/authorization.proto"], ["proto"])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
-    tonic_prost_build::configure()
-        .file_descriptor_set_path(out.join("palisade.bin"))
-        .btree_map(".")
-        .compile_fds(files)?;
+    std::fs::write(out.join("palisade.bin"), files.encode_to_vec())?;
+    tonic_prost_build::configure().btree_map(".").compile_fds(files)?;
     Ok(())
 }

@@ -7,7 +7,12 @@ mod trace;
 mod wire;
 
 /// The code generated from `proto/`.
-#[allow(clippy::all, clippy::pedantic, missing_docs, reason = "generated; the comments are in the .proto file")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    reason = "generated; the comments are in the .proto file"
+)]
 pub mod proto {
     /// Package `palisade.v1`.
     pub mod v1 {
@@ -17,4 +22,4 @@ pub mod proto {
     pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("palisade");
 }
 
-pub use grpc::{Authorization, Limits};
+pub use grpc::{Authorization, Clock, Limits};

@@ -41,7 +41,7 @@ enum Command {
     /// Run the `*_test.yaml` policy tests of a bundle.
     Test(test::Options),
     /// Ask one question, of a running server or of a bundle, and explain the answer.
-    Authorize(authorize::Options),
+    Authorize(Box<authorize::Options>),
     /// Print the version.
     Version,
 }

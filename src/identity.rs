@@ -1,7 +1,7 @@
 //! Who asks, and for whom. Turns what a request claims into a [`Principal`].
 //! Never fetches keys, and never believes a claim from a caller that may not assert it.
 
-pub mod callers;
+mod callers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::value::Uid;
-pub use callers::{Callers, UnknownCaller};
+pub use callers::{Callers, LOCAL, OPERATOR, TokenDigest, UnknownCaller};
 
 /// What a caller may ask of this PDP (one role per kind of call).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

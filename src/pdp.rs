@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::access::{Decision, DecisionId, DenyReason, Question, Revision, Timestamp};
+use crate::access::{Decision, DecisionId, DenyReason, Facts, Question, Revision, Timestamp};
 use crate::audit::{
-    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable, digest,
+    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable,
+    digest,
 };
 use crate::identity::{Caller, Claim, Principal, authenticate};
 use crate::mcp;
 use crate::policy::Snapshot;
 use crate::value::Uid;
-use judge::Judged;
+pub use judge::{Judged, Terms, judge};
 
 /// What a PEP asks. Nothing in it is believed yet.
 #[derive(Debug, Clone)]
@@ -115,24 +116,27 @@ pub enum Error {
 pub struct Pdp<S> {
     snapshots: ArcSwap<Snapshot>,
     sink: S,
-    open: OpenDecisions,
+    open: Arc<OpenDecisions>,
     digest_key: DigestKey,
     limits: mcp::Limits,
 }
 
-/// How many permitted decisions may await their outcome at once.
-pub const OPEN_DECISIONS_MAX: usize = 100_000;
-
 impl<S: AuditSink> Pdp<S> {
-    /// A PDP that decides on `snapshot`, records to `sink` and digests arguments under `digest_key`.
-    pub fn new(snapshot: Snapshot, sink: S, digest_key: DigestKey, limits: mcp::Limits) -> Self {
-        let open = OpenDecisions::new(OPEN_DECISIONS_MAX);
-        Self { snapshots: ArcSwap::from_pointee(snapshot), sink, open, digest_key, limits }
+    /// A PDP that decides on `snapshot`, records to `sink`, digests arguments under `digest_key` and remembers the
+    /// permitted decisions in `open`.
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        sink: S,
+        open: Arc<OpenDecisions>,
+        digest_key: DigestKey,
+        limits: mcp::Limits,
+    ) -> Self {
+        Self { snapshots: ArcSwap::new(snapshot), sink, open, digest_key, limits }
     }
 
     /// Puts another snapshot in force, for every decision that begins after this.
-    pub fn publish(&self, snapshot: Snapshot) {
-        self.snapshots.store(Arc::new(snapshot));
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.snapshots.store(snapshot);
     }
 
     /// The snapshot in force.
@@ -143,11 +147,6 @@ impl<S: AuditSink> Pdp<S> {
     /// Where records go.
     pub fn sink(&self) -> &S {
         &self.sink
-    }
-
-    /// The permitted decisions that await their outcome.
-    pub fn open(&self) -> &OpenDecisions {
-        &self.open
     }
 
     /// Records what a permitted call did, once, for the caller that got the decision.
@@ -166,7 +165,10 @@ impl<S: AuditSink> Pdp<S> {
     }
 
     /// Decides several requests on one snapshot and records each answer.
-    pub fn evaluate_all<'a>(&self, requests: impl IntoIterator<Item = (&'a Request, Occasion<'a>)>) -> Vec<Pending> {
+    pub fn evaluate_all<'a>(
+        &self,
+        requests: impl IntoIterator<Item = (&'a Request, Occasion<'a>)>,
+    ) -> Vec<Pending> {
         let snapshot = self.snapshots.load();
         let evaluate = |(request, occasion)| self.evaluate_on(&snapshot, request, occasion);
         requests.into_iter().map(evaluate).collect()
@@ -175,13 +177,27 @@ impl<S: AuditSink> Pdp<S> {
     fn evaluate_on(&self, snapshot: &Snapshot, request: &Request, occasion: Occasion<'_>) -> Pending {
         let (principal, judged) = match authenticate(&request.caller, request.claim.as_ref()) {
             Ok(principal) => {
-                let judged = judge::judge(snapshot, request, &principal, occasion.now, &self.limits);
+                let facts = facts(&principal, request, occasion.now);
+                let terms = Terms {
+                    limits: self.limits,
+                    agentless: request.caller.agentless,
+                    explain: request.explain,
+                };
+                let judged = judge(snapshot, &request.ask, &facts, &terms);
                 (Some(principal), judged)
             }
             Err(nobody) => (None, Judged::deny(DenyReason::Unauthenticated, nobody.to_string())),
         };
-        let arguments_digest = judged.arguments.as_deref().map(|bytes| digest::digest(&self.digest_key, bytes));
-        let receipt = self.record(snapshot, request, principal.as_ref(), &judged, arguments_digest.as_deref(), &occasion);
+        let arguments_digest =
+            judged.arguments.as_deref().map(|bytes| digest::digest(&self.digest_key, bytes));
+        let receipt = self.record(
+            snapshot,
+            request,
+            principal.as_ref(),
+            &judged,
+            arguments_digest.as_deref(),
+            &occasion,
+        );
         if judged.decision.outcome.is_permit() && receipt.is_ok() {
             self.open.opened(occasion.id.0.clone(), request.caller.name.clone());
         }
@@ -236,5 +252,18 @@ impl<S: AuditSink> Pdp<S> {
             trace_id: request.trace_id.as_deref(),
             duration_us: (occasion.elapsed_us)(),
         }))
+    }
+}
+
+/// What is established about a request.
+fn facts(principal: &Principal, request: &Request, now: Timestamp) -> Facts {
+    let earlier = i64::try_from(principal.earlier_actors().len()).unwrap_or(i64::MAX);
+    Facts {
+        principal: principal.subject().clone(),
+        actor: principal.actor().cloned(),
+        actor_depth: i64::from(principal.actor().is_some()).saturating_add(earlier),
+        session: request.session.clone(),
+        established: std::collections::BTreeMap::new(),
+        now,
     }
 }

@@ -1,13 +1,23 @@
 //! The running server's parts: configuration, data directory, journal, reload, telemetry, administration, signals.
 //! Never decides, and never changes an answer.
 
-//CFG
-//ADM
+pub mod config;
+pub mod admin;
+pub mod signals;
 pub mod reload;
-pub mod outcomes;
+pub mod refill;
+pub mod publisher;
+pub mod metered;
+pub mod incoming;
+pub mod run;
 pub mod journal;
 pub mod data;
-//SIG
-//TEL
+pub mod tasks;
+pub mod listen;
+pub mod telemetry;
 pub mod metrics;
 pub mod clock;
+
+pub use clock::SystemClock;
+pub use config::{ADMIN as DEFAULT_ADMIN, GRPC as DEFAULT_GRPC};
+pub use run::{Announce, ServeError, serve};

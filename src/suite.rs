@@ -81,7 +81,10 @@ impl Verdict {
 
 /// How often each policy of a bundle was seen to make the difference, and not to, over some verdicts. A policy that
 /// was never seen to make it is not tested.
-pub fn coverage(policies: impl IntoIterator<Item = String>, verdicts: &[Verdict]) -> BTreeMap<String, (usize, usize)> {
+pub fn coverage(
+    policies: impl IntoIterator<Item = String>,
+    verdicts: &[Verdict],
+) -> BTreeMap<String, (usize, usize)> {
     let seen = |id: &str| {
         let with = verdicts.iter().filter(|verdict| verdict.determining.contains(id)).count();
         (with, verdicts.len() - with)

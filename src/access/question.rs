@@ -20,7 +20,8 @@ const RANGE_MS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.clamp(RANGE_MS.0, RANGE_MS.1);
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).map_err(|_| fmt::Error)?;
+        let at =
+            OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).map_err(|_| fmt::Error)?;
         let (hour, minute, second, ms) = at.to_hms_milli();
         let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")

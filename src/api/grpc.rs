@@ -21,8 +21,6 @@ use crate::pdp::{self, Ask, Occasion, Pdp};
 /// What a face lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest message, in bytes.
-    pub message_bytes_max: usize,
     /// The most requests in one batch.
     pub batch_len_max: usize,
     /// How deep a context value may nest; the context's own members are at depth 1.
@@ -33,12 +31,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            message_bytes_max: 1024 * 1024,
-            batch_len_max: 256,
-            context_depth_max: 16,
-            context_nodes_max: 4096,
-        }
+        Self { batch_len_max: 256, context_depth_max: 16, context_nodes_max: 4096 }
     }
 }
 
@@ -75,7 +68,9 @@ impl<S: AuditSink> Authorization<S> {
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-        callers::authenticate(&self.inner.callers, request.metadata())
+        // Without an address the call did not come over a network.
+        let here = request.remote_addr().is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+        callers::authenticate(&self.inner.callers, request.metadata(), here)
     }
 
     /// One request of a caller that is known, from the wire to the wire.
@@ -89,7 +84,7 @@ impl<S: AuditSink> Authorization<S> {
         let request = self.admit(caller, request, trace_id)?;
         let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         let pending = self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us));
-        self.settle(caller, request.request_id, pending)
+        Self::settle(caller, request.request_id, pending)
     }
 
     /// Decodes, and checks what the caller may ask at all.
@@ -100,7 +95,7 @@ impl<S: AuditSink> Authorization<S> {
         trace_id: Option<String>,
     ) -> Result<pdp::Request, Status> {
         let Decoded { request_id, claim, ask, session, task, purpose, intent, explain } =
-            wire::decode(request, &self.inner.limits).map_err(malformed)?;
+            wire::decode(request, &self.inner.limits).map_err(|problem| malformed(&problem))?;
         callers::require(caller, Role::Authorize)?;
         if explain {
             callers::require(caller, Role::Explain)?;
@@ -115,7 +110,19 @@ impl<S: AuditSink> Authorization<S> {
         }
         let caller = caller.clone();
         let face = Face::Grpc;
-        Ok(pdp::Request { face, caller, request_id, claim, ask, session, task, purpose, intent, explain, trace_id })
+        Ok(pdp::Request {
+            face,
+            caller,
+            request_id,
+            claim,
+            ask,
+            session,
+            task,
+            purpose,
+            intent,
+            explain,
+            trace_id,
+        })
     }
 
     fn occasion<'a>(&self, elapsed_us: &'a dyn Fn() -> u64) -> Occasion<'a> {
@@ -123,12 +130,11 @@ impl<S: AuditSink> Authorization<S> {
     }
 
     fn settle(
-        &self,
         caller: &Arc<Caller>,
         request_id: String,
         pending: pdp::Pending,
     ) -> Result<v1::AuthorizeResponse, Status> {
-        let answer = pending.settle().map_err(unavailable)?;
+        let answer = pending.settle().map_err(|error| unavailable(&error))?;
         tracing::debug!(decision = %answer.id, outcome = ?answer.decision.outcome, "decided");
         Ok(wire::encode(request_id, answer, caller.may(Role::Explain)))
     }
@@ -144,7 +150,9 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         trace::adopt(&span, request.metadata());
         let caller = self.caller(&request)?;
         let trace_id = trace::trace_id(request.metadata());
-        async { self.answer(&caller, request.into_inner(), trace_id).map(Response::new) }.instrument(span).await
+        async { self.answer(&caller, request.into_inner(), trace_id).map(Response::new) }
+            .instrument(span)
+            .await
     }
 
     async fn authorize_batch(
@@ -161,8 +169,9 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         let v1::AuthorizeBatchRequest { requests } = request.into_inner();
         if requests.len() > self.inner.limits.batch_len_max {
             let limit = self.inner.limits.batch_len_max;
-            let problem = format!("has {} items, more than the limit `batch_len_max` of {limit}", requests.len());
-            return Err(malformed(Malformed::new("requests", problem)));
+            let problem =
+                format!("has {} items, more than the limit `batch_len_max` of {limit}", requests.len());
+            return Err(malformed(&Malformed::new("requests", problem)));
         }
         let admit = |request| self.admit(&caller, request, trace_id.clone());
         let requests = requests.into_iter().map(admit).collect::<Result<Vec<_>, _>>()?;
@@ -170,7 +179,7 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         let responses = requests
             .iter()
             .zip(pending)
-            .map(|(request, pending)| self.settle(&caller, request.request_id.clone(), pending))
+            .map(|(request, pending)| Self::settle(&caller, request.request_id.clone(), pending))
             .collect::<Result<_, _>>()?;
         Ok(Response::new(v1::AuthorizeBatchResponse { responses }))
     }
@@ -202,11 +211,11 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
     }
 }
 
-fn malformed(problem: Malformed) -> Status {
+fn malformed(problem: &Malformed) -> Status {
     Status::invalid_argument(problem.to_string())
 }
 
-fn unavailable(error: pdp::Error) -> Status {
+fn unavailable(error: &pdp::Error) -> Status {
     match error {
         pdp::Error::AuditUnavailable(cause) => {
             tracing::debug!(error = %cause, "no answer: its record was not written");

@@ -21,7 +21,8 @@ pub(super) fn report<S: AuditSink>(
     now: Timestamp,
     request: &v1::ReportOutcomeRequest,
 ) -> Result<(), Status> {
-    let v1::ReportOutcomeRequest { decision_id, status: _, error, result_bytes, data_classes, ended_at } = request;
+    let v1::ReportOutcomeRequest { decision_id, status: _, error, result_bytes, data_classes, ended_at } =
+        request;
     check(request).map_err(|problem| Status::invalid_argument(problem.to_string()))?;
     let status = match request.status() {
         v1::OutcomeStatus::Succeeded => Ending::Succeeded,
@@ -62,7 +63,10 @@ fn check(request: &v1::ReportOutcomeRequest) -> Result<(), Malformed> {
         return Err(too_long("error", ERROR_BYTES_MAX));
     }
     if request.data_classes.len() > DATA_CLASSES_MAX {
-        return Err(Malformed::new("data_classes", format!("has more items than the limit of {DATA_CLASSES_MAX}")));
+        return Err(Malformed::new(
+            "data_classes",
+            format!("has more items than the limit of {DATA_CLASSES_MAX}"),
+        ));
     }
     if request.data_classes.iter().any(|class| class.len() > DATA_CLASS_BYTES_MAX) {
         return Err(too_long("data_classes", DATA_CLASS_BYTES_MAX));

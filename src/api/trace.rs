@@ -19,7 +19,8 @@ pub(super) fn trace_id(metadata: &MetadataMap) -> Option<String> {
 
 /// Makes the caller's span the parent of ours.
 pub(super) fn adopt(span: &tracing::Span, metadata: &MetadataMap) {
-    let parent = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(metadata)));
+    let parent =
+        opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(metadata)));
     // The span is new and belongs to nobody yet, so this cannot fail in a way that matters: at worst it is a root.
     drop(span.set_parent(parent));
 }

@@ -48,7 +48,8 @@ pub(super) struct Decoded {
 }
 
 pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<Decoded, Malformed> {
-    let v1::AuthorizeRequest { request_id, subject, question, session, task, purpose, intent, explain } = request;
+    let v1::AuthorizeRequest { request_id, subject, question, session, task, purpose, intent, explain } =
+        request;
     let ask = match question {
         Some(v1::authorize_request::Question::Access(access)) => Ask::Access(decode_access(access, limits)?),
         Some(v1::authorize_request::Question::Mcp(message)) => Ask::Mcp(decode_mcp(message)?),
@@ -68,7 +69,10 @@ pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<D
 
 fn text(field: &str, text: String, bytes_max: usize) -> Result<String, Malformed> {
     if text.len() > bytes_max {
-        return Err(Malformed::new(field, format!("has {} bytes, more than the limit of {bytes_max}", text.len())));
+        return Err(Malformed::new(
+            field,
+            format!("has {} bytes, more than the limit of {bytes_max}", text.len()),
+        ));
     }
     Ok(text)
 }
@@ -80,7 +84,8 @@ fn optional(field: &str, value: String, bytes_max: usize) -> Result<Option<Strin
 fn decode_claim(subject: v1::Subject) -> Result<Claim, Malformed> {
     let v1::Subject { principal, actor, earlier_actors } = subject;
     if earlier_actors.len() > EARLIER_ACTORS_MAX {
-        let problem = format!("has {} items, more than the limit of {EARLIER_ACTORS_MAX}", earlier_actors.len());
+        let problem =
+            format!("has {} items, more than the limit of {EARLIER_ACTORS_MAX}", earlier_actors.len());
         return Err(Malformed::new("subject.earlier_actors", problem));
     }
     Ok(Claim {
@@ -152,11 +157,18 @@ fn members(
 ) -> Result<BTreeMap<String, Value>, Malformed> {
     members
         .into_iter()
-        .map(|(name, value)| Ok((text(field, name, NAME_BYTES_MAX)?, decode_value(field, value, budget, depth)?)))
+        .map(|(name, value)| {
+            Ok((text(field, name, NAME_BYTES_MAX)?, decode_value(field, value, budget, depth)?))
+        })
         .collect()
 }
 
-fn decode_value(field: &str, value: v1::Value, budget: &mut Budget, depth: usize) -> Result<Value, Malformed> {
+fn decode_value(
+    field: &str,
+    value: v1::Value,
+    budget: &mut Budget,
+    depth: usize,
+) -> Result<Value, Malformed> {
     use v1::value::Kind;
     budget.spend(field, depth)?;
     Ok(match value.kind.ok_or_else(|| Malformed::new(field, "holds a value without a kind"))? {
@@ -165,7 +177,10 @@ fn decode_value(field: &str, value: v1::Value, budget: &mut Budget, depth: usize
         Kind::StringValue(value) => Value::String(value),
         Kind::EntityValue(uid) => Value::Entity(decode_uid(field, uid)?),
         Kind::SetValue(v1::ValueSet { items }) => Value::Set(
-            items.into_iter().map(|item| decode_value(field, item, budget, depth + 1)).collect::<Result<_, _>>()?,
+            items
+                .into_iter()
+                .map(|item| decode_value(field, item, budget, depth + 1))
+                .collect::<Result<_, _>>()?,
         ),
         Kind::RecordValue(v1::ValueRecord { members: inner }) => {
             Value::Record(members(field, inner, budget, depth + 1)?)

@@ -1,6 +1,12 @@
 //! The record of one answer.
 //! Never holds arguments, credentials or entity values: arguments stand as a keyed digest.
 
+#![expect(
+    clippy::ref_option_ref,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -105,7 +111,6 @@ pub struct Decided<'a> {
 }
 
 /// An empty text says as little as none.
-#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
 fn absent(text: &Option<&str>) -> bool {
     text.is_none_or(str::is_empty)
 }
@@ -124,7 +129,6 @@ impl<'a> From<&'a Uid> for Party<'a> {
     }
 }
 
-#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
 fn optional_uid<S: Serializer>(uid: &Option<&Uid>, serializer: S) -> Result<S::Ok, S::Error> {
     uid.map(Party::from).serialize(serializer)
 }

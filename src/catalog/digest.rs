@@ -24,10 +24,11 @@ pub fn of(definition: &Value) -> String {
         _ => Vec::new(),
     };
     write_object(pinned.into_iter(), &mut text);
-    hex(&Sha256::digest(text.as_bytes()))
+    name(&Sha256::digest(text.as_bytes()))
 }
 
-fn hex(digest: &[u8]) -> String {
+/// `sha256:` and the hexadecimal digits of a digest.
+pub fn name(digest: &[u8]) -> String {
     digest.iter().fold(String::from("sha256:"), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -107,11 +108,12 @@ mod tests {
     #[test]
     fn the_digest_is_that_of_the_canonical_text() {
         let wanted =
-            hex(&Sha256::digest(br#"{"description":"\u00e9","inputSchema":{"a":1,"b":[]},"name":"x"}"#));
+            name(&Sha256::digest(br#"{"description":"\u00e9","inputSchema":{"a":1,"b":[]},"name":"x"}"#));
         let sent = r#"{"name":"x","inputSchema":{"b":[],"a":1.0},"description":"\\u00e9"}"#;
         assert_ne!(digest(sent), wanted, "an escape is undone before it is digested");
-        let wanted =
-            hex(&Sha256::digest("{\"description\":\"é\",\"inputSchema\":{\"a\":1,\"b\":[]},\"name\":\"x\"}"));
+        let wanted = name(&Sha256::digest(
+            "{\"description\":\"é\",\"inputSchema\":{\"a\":1,\"b\":[]},\"name\":\"x\"}",
+        ));
         assert_eq!(digest(r#"{"name":"x","inputSchema":{"b":[],"a":1.0},"description":"\u00e9"}"#), wanted);
     }
 

@@ -16,11 +16,11 @@ use crate::api::proto::v1;
 use crate::api::proto::v1::authorization_client::AuthorizationClient;
 use crate::api::proto::v1::authorization_server::Authorization as _;
 use crate::api::{Authorization, Limits};
-use crate::audit::{DigestKey, Memory, digest::KEY_BYTES};
+use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
 use crate::identity::{Caller, Callers, Role, Servers};
 use crate::mcp;
 use crate::pdp::Pdp;
-use crate::server::{DEFAULT_GRPC, data, SystemClock};
+use crate::server::{DEFAULT_GRPC, SystemClock, data};
 
 /// The question and whom to ask.
 #[derive(Debug, Args)]
@@ -73,14 +73,20 @@ pub(super) fn run(options: &Options) -> Exit {
     if answer.decision() == v1::Decision::Permit { Exit::Ok } else { Exit::Findings }
 }
 
-async fn online(options: &Options, mut request: v1::AuthorizeRequest) -> Result<v1::AuthorizeResponse, String> {
+async fn online(
+    options: &Options,
+    mut request: v1::AuthorizeRequest,
+) -> Result<v1::AuthorizeResponse, String> {
     let token = token(options)?;
     request.explain = token.is_some();
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", options.grpc))
         .map_err(|_| format!("`{}` is no address; write host:port", options.grpc))?
         .connect_timeout(std::time::Duration::from_secs(5));
     let channel = endpoint.connect().await.map_err(|_| {
-        format!("no server answers at {}; start one with `palisade serve`, or ask a bundle with --bundle DIR", options.grpc)
+        format!(
+            "no server answers at {}; start one with `palisade serve`, or ask a bundle with --bundle DIR",
+            options.grpc
+        )
     })?;
     let mut message = Request::new(request);
     if let Some(token) = token {
@@ -89,7 +95,9 @@ async fn online(options: &Options, mut request: v1::AuthorizeRequest) -> Result<
         message.metadata_mut().insert("authorization", header);
     }
     let answer = AuthorizationClient::new(channel).authorize(message).await;
-    answer.map(tonic::Response::into_inner).map_err(|status| format!("no answer ({:?}): {}", status.code(), status.message()))
+    answer
+        .map(tonic::Response::into_inner)
+        .map_err(|status| format!("no answer ({:?}): {}", status.code(), status.message()))
 }
 
 fn token(options: &Options) -> Result<Option<String>, String> {
@@ -111,14 +119,16 @@ fn offline(
     request.explain = true;
     let compiled = bundle::compile(directory)?;
     // The digest of a question that nobody records is keyed with nothing in particular.
-    let pdp = Pdp::new(compiled.snapshot, Memory::new(1), DigestKey::new(&[0; KEY_BYTES]), mcp::Limits::default());
-    let mut callers = Callers::new();
-    callers.trust_local(Caller {
+    let key = DigestKey::new(&[0; KEY_BYTES]);
+    let open = Arc::new(OpenDecisions::new(0));
+    let pdp = Pdp::new(Arc::new(compiled.snapshot), Memory::new(1), open, key, mcp::Limits::default());
+    let oneself = Caller {
         name: "palisade authorize".into(),
         roles: Role::ALL.into(),
         servers: Servers::All,
-        agentless: true,
-    });
+        agentless: false,
+    };
+    let callers = Callers::new([], Some(oneself));
     let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), Limits::default());
     runtime
         .block_on(service.authorize(Request::new(request)))

@@ -1,105 +1,142 @@
-//! The callers that the configuration names, and how a bearer token finds its own.
-//! Never keeps a token, only its SHA-256, and never says which part of a token was wrong.
+//! Who may call: the callers of the configuration, the operator, and the local caller.
+//! Never keeps a token, only its digest.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest, Sha256};
 
-use super::Caller;
+use super::{Caller, Role, Servers};
+
+/// The name of the operator, who holds the token of the data directory.
+pub const OPERATOR: &str = "operator";
+/// The name of the local caller, who holds no token.
+pub const LOCAL: &str = "local";
 
 /// The SHA-256 of a bearer token.
 pub type TokenDigest = [u8; 32];
 
-/// Everybody who may call.
-#[derive(Clone, Default)]
+/// Nobody that we know. Safe to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownCaller {
+    /// There is no token, and callers without one are not known here.
+    #[error("send a bearer token of a configured caller")]
+    NoToken,
+    /// The header is not a bearer token.
+    #[error("the authorization must be `Bearer` and a token")]
+    NotBearer,
+    /// No caller has this token.
+    #[error("no caller has this bearer token")]
+    UnknownToken,
+}
+
+/// All callers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Callers {
     by_token: HashMap<TokenDigest, Arc<Caller>>,
     local: Option<Arc<Caller>>,
 }
 
-/// The caller showed nothing that this PDP knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownCaller {
-    /// No token, and no caller is trusted without one.
-    #[error("this listener wants a bearer token: send `authorization: Bearer <token>`")]
-    TokenMissing,
-    /// A token that belongs to nobody. A wrong token is never taken for no token.
-    #[error("the bearer token belongs to no configured caller")]
-    TokenUnknown,
-}
-
 impl Callers {
-    /// Nobody yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// The callers of a configuration, and the local caller if there is one.
+    pub fn new(named: impl IntoIterator<Item = (TokenDigest, Caller)>, local: Option<Caller>) -> Self {
+        let by_token = named.into_iter().map(|(digest, caller)| (digest, Arc::new(caller))).collect();
+        Self { by_token, local: local.map(Arc::new) }
     }
 
-    /// Adds a caller that shows the token with this digest. Returns false when another has the same token.
-    pub fn add(&mut self, token: TokenDigest, caller: Caller) -> bool {
-        self.by_token.insert(token, Arc::new(caller)).is_none()
+    /// Adds the operator: every role, every server.
+    #[must_use]
+    pub fn with_operator(mut self, token: &str) -> Self {
+        let operator = Caller {
+            name: OPERATOR.into(),
+            roles: Role::ALL.into_iter().collect(),
+            servers: Servers::All,
+            agentless: true,
+        };
+        self.by_token.insert(token_digest(token), Arc::new(operator));
+        self
     }
 
-    /// Trusts whoever shows no token as this caller: for loopback only.
-    pub fn trust_local(&mut self, caller: Caller) {
-        self.local = Some(Arc::new(caller));
+    /// The caller that has this token.
+    pub fn by_token(&self, token: &str) -> Option<&Arc<Caller>> {
+        // The comparison is of digests: its time tells nothing about a token.
+        self.by_token.get(&token_digest(token))
     }
 
-    /// The caller that is trusted without a token, if any.
+    /// The caller that needs no token.
     pub fn local(&self) -> Option<&Arc<Caller>> {
         self.local.as_ref()
     }
 
-    /// Whether nobody is known.
-    pub fn is_empty(&self) -> bool {
-        self.by_token.is_empty() && self.local.is_none()
+    /// What an operator must know about the local caller, when there is one. For the log, once, at the start.
+    pub fn notice(&self) -> Option<&'static str> {
+        self.local.as_ref().map(|_| {
+            "every process on this machine may ask for decisions and name the principal, without a token; outcomes, \
+             explanations and administration need one; set `local_caller: { enabled: false }` to end this"
+        })
     }
 
-    /// The caller behind a bearer token, or the local one when there is none.
+    /// Who calls, by the `authorization` header and whether the peer is on this machine. A token that nobody has is
+    /// refused even from this machine.
     ///
     /// # Errors
-    /// [`UnknownCaller`].
-    pub fn find(&self, token: Option<&str>) -> Result<Arc<Caller>, UnknownCaller> {
-        match token {
-            // Looking up a digest tells nothing about a token by its timing: its bits are not the token's.
-            Some(token) => self.by_token.get(&digest(token)).cloned().ok_or(UnknownCaller::TokenUnknown),
-            None => self.local.clone().ok_or(UnknownCaller::TokenMissing),
+    /// [`UnknownCaller`] when it is nobody that we know.
+    pub fn identify(&self, authorization: Option<&str>, here: bool) -> Result<&Arc<Caller>, UnknownCaller> {
+        let Some(authorization) = authorization else {
+            return self.local.as_ref().filter(|_| here).ok_or(UnknownCaller::NoToken);
+        };
+        // RFC 9110, section 11.1: the scheme is compared without regard to case.
+        match authorization.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                self.by_token(token.trim()).ok_or(UnknownCaller::UnknownToken)
+            }
+            Some(_) | None => Err(UnknownCaller::NotBearer),
         }
     }
 }
 
-/// The digest by which a token is known.
-pub fn digest(token: &str) -> TokenDigest {
+fn token_digest(token: &str) -> TokenDigest {
     Sha256::digest(token.as_bytes()).into()
-}
-
-impl fmt::Debug for Callers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<&str> = self.by_token.values().map(|caller| &*caller.name).collect();
-        names.sort_unstable();
-        f.debug_struct("Callers").field("by_token", &names).field("local", &self.local).finish()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::identity::{Role, Servers};
 
     fn caller(name: &str) -> Caller {
-        Caller { name: name.into(), roles: Role::ALL.into(), servers: Servers::All, agentless: false }
+        let roles = BTreeSet::from([Role::Authorize]);
+        Caller { name: name.into(), roles, servers: Servers::All, agentless: false }
+    }
+
+    fn callers() -> Callers {
+        Callers::new([(token_digest("t-gw"), caller("gw"))], Some(caller(LOCAL))).with_operator("t-op")
+    }
+
+    fn who(authorization: Option<&str>, here: bool) -> Result<String, UnknownCaller> {
+        callers().identify(authorization, here).map(|caller| caller.name.to_string())
     }
 
     #[test]
-    fn a_wrong_token_is_refused_even_where_no_token_is_needed() {
-        let mut callers = Callers::new();
-        callers.trust_local(caller("local"));
-        assert!(callers.add(digest("secret"), caller("gw")));
-        assert!(!callers.add(digest("secret"), caller("other")));
-        assert_eq!(callers.find(None).map(|c| c.name.clone()), Ok("local".into()));
-        assert_eq!(callers.find(Some("Secret")).map(|c| c.name.clone()), Err(UnknownCaller::TokenUnknown));
-        assert!(callers.find(Some("secret")).is_ok());
-        assert_eq!(Callers::new().find(None), Err(UnknownCaller::TokenMissing));
+    fn a_caller_is_known_by_its_token() {
+        assert_eq!(who(Some("Bearer t-gw"), false).unwrap(), "gw");
+        assert_eq!(who(Some("bearer t-op"), true).unwrap(), OPERATOR);
+        assert_eq!(callers().by_token("t-op").unwrap().roles.len(), Role::ALL.len());
+    }
+
+    #[test]
+    fn a_caller_without_a_token_is_known_only_on_this_machine() {
+        assert_eq!(who(None, true).unwrap(), LOCAL);
+        assert_eq!(who(None, false), Err(UnknownCaller::NoToken));
+        assert_eq!(Callers::default().identify(None, true), Err(UnknownCaller::NoToken));
+    }
+
+    #[test]
+    fn a_wrong_token_is_refused_even_on_this_machine() {
+        assert_eq!(who(Some("Bearer nobody"), true), Err(UnknownCaller::UnknownToken));
+        assert_eq!(who(Some("Bearer "), true), Err(UnknownCaller::UnknownToken));
+        assert_eq!(who(Some("Basic dDp0"), true), Err(UnknownCaller::NotBearer));
+        assert_eq!(who(Some("t-gw"), true), Err(UnknownCaller::NotBearer));
     }
 }

@@ -7,7 +7,7 @@ use super::{Ask, words};
 use crate::access::{Decision, DenyReason, Determining, Facts, Question};
 use crate::mcp::{self, Mapped};
 use crate::policy::{self, Snapshot};
-use crate::value::{Uid, Value};
+use crate::value::Uid;
 
 /// The terms on which a caller is answered.
 #[derive(Debug, Clone, Default)]
@@ -56,4 +56,92 @@ impl Judged {
             explanation: Vec::new(),
         }
     }
+}
+
+/// Judges what is asked on one snapshot.
+pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Judged {
+    let message = match ask {
+        Ask::Access(question) => return decide(snapshot, [question], facts, terms),
+        Ask::Mcp(message) => message,
+    };
+    let tool = |name: &Option<Uid>| tool_of(name.as_ref());
+    match mcp::map(message, snapshot.catalog(), &terms.limits) {
+        Mapped::Pass => Judged::bare(Decision::pass()),
+        Mapped::Deny(refusal) => Judged {
+            tool: tool(&refusal.resource),
+            action: refusal.action,
+            resource: refusal.resource,
+            arguments: refusal.arguments.map(<[u8]>::to_vec),
+            ..Judged::deny(refusal.reason, refusal.words)
+        },
+        Mapped::Ask(step) => {
+            let judged = if actor_missing(facts, terms) {
+                let denied = Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words());
+                about(&step.question, denied)
+            } else {
+                decide(snapshot, step.questions(), facts, terms)
+            };
+            Judged {
+                tool: tool(&judged.resource),
+                data_classes: step.data_classes,
+                arguments: step.arguments.map(<[u8]>::to_vec),
+                ..judged
+            }
+        }
+        Mapped::AskBack(callback) => {
+            let client = facts.actor.as_ref().unwrap_or(&facts.principal);
+            let question = callback.question(client.clone());
+            // The server uses its own authority, for nobody else.
+            let own = Facts { principal: callback.principal, actor: None, actor_depth: 0, ..facts.clone() };
+            decide(snapshot, [&question], &own, terms)
+        }
+    }
+}
+
+/// A message of a human that no agent brings. An agent on its own is its own principal.
+fn actor_missing(facts: &Facts, terms: &Terms) -> bool {
+    facts.principal.kind != "Agent" && facts.actor.is_none() && !terms.agentless
+}
+
+/// Every question must be permitted; the first that is not is the answer.
+fn decide<'q>(
+    snapshot: &Snapshot,
+    questions: impl IntoIterator<Item = &'q Question>,
+    facts: &Facts,
+    terms: &Terms,
+) -> Judged {
+    let mut permitted: Vec<Determining> = Vec::new();
+    let mut explanation = Vec::new();
+    let mut first = None;
+    for question in questions {
+        let decision = policy::decide(snapshot, question, facts);
+        if terms.explain {
+            explanation.extend(policy::explain(snapshot, question, facts).iter().map(words::line));
+        }
+        if !decision.outcome.is_permit() {
+            return about(question, Judged { explanation, ..Judged::bare(decision) });
+        }
+        first = first.or(Some(question));
+        permitted.extend(decision.determining);
+    }
+    permitted.sort_by(|a, b| (&a.id, a.half).cmp(&(&b.id, b.half)));
+    permitted.dedup();
+    match first {
+        Some(question) => {
+            let decision = Decision { determining: permitted, ..Decision::pass() };
+            about(question, Judged { explanation, ..Judged::bare(decision) })
+        }
+        None => Judged::deny(DenyReason::InvalidInput, "nothing was asked"),
+    }
+}
+
+/// Adds what the record says of the question.
+fn about(question: &Question, judged: Judged) -> Judged {
+    Judged { action: Some(question.action.clone()), resource: Some(question.resource.clone()), ..judged }
+}
+
+/// The name of a tool on its server.
+fn tool_of(resource: Option<&Uid>) -> Option<String> {
+    let resource = resource.filter(|uid| uid.kind == "Tool")?;
+    resource.id.split_once('/').map(|(_, name)| name.to_owned())
 }

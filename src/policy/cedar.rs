@@ -124,7 +124,8 @@ pub(super) fn references(value: &EvalResult, found: &mut Vec<EntityUid>) {
         EvalResult::EntityUid(uid) => found.push(uid.clone()),
         EvalResult::Set(items) => items.iter().for_each(|item| references(item, found)),
         EvalResult::Record(members) => members.iter().for_each(|(_, item)| references(item, found)),
-        EvalResult::Bool(_) | EvalResult::Long(_) | EvalResult::String(_) | EvalResult::ExtensionValue(_) => {}
+        EvalResult::Bool(_) | EvalResult::Long(_) | EvalResult::String(_) | EvalResult::ExtensionValue(_) => {
+        }
     }
 }
 

@@ -32,7 +32,8 @@ pub fn compile(files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
     let of = |folder: &str, ending: &str| -> Vec<&File> {
         files.iter().filter(|file| file.path.starts_with(folder) && file.path.ends_with(ending)).collect()
     };
-    let tool_files: Vec<File> = files.iter().filter(|file| file.path.starts_with("tools/")).cloned().collect();
+    let tool_files: Vec<File> =
+        files.iter().filter(|file| file.path.starts_with("tools/")).cloned().collect();
     let (catalog, catalog_findings) = Catalog::load(&tool_files);
     findings.extend(catalog_findings);
 
@@ -87,8 +88,7 @@ pub(super) fn revision(files: &[File]) -> Revision {
             digest.update(part);
         }
     }
-    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Revision(format!("sha256:{hex}").into())
+    Revision(crate::catalog::digest::name(&digest.finalize()).into())
 }
 
 fn known_actions(fragments: &schema::Fragments, catalog: &Catalog) -> BTreeSet<String> {
@@ -99,7 +99,12 @@ fn known_actions(fragments: &schema::Fragments, catalog: &Catalog) -> BTreeSet<S
 /// The known action whose name is most alike, if it is alike enough to be meant.
 fn nearest(id: &str, known: &BTreeSet<String>) -> Option<String> {
     let distance = |name: &String| strsim::damerau_levenshtein(id, name);
-    known.iter().map(|name| (distance(name), name)).filter(|(d, _)| *d <= 3).min().map(|(_, name)| name.clone())
+    known
+        .iter()
+        .map(|name| (distance(name), name))
+        .filter(|(d, _)| *d <= 3)
+        .min()
+        .map(|(_, name)| name.clone())
 }
 
 fn has_errors(findings: &[Diagnostic]) -> bool {

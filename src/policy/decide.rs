@@ -40,7 +40,8 @@ fn combine(snapshot: &Snapshot, answers: &[(Half, Response)]) -> Decision {
             annotations: info.annotations.clone(),
         }));
         errors.extend(answer.diagnostics().errors().map(|error| policy_error(error, *half)));
-        if answer.decision() == cedar_policy::Decision::Deny && answer.diagnostics().reason().next().is_none() {
+        if answer.decision() == cedar_policy::Decision::Deny && answer.diagnostics().reason().next().is_none()
+        {
             unpermitted = unpermitted.or(Some(*half));
         }
     }
@@ -89,7 +90,9 @@ fn author_words(satisfied: &[Determining]) -> String {
 fn no_permit_words(half: Half, delegated: bool) -> String {
     match (half, delegated) {
         (_, false) => DenyReason::NoPermit.words().to_owned(),
-        (Half::Principal, true) => "no policy permits this step to the party that the agent acts for".to_owned(),
+        (Half::Principal, true) => {
+            "no policy permits this step to the party that the agent acts for".to_owned()
+        }
         (Half::Actor, true) => "no policy permits this step to the agent".to_owned(),
     }
 }

@@ -70,7 +70,8 @@ fn parse_one(
         Err(error) => {
             let text = chain(&error);
             let message = text.rsplit_once(": entity").map_or(text.clone(), |(_, rest)| rest.to_owned());
-            let at = quoted_spot(&message, item.get()).map_or(head(&span), |spot| span.start + spot.start..span.start + spot.end);
+            let at = quoted_spot(&message, item.get())
+                .map_or(head(&span), |spot| span.start + spot.start..span.start + spot.end);
             findings.push(
                 Diagnostic::error("entity::invalid", text)
                     .at(file, at, "here")
@@ -96,7 +97,8 @@ fn head(span: &std::ops::Range<usize>) -> std::ops::Range<usize> {
 }
 
 fn json_finding(file: &File, error: &serde_json::Error) -> Diagnostic {
-    let lines_before: usize = file.text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let lines_before: usize =
+        file.text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let spot = (lines_before + error.column().saturating_sub(1)).min(file.text.len());
     Diagnostic::error("entity::json", error.to_string())
         .at(file, spot..(spot + 1).min(file.text.len()), "here")
@@ -110,9 +112,12 @@ fn refuse_duplicates(declared: &[Declared], findings: &mut Vec<Diagnostic>) {
         if let Some(earlier) = first.get(&uid) {
             let (line, _) = earlier.file.position(earlier.span.start);
             findings.push(
-                Diagnostic::error("entity::duplicate", format!("`{}` is declared twice", cedar::uid_of(&uid)))
-                    .at(&entity.file, head(&entity.span), "the second")
-                    .help(format!("the first stands in {} line {line}; keep one of them", earlier.file.path)),
+                Diagnostic::error(
+                    "entity::duplicate",
+                    format!("`{}` is declared twice", cedar::uid_of(&uid)),
+                )
+                .at(&entity.file, head(&entity.span), "the second")
+                .help(format!("the first stands in {} line {line}; keep one of them", earlier.file.path)),
             );
         } else {
             first.insert(uid, entity);
@@ -184,9 +189,8 @@ pub(super) fn build(
     for server in catalog.servers() {
         check_classes(server, below, findings);
         let uid = server.uid();
-        if !store.contains_key(&uid) {
-            store.insert(uid, server_entity(server, compiled)?);
-        }
+        let derived = server_entity(server, compiled)?;
+        store.entry(uid).or_insert(derived);
         for tool in server.tools.values() {
             store.insert(tool.uid(), tool_entity(tool, server, compiled, below)?);
         }
@@ -194,10 +198,9 @@ pub(super) fn build(
     match Entities::from_entities(store.into_values(), Some(&compiled.schema)) {
         Ok(entities) => Some(entities),
         Err(error) => {
-            findings.push(
-                Diagnostic::error("entity::store", chain(&error))
-                    .help("a hierarchy may not contain itself, and every entity must fit its declaration in schemas/"),
-            );
+            findings.push(Diagnostic::error("entity::store", chain(&error)).help(
+                "a hierarchy may not contain itself, and every entity must fit its declaration in schemas/",
+            ));
             None
         }
     }
@@ -224,7 +227,9 @@ fn expanded(entity: Entity, uid: &Uid, below: &BTreeMap<String, BTreeSet<String>
 fn class_names(value: &EvalResult) -> Option<BTreeSet<String>> {
     let EvalResult::Set(items) = value else { return None };
     let name = |item: &EvalResult| match item {
-        EvalResult::EntityUid(uid) => Some(cedar::uid_of(uid)).filter(|uid| uid.kind == DATA_CLASS).map(|uid| uid.id),
+        EvalResult::EntityUid(uid) => {
+            Some(cedar::uid_of(uid)).filter(|uid| uid.kind == DATA_CLASS).map(|uid| uid.id)
+        }
         EvalResult::Bool(_)
         | EvalResult::Long(_)
         | EvalResult::String(_)
@@ -253,7 +258,11 @@ fn class_set(classes: &BTreeSet<String>) -> Option<RestrictedExpression> {
     cedar::expression(&Value::Set(items))
 }
 
-fn check_classes(server: &Server, below: &BTreeMap<String, BTreeSet<String>>, findings: &mut Vec<Diagnostic>) {
+fn check_classes(
+    server: &Server,
+    below: &BTreeMap<String, BTreeSet<String>>,
+    findings: &mut Vec<Diagnostic>,
+) {
     for tool in server.tools.values() {
         for class in tool.facts.data_classes.iter().filter(|class| !below.contains_key(*class)) {
             findings.push(

@@ -50,7 +50,9 @@ pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<E
         infos.sort_by(|a, b| a.1.id.cmp(&b.1.id));
         let told = infos
             .into_iter()
-            .filter_map(|(id, info)| look_at(snapshot, snapshot.policies.policy(id)?, info, *half, request, &prepared.entities))
+            .filter_map(|(id, info)| {
+                look_at(snapshot, snapshot.policies.policy(id)?, info, *half, request, &prepared.entities)
+            })
             .take(POLICIES_MAX);
         explanations.extend(told);
     }
@@ -89,7 +91,12 @@ struct Condition {
 }
 
 /// Takes `when` apart at `&&` and `unless` at `||`, and evaluates from left to right as Cedar does.
-fn conditions(authorizer: &Authorizer, form: &Json, request: &Request, entities: &Entities) -> Vec<Condition> {
+fn conditions(
+    authorizer: &Authorizer,
+    form: &Json,
+    request: &Request,
+    entities: &Entities,
+) -> Vec<Condition> {
     let mut told = Vec::new();
     let mut settled = false;
     for clause in form.get("conditions").and_then(Json::as_array).into_iter().flatten() {
@@ -134,7 +141,9 @@ fn truth(authorizer: &Authorizer, form: &Json, request: &Request, entities: &Ent
     let Ok(set) = PolicySet::from_policies([policy]) else { return Truth::NotReached };
     let answer = authorizer.is_authorized(request, &set, entities);
     match (answer.diagnostics().errors().next(), answer.decision()) {
-        (Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)), _) => Truth::Erred(error.inner().to_string()),
+        (Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)), _) => {
+            Truth::Erred(error.inner().to_string())
+        }
         (None, cedar_policy::Decision::Allow) => Truth::Held,
         (None, cedar_policy::Decision::Deny) => Truth::Failed,
     }
@@ -142,7 +151,8 @@ fn truth(authorizer: &Authorizer, form: &Json, request: &Request, entities: &Ent
 
 /// The condition of a policy of one condition, as Cedar text on one line.
 fn text_of(form: &Json) -> String {
-    let text = Policy::from_json(None, form.clone()).ok().and_then(|policy| policy.to_cedar()).unwrap_or_default();
+    let text =
+        Policy::from_json(None, form.clone()).ok().and_then(|policy| policy.to_cedar()).unwrap_or_default();
     let body = text.split_once("when {").map_or(text.as_str(), |(_, body)| body);
     let body = body.trim_end().trim_end_matches(';').trim_end().trim_end_matches('}');
     body.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{
-    ActionConstraint, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning,
-    Validator,
+    ActionConstraint, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
 };
 
+use super::cedar;
 use super::schema::{TOOL_GROUP_ACTION, chain, finding};
 use super::snapshot::PolicyInfo;
-use super::cedar;
 use crate::access::Effect;
 use crate::diagnostic::{Diagnostic, File};
 
@@ -50,7 +49,8 @@ fn parse_finding(error: &cedar_policy::ParseError, file: &File) -> Diagnostic {
     let finding = finding("policy::parse", error, file);
     match finding.help {
         Some(_) => finding,
-        None => finding.help("fix the syntax at the marked place; the other policies of this file were not looked at"),
+        None => finding
+            .help("fix the syntax at the marked place; the other policies of this file were not looked at"),
     }
 }
 
@@ -58,9 +58,12 @@ fn named(set: &PolicySet, file: &File, findings: &mut Vec<Diagnostic>) -> Vec<Wr
     for template in set.templates() {
         let spot = file.text.find('?').unwrap_or(0);
         findings.push(
-            Diagnostic::error("policy::template", format!("`{}` is a template, and bundles have no links", template.id()))
-                .at(file, spot..spot + 1, "slot")
-                .help("name the principal and the resource in the scope, or use a group"),
+            Diagnostic::error(
+                "policy::template",
+                format!("`{}` is a template, and bundles have no links", template.id()),
+            )
+            .at(file, spot..spot + 1, "slot")
+            .help("name the principal and the resource in the scope, or use a group"),
         );
     }
     let mut policies: Vec<(std::ops::Range<usize>, &Policy)> =
@@ -72,9 +75,12 @@ fn named(set: &PolicySet, file: &File, findings: &mut Vec<Diagnostic>) -> Vec<Wr
         let id = match policy.annotation("id") {
             Some(id) if id.is_empty() || id.len() > ID_LEN_MAX || id.chars().any(char::is_control) => {
                 findings.push(
-                    Diagnostic::error("policy::id", format!("an `@id` has 1 to {ID_LEN_MAX} printable characters"))
-                        .at(file, span.clone(), "this policy")
-                        .help("shorten the id; it stands in every answer and record"),
+                    Diagnostic::error(
+                        "policy::id",
+                        format!("an `@id` has 1 to {ID_LEN_MAX} printable characters"),
+                    )
+                    .at(file, span.clone(), "this policy")
+                    .help("shorten the id; it stands in every answer and record"),
                 );
                 continue;
             }
@@ -94,7 +100,8 @@ fn check_annotations(
 ) {
     for (name, why) in REFUSED_ANNOTATIONS {
         if policy.annotation(name).is_some() {
-            let start = file.text.get(span.clone()).and_then(|text| text.find(&format!("@{name}"))).unwrap_or(0);
+            let start =
+                file.text.get(span.clone()).and_then(|text| text.find(&format!("@{name}"))).unwrap_or(0);
             let at = span.start + start..span.start + start + name.len() + 1;
             findings.push(
                 Diagnostic::error("policy::annotation", format!("`@{name}` is not supported"))
@@ -114,7 +121,10 @@ fn refuse_duplicates(written: &[Written], findings: &mut Vec<Diagnostic>) {
             findings.push(
                 Diagnostic::error("policy::duplicate-id", format!("the policy id `{id}` is used twice"))
                     .at(&policy.file, policy.span.clone(), "the second")
-                    .help(format!("the first stands in {} line {line}; give one of them another `@id`", earlier.file.path)),
+                    .help(format!(
+                        "the first stands in {} line {line}; give one of them another `@id`",
+                        earlier.file.path
+                    )),
             );
         } else {
             first.insert(id, policy);
@@ -141,7 +151,9 @@ pub(super) fn tombstones(
             let text = policy.file.text.get(policy.span.clone()).unwrap_or_default();
             let start = policy.span.start + text.find(&format!("\"{}\"", uid.id)).unwrap_or(0);
             let help = match nearest(&uid.id) {
-                Some(name) => format!("did you mean `{name}`? If the server dropped the tool, remove the rule"),
+                Some(name) => {
+                    format!("did you mean `{name}`? If the server dropped the tool, remove the rule")
+                }
                 None => "capture the server's tools again, or remove the rule".into(),
             };
             findings.push(
@@ -218,13 +230,20 @@ fn validation_finding(base: Diagnostic, error: &dyn miette::Diagnostic, policy: 
     };
     let span = error.labels().and_then(|mut l| l.next()).map(|l| l.offset()..l.offset() + l.len());
     let help = error.help().map_or_else(
-        || "the schema's types are in schemas/ and, for a tool's `context.input`, in its file under tools/".to_owned(),
+        || {
+            "the schema's types are in schemas/ and, for a tool's `context.input`, in its file under tools/"
+                .to_owned()
+        },
         |help| help.to_string(),
     );
     Diagnostic { message, ..base }.at(&policy.file, span.unwrap_or(policy.span.clone()), "here").help(help)
 }
 
-fn warning_finding(warning: &ValidationWarning, policy: &Written, dead: &BTreeSet<String>) -> Option<Diagnostic> {
+fn warning_finding(
+    warning: &ValidationWarning,
+    policy: &Written,
+    dead: &BTreeSet<String>,
+) -> Option<Diagnostic> {
     match warning {
         ValidationWarning::InvalidActionApplication(_) | ValidationWarning::ImpossiblePolicy(_)
             if names_only_dead_actions(&policy.policy, dead) =>
@@ -254,7 +273,8 @@ fn scope_help(policy: &Written) -> String {
             format!("`{TOOL_GROUP_ACTION}` is a group: write `action in Action::\"{TOOL_GROUP_ACTION}\"`")
         }
         ActionConstraint::Any | ActionConstraint::Eq(_) | ActionConstraint::In(_) => {
-            "no action of the scope applies to such a principal and resource: the rule could never hold".into()
+            "no action of the scope applies to such a principal and resource: the rule could never hold"
+                .into()
         }
     }
 }

@@ -51,7 +51,8 @@ pub(super) fn prepare<'a>(
         .get(&question.action)
         .ok_or_else(|| Refusal::invalid(format!("the schema has no action `{}`", question.action)))?;
     let owned = snapshot.schema.owned.get(&question.action);
-    if let Some(name) = question.context.keys().find(|name| owned.is_some_and(|owned| owned.contains(*name))) {
+    if let Some(name) = question.context.keys().find(|name| owned.is_some_and(|owned| owned.contains(*name)))
+    {
         return Err(Refusal::invalid(format!("`{name}` is established by the PDP and may not be sent")));
     }
     check_parties(snapshot, action, question, facts)?;
@@ -84,15 +85,20 @@ fn check_parties(
 ) -> Result<(), Refusal> {
     for party in [Some(&facts.principal), facts.actor.as_ref()].into_iter().flatten() {
         if !action.principals.contains(&party.kind) {
-            let words = format!("`{}` does not apply to a principal of type `{}`", question.action, party.kind);
+            let words =
+                format!("`{}` does not apply to a principal of type `{}`", question.action, party.kind);
             return Err(Refusal::invalid(words));
         }
     }
     if !action.resources.contains(&question.resource.kind) {
-        let words = format!("`{}` does not apply to a resource of type `{}`", question.action, question.resource.kind);
+        let words = format!(
+            "`{}` does not apply to a resource of type `{}`",
+            question.action, question.resource.kind
+        );
         return Err(Refusal::invalid(words));
     }
-    let foreign = question.brought.iter().find(|entity| !snapshot.schema.kinds.contains_key(&entity.uid.kind));
+    let foreign =
+        question.brought.iter().find(|entity| !snapshot.schema.kinds.contains_key(&entity.uid.kind));
     match foreign {
         Some(entity) => Err(Refusal::invalid(format!("the schema has no entity type `{}`", entity.uid.kind))),
         None => Ok(()),
@@ -101,12 +107,18 @@ fn check_parties(
 
 /// An entity that nobody described is refused where a description is required: evaluating it would be an error at
 /// best and, for a rule that does not look, a permit at worst.
-fn check_known(snapshot: &Snapshot, extra: &BTreeMap<Uid, CedarEntity>, uid: &Uid, role: &str) -> Result<(), Refusal> {
+fn check_known(
+    snapshot: &Snapshot,
+    extra: &BTreeMap<Uid, CedarEntity>,
+    uid: &Uid,
+    role: &str,
+) -> Result<(), Refusal> {
     if extra.contains_key(uid) {
         return Ok(());
     }
     let stored = cedar::entity_uid(uid).is_some_and(|uid| snapshot.entities.get(&uid).is_some());
-    let described = snapshot.schema.kinds.get(&uid.kind).is_some_and(|members| members.values().any(|m| m.required));
+    let described =
+        snapshot.schema.kinds.get(&uid.kind).is_some_and(|members| members.values().any(|m| m.required));
     if stored || !described {
         Ok(())
     } else {
@@ -124,7 +136,9 @@ fn context(
     let mut sent = question.context.clone();
     let ours = |name: &str| owned.is_some_and(|owned| owned.contains(name));
     let established = facts.established.iter().chain(&question.established);
-    sent.extend(established.filter(|(name, _)| ours(name)).map(|(name, value)| (name.clone(), value.clone())));
+    sent.extend(
+        established.filter(|(name, _)| ours(name)).map(|(name, value)| (name.clone(), value.clone())),
+    );
     let mut establish = |name: &str, value: Value| {
         if ours(name) {
             sent.insert(name.to_owned(), value);
@@ -144,17 +158,25 @@ fn context(
     };
     let mut pairs = Vec::with_capacity(members.len());
     for (name, value) in members {
-        let expression = cedar::expression(&value)
-            .ok_or_else(|| Refusal::invalid(format!("`context.{name}` holds an entity type that cannot be")))?;
+        let expression = cedar::expression(&value).ok_or_else(|| {
+            Refusal::invalid(format!("`context.{name}` holds an entity type that cannot be"))
+        })?;
         pairs.push((name, expression));
     }
     // Cedar's own message would quote the value.
-    Context::from_pairs(pairs).map_err(|_| Refusal::invalid("the context holds a malformed decimal, datetime, duration or address"))
+    Context::from_pairs(pairs)
+        .map_err(|_| Refusal::invalid("the context holds a malformed decimal, datetime, duration or address"))
 }
 
-fn request(snapshot: &Snapshot, question: &Question, principal: &Uid, context: &Context) -> Result<Request, Refusal> {
+fn request(
+    snapshot: &Snapshot,
+    question: &Question,
+    principal: &Uid,
+    context: &Context,
+) -> Result<Request, Refusal> {
     let uid = |uid: &Uid| {
-        cedar::entity_uid(uid).ok_or_else(|| Refusal::invalid(format!("`{}` is not an entity type", uid.kind)))
+        cedar::entity_uid(uid)
+            .ok_or_else(|| Refusal::invalid(format!("`{}` is not an entity type", uid.kind)))
     };
     let schema = Some(&snapshot.schema.schema);
     Request::new(uid(principal)?, uid(&question.action)?, uid(&question.resource)?, context.clone(), schema)
@@ -210,7 +232,8 @@ fn brought(snapshot: &Snapshot, entity: &Entity) -> Result<Option<CedarEntity>, 
 }
 
 fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal> {
-    let (classes, others): (Vec<&Uid>, Vec<&Uid>) = entity.parents.iter().partition(|uid| uid.kind == DATA_CLASS);
+    let (classes, others): (Vec<&Uid>, Vec<&Uid>) =
+        entity.parents.iter().partition(|uid| uid.kind == DATA_CLASS);
     let classes = closure(classes.into_iter().map(|uid| uid.id.clone()), &snapshot.classes_below);
     let mut parents: HashSet<EntityUid> = others.into_iter().filter_map(cedar::entity_uid).collect();
     parents.extend(classes.into_iter().filter_map(|class| cedar::entity_uid(&Uid::new(DATA_CLASS, class))));
@@ -222,7 +245,8 @@ fn typed(snapshot: &Snapshot, entity: &Entity, parents: HashSet<EntityUid>) -> R
     let members = snapshot.schema.kinds.get(kind).cloned().unwrap_or_default();
     let admitted = Shape::Record(members).admit(&Value::Record(entity.attributes.clone()), kind)?;
     let Value::Record(attributes) = admitted else { return Err(Refusal::invalid("attributes are a record")) };
-    let attributes = attributes.iter().filter_map(|(name, value)| Some((name.clone(), cedar::expression(value)?)));
+    let attributes =
+        attributes.iter().filter_map(|(name, value)| Some((name.clone(), cedar::expression(value)?)));
     let uid = cedar::entity_uid(&entity.uid).ok_or_else(|| Refusal::invalid("malformed entity type"))?;
     CedarEntity::new(uid, attributes.collect(), parents)
         .map_err(|_| Refusal::invalid(format!("an attribute of a `{kind}` is malformed")))
@@ -236,10 +260,13 @@ fn slice(
 ) -> Result<Entities, Refusal> {
     let mut waiting: Vec<EntityUid> = Vec::new();
     for (_, request) in requests {
-        waiting.extend([request.principal(), request.action(), request.resource()].into_iter().flatten().cloned());
+        waiting.extend(
+            [request.principal(), request.action(), request.resource()].into_iter().flatten().cloned(),
+        );
         for (_, value) in request.context().cloned().into_iter().flatten() {
-            let value = cedar::evaluated(&value);
-            value.iter().for_each(|value| cedar::references(value, &mut waiting));
+            if let Some(value) = cedar::evaluated(&value) {
+                cedar::references(&value, &mut waiting);
+            }
         }
     }
     let mut reached: Vec<CedarEntity> = Vec::new();
@@ -248,15 +275,20 @@ fn slice(
         if !seen.insert(uid.clone()) {
             continue;
         }
-        let Some(entity) = extra.remove(&cedar::uid_of(&uid)).or_else(|| snapshot.entities.get(&uid).cloned()) else {
+        let Some(entity) =
+            extra.remove(&cedar::uid_of(&uid)).or_else(|| snapshot.entities.get(&uid).cloned())
+        else {
             continue;
         };
         for (_, value) in entity.attrs() {
-            value.iter().for_each(|value| cedar::references(value, &mut waiting));
+            if let Ok(value) = value {
+                cedar::references(&value, &mut waiting);
+            }
         }
         let (_, _, parents) = entity.clone().into_inner();
         waiting.extend(parents);
         reached.push(entity);
     }
-    Entities::from_entities(reached, None).map_err(|_| Refusal::invalid("the request's entities contain a cycle"))
+    Entities::from_entities(reached, None)
+        .map_err(|_| Refusal::invalid("the request's entities contain a cycle"))
 }

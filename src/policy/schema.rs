@@ -88,7 +88,10 @@ pub(super) fn compile(
     match SchemaFragment::from_json_value(json!({"": {"entityTypes": {}, "actions": generated}})) {
         Ok(fragment) => parsed.push(fragment),
         Err(error) => {
-            findings.push(Diagnostic::error("schema::catalog", format!("the catalog's actions: {}", chain(&error))));
+            findings.push(Diagnostic::error(
+                "schema::catalog",
+                format!("the catalog's actions: {}", chain(&error)),
+            ));
             return None;
         }
     }
@@ -119,7 +122,8 @@ pub(super) fn written_actions(fragments: &Fragments) -> BTreeSet<String> {
 }
 
 fn missing_model(forms: &[(File, Json)], call_missing: bool) -> Vec<String> {
-    let declared = |kind: &str| forms.iter().any(|(_, form)| section(form, "", "entityTypes").contains_key(kind));
+    let declared =
+        |kind: &str| forms.iter().any(|(_, form)| section(form, "", "entityTypes").contains_key(kind));
     let mut missing: Vec<String> =
         MODEL_TYPES.iter().filter(|kind| !declared(kind)).map(|kind| format!("entity {kind}")).collect();
     if !CALLER_TYPES.iter().any(|kind| declared(kind)) {
@@ -136,8 +140,13 @@ fn missing_model(forms: &[(File, Json)], call_missing: bool) -> Vec<String> {
 
 fn model_missing(missing: &[String]) -> Diagnostic {
     let list = missing.join(", ");
-    Diagnostic::error("schema::model", format!("the catalog's tools need declarations that the schema lacks: {list}"))
-        .help("start from the shipped schemas/agent.cedarschema; or empty tools/ if this bundle has no MCP servers")
+    Diagnostic::error(
+        "schema::model",
+        format!("the catalog's tools need declarations that the schema lacks: {list}"),
+    )
+    .help(
+        "start from the shipped schemas/agent.cedarschema; or empty tools/ if this bundle has no MCP servers",
+    )
 }
 
 fn check_written_actions(forms: &[(File, Json)], tools: &[&Tool], findings: &mut Vec<Diagnostic>) {
@@ -148,9 +157,12 @@ fn check_written_actions(forms: &[(File, Json)], tools: &[&Tool], findings: &mut
             if written.contains_key(&id) {
                 let start = file.text.find(&format!("\"{id}\"")).unwrap_or(0);
                 findings.push(
-                    Diagnostic::error("schema::tool-action", format!("the action `{id}` is generated from the catalog"))
-                        .at(file, start..start + id.len() + 2, "declared here again")
-                        .help("remove this declaration; the tool's `inputSchema` gives the action its types"),
+                    Diagnostic::error(
+                        "schema::tool-action",
+                        format!("the action `{id}` is generated from the catalog"),
+                    )
+                    .at(file, start..start + id.len() + 2, "declared here again")
+                    .help("remove this declaration; the tool's `inputSchema` gives the action its types"),
                 );
             }
         }
@@ -163,7 +175,8 @@ fn generated_actions(
     tools: &[&Tool],
     tombstones: &BTreeSet<String>,
 ) -> Map<String, Json> {
-    let declared = |kind: &&str| forms.iter().any(|(_, form)| section(form, "", "entityTypes").contains_key(*kind));
+    let declared =
+        |kind: &&str| forms.iter().any(|(_, form)| section(form, "", "entityTypes").contains_key(*kind));
     let principals: Vec<&str> = CALLER_TYPES.into_iter().filter(declared).collect();
     let member_of = json!([{"id": TOOL_GROUP_ACTION}]);
     let mut actions = Map::new();
@@ -214,7 +227,8 @@ fn owned_members(
     let mut owned = BTreeMap::new();
     for (_, form) in forms {
         for (namespace, body) in form.as_object().into_iter().flatten() {
-            let kind = if namespace.is_empty() { "Action".to_owned() } else { format!("{namespace}::Action") };
+            let kind =
+                if namespace.is_empty() { "Action".to_owned() } else { format!("{namespace}::Action") };
             for (id, action) in body.get("actions").and_then(Json::as_object).into_iter().flatten() {
                 let context = action.get("appliesTo").and_then(|applies| applies.get("context"));
                 let names = context.map(|context| sourced(context_members(forms, context).as_ref(), "pdp"));
@@ -231,13 +245,11 @@ fn owned_members(
 }
 
 fn context_members(forms: &[(File, Json)], context: &Json) -> Option<Map<String, Json>> {
-    match context.get("attributes") {
-        Some(attributes) => attributes.as_object().cloned(),
-        None => {
-            let name = context.get("name").or_else(|| context.get("type"))?.as_str()?;
-            common_type(forms, name)
-        }
+    if let Some(attributes) = context.get("attributes") {
+        return attributes.as_object().cloned();
     }
+    let name = context.get("name").or_else(|| context.get("type"))?.as_str()?;
+    common_type(forms, name)
 }
 
 fn pep_attributes(forms: &[(File, Json)]) -> BTreeMap<String, BTreeSet<String>> {
@@ -283,13 +295,14 @@ fn section<'a>(form: &'a Json, namespace: &str, name: &str) -> std::borrow::Cow<
 /// Cedar names what it could not resolve but not the file; the first word-boundary match shows where to look.
 fn resolve_finding(error: &cedar_policy::SchemaError, forms: &[(File, Json)]) -> Diagnostic {
     let text = chain(error);
-    let help = error.help().map_or_else(|| "declare it in a file of schemas/".to_owned(), |help| help.to_string());
+    let help =
+        error.help().map_or_else(|| "declare it in a file of schemas/".to_owned(), |help| help.to_string());
     let span = error.labels().and_then(|mut labels| labels.next()).map(|l| l.offset()..l.offset() + l.len());
     let name = text.rsplit_once(": ").map(|(_, name)| name.trim_matches('`'));
     let at = forms.iter().find_map(|(file, _)| {
         let span = span.clone()?;
         let found = file.text.get(span.clone())?;
-        (Some(found) == name).then(|| (file, span))
+        (Some(found) == name).then_some((file, span))
     });
     let at = at.or_else(|| match (&span, forms) {
         (Some(span), [(only, _)]) => Some((only, span.clone())),

@@ -55,7 +55,12 @@ fn codes(findings: &[Diagnostic]) -> Vec<(Level, &str, String)> {
 }
 
 fn errors(policies: &str) -> Vec<&'static str> {
-    compile(&files(policies)).unwrap_err().iter().filter(|f| f.level == Level::Error).map(|f| f.code).collect()
+    compile(&files(policies))
+        .unwrap_err()
+        .iter()
+        .filter(|f| f.level == Level::Error)
+        .map(|f| f.code)
+        .collect()
 }
 
 fn facts(actor: Option<&str>) -> Facts {
@@ -81,10 +86,10 @@ const ALL: &str = "permit(principal, action, resource);";
 
 #[test]
 fn a_delegated_call_needs_a_permit_for_both_halves() {
-    let human_only = r#"permit(principal is Human, action, resource);"#;
+    let human_only = "permit(principal is Human, action, resource);";
     assert_eq!(outcome(human_only, &read(), None), Outcome::Permit);
     assert_eq!(outcome(human_only, &read(), Some("bot")), Outcome::Deny(DenyReason::NoPermit));
-    let agent_only = r#"permit(principal is Agent, action, resource);"#;
+    let agent_only = "permit(principal is Agent, action, resource);";
     assert_eq!(outcome(agent_only, &read(), Some("bot")), Outcome::Deny(DenyReason::NoPermit));
     assert_eq!(outcome(ALL, &read(), Some("bot")), Outcome::Permit);
 }
@@ -100,7 +105,9 @@ fn each_half_sees_the_other_party() {
 
 #[test]
 fn a_policy_that_errors_denies_although_another_permits() {
-    let policy = format!("{ALL} @id(\"bad\") forbid(principal, action == Action::\"read\", resource) when {{ resource.owner.active && context.now.offset(duration(\"106751991167d\")) < context.now }};");
+    let policy = format!(
+        "{ALL} @id(\"bad\") forbid(principal, action == Action::\"read\", resource) when {{ resource.owner.active && context.now.offset(duration(\"106751991167d\")) < context.now }};"
+    );
     let snapshot = snapshot(&policy);
     let decision = decide(&snapshot, &read(), &facts(None));
     assert_eq!(decision.outcome, Outcome::Deny(DenyReason::PolicyError));
@@ -110,7 +117,8 @@ fn a_policy_that_errors_denies_although_another_permits() {
 
 #[test]
 fn a_forbid_wins_and_its_authors_words_are_the_reason() {
-    let policy = format!("{ALL} @id(\"no\") @reason(\"not on my watch\") forbid(principal, action, resource);");
+    let policy =
+        format!("{ALL} @id(\"no\") @reason(\"not on my watch\") forbid(principal, action, resource);");
     let decision = decide(&snapshot(&policy), &read(), &facts(None));
     assert_eq!(decision.outcome, Outcome::Deny(DenyReason::Forbidden));
     assert_eq!(decision.reason, "not on my watch");
@@ -160,7 +168,11 @@ fn an_entity_that_a_pep_brings_fills_gaps_and_overrides_only_what_the_schema_all
     let bring = |id: &str, attributes: &[(&str, Value)]| {
         let mut question = Question::new(Uid::new("Action", "read"), Uid::new("Doc", id));
         let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        question.brought.push(crate::access::Entity { uid: Uid::new("Doc", id), attributes, parents: vec![] });
+        question.brought.push(crate::access::Entity {
+            uid: Uid::new("Doc", id),
+            attributes,
+            parents: vec![],
+        });
         outcome(policy, &question, None)
     };
     let owner = |id: &str| Value::Entity(Uid::new("Human", id));
@@ -169,7 +181,11 @@ fn an_entity_that_a_pep_brings_fills_gaps_and_overrides_only_what_the_schema_all
     assert_eq!(bring("new", &[("size", Value::Long(7))]), Outcome::Deny(DenyReason::InvalidInput));
     let mut question = read();
     let attributes = [("active".to_owned(), Value::Bool(true))].into();
-    question.brought.push(crate::access::Entity { uid: Uid::new("Human", "ana"), attributes, parents: vec![] });
+    question.brought.push(crate::access::Entity {
+        uid: Uid::new("Human", "ana"),
+        attributes,
+        parents: vec![],
+    });
     assert_eq!(outcome(ALL, &question, None), Outcome::Deny(DenyReason::InvalidInput));
 }
 
@@ -198,7 +214,8 @@ fn arguments_are_typed_so_that_a_rule_on_a_wrong_one_does_not_compile() {
 
 #[test]
 fn a_rule_on_the_group_itself_is_an_error_and_says_what_was_meant() {
-    let findings = compile(&files("permit(principal, action == Action::\"tools/call\", resource);")).unwrap_err();
+    let findings =
+        compile(&files("permit(principal, action == Action::\"tools/call\", resource);")).unwrap_err();
     let finding = findings.iter().find(|f| f.code == "policy::scope").unwrap();
     assert!(finding.help.as_deref().unwrap().contains("action in"), "{finding:?}");
 }
@@ -210,19 +227,25 @@ fn a_tool_that_disappeared_is_a_warning_and_leaves_the_other_rules_in_force() {
         permit(principal, action == Action::"read", resource);"#;
     let compiled = compile(&files(policies)).unwrap();
     let warnings = codes(&compiled.warnings);
-    assert_eq!(warnings.iter().filter(|(_, code, _)| *code == "policy::tombstone").count(), 2, "{warnings:?}");
+    assert_eq!(
+        warnings.iter().filter(|(_, code, _)| *code == "policy::tombstone").count(),
+        2,
+        "{warnings:?}"
+    );
     assert!(compiled.warnings[0].help.as_deref().unwrap().contains("crm/refund"));
     assert_eq!(decide(&compiled.snapshot, &read(), &facts(None)).outcome, Outcome::Permit);
 }
 
 #[test]
 fn every_finding_of_the_whole_bundle_is_reported_at_once() {
-    let mut files = files("permit(principal, action, resource) when { 1 + };\nforbid(principal action, resource);");
+    let mut files =
+        files("permit(principal, action, resource) when { 1 + };\nforbid(principal action, resource);");
     files.push(File::new("policies/q.cedar", "permit(principal is Ghost, action, resource);\n@mode(\"shadow\") permit(principal, action, resource);"));
     files.push(File::new("entities/f.json", "[{\"uid\": {\"type\": \"Human\", \"id\": \"x\"}, \"attrs\": {\"active\": \"yes\", \"clearances\": []}, \"parents\": []}, 3]"));
     files.push(File::new("entities/g.json", "[{]"));
     let findings = compile(&files).unwrap_err();
-    let found: Vec<_> = findings.iter().filter(|f| f.level == Level::Error).map(|f| (f.code, f.position())).collect();
+    let found: Vec<_> =
+        findings.iter().filter(|f| f.level == Level::Error).map(|f| (f.code, f.position())).collect();
     assert_eq!(
         found,
         [
@@ -237,18 +260,29 @@ fn every_finding_of_the_whole_bundle_is_reported_at_once() {
         "{:?}",
         codes(&findings)
     );
-    assert!(findings.iter().all(|finding| finding.help.is_some()), "every finding says what to do: {findings:?}");
+    assert!(
+        findings.iter().all(|finding| finding.help.is_some()),
+        "every finding says what to do: {findings:?}"
+    );
 }
 
 #[test]
 fn bundles_without_a_schema_with_doubled_ids_or_with_promises_are_refused() {
     let no_schema = compile(&[File::new("policies/p.cedar", ALL)]).unwrap_err();
     assert!(no_schema.iter().any(|f| f.code == "schema::missing"));
-    assert_eq!(errors("@id(\"a\") permit(principal, action, resource);\n@id(\"a\") permit(principal, action, resource);"), ["policy::duplicate-id"]);
+    assert_eq!(
+        errors(
+            "@id(\"a\") permit(principal, action, resource);\n@id(\"a\") permit(principal, action, resource);"
+        ),
+        ["policy::duplicate-id"]
+    );
     assert_eq!(errors("@obligation(\"x\") permit(principal, action, resource);"), ["policy::annotation"]);
     assert_eq!(errors("permit(principal == ?principal, action, resource);"), ["policy::template"]);
     let mut hostile = files(ALL);
-    hostile[1] = File::new("entities/e.json", r#"[{"uid": {"type": "Human", "id": "x"}, "attrs": {"active": {"__extn": {"fn": "unknown", "arg": "x"}}, "clearances": []}, "parents": []}]"#);
+    hostile[1] = File::new(
+        "entities/e.json",
+        r#"[{"uid": {"type": "Human", "id": "x"}, "attrs": {"active": {"__extn": {"fn": "unknown", "arg": "x"}}, "clearances": []}, "parents": []}]"#,
+    );
     assert!(compile(&hostile).unwrap_err().iter().any(|f| f.code == "entity::unknown"));
 }
 
@@ -275,5 +309,10 @@ fn an_explanation_names_the_condition_that_failed() {
     assert!(!told[0].satisfied);
     let truths: Vec<_> = told[0].conditions.iter().map(|(_, truth)| truth.clone()).collect();
     assert_eq!(truths, [Truth::Held, Truth::Failed, Truth::NotReached]);
-    assert!(told[0].conditions[1].0.contains("context[\"note\"] == \"please\"") || told[0].conditions[1].0.contains("context.note == \"please\""), "{:?}", told[0].conditions);
+    assert!(
+        told[0].conditions[1].0.contains("context[\"note\"] == \"please\"")
+            || told[0].conditions[1].0.contains("context.note == \"please\""),
+        "{:?}",
+        told[0].conditions
+    );
 }

@@ -1,9 +1,25 @@
-//! What time it is.
+//! What time it is, and fresh ids.
 //! Never waits: waiting belongs to the runtime.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::access::Timestamp;
+use crate::access::{DecisionId, Timestamp};
+use crate::api::Clock;
+
+/// The clock of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn decision_id(&self) -> DecisionId {
+        // RFC 9562, section 5.7: ids that begin with the instant keep the order of the journal.
+        DecisionId(uuid::Uuid::now_v7().to_string().into())
+    }
+}
 
 /// Now, by the clock of this machine.
 pub fn now() -> Timestamp {

@@ -143,7 +143,7 @@ impl DataDir {
     /// [`DataError`] when it cannot be made or read, or when others may read it.
     pub fn digest_key(&self) -> Result<DigestKey, DataError> {
         let path = self.path.join(DIGEST_KEY);
-        let text = read_or_make(&path, |bytes| hex(bytes))?;
+        let text = read_or_make(&path, hex)?;
         let wanted = "64 hexadecimal digits";
         let key = parse_hex(text.expose()).ok_or(DataError::Garbled { path, wanted })?;
         Ok(DigestKey::new(&key))

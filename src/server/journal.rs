@@ -144,14 +144,13 @@ impl Journal {
     fn refuse(&self, state: &mut State, error: &io::Error) {
         self.metrics.audit_failed();
         state.segment = None;
-        match &mut state.outage {
-            Some(outage) => outage.refused += 1,
-            None => {
-                state.outage = Some(Outage { since: clock::now(), refused: 1 });
-                let path = self.path.display();
-                tracing::error!(%path, %error, "the audit journal cannot be written: no answers until it can");
-            }
+        if let Some(outage) = &mut state.outage {
+            outage.refused += 1;
+            return;
         }
+        state.outage = Some(Outage { since: clock::now(), refused: 1 });
+        let path = self.path.display();
+        tracing::error!(%path, %error, "the audit journal cannot be written: no answers until it can");
     }
 
     fn append(&self, state: &mut State, line: &[u8]) -> io::Result<()> {

@@ -179,7 +179,8 @@ fn crossed(table: TableForm, now: Timestamp) -> Result<Vec<Case>, String> {
         if !asks.iter().any(|known| known.name == *ask) {
             return Err(format!("`permit` names the ask `{ask}`, which the table does not have"));
         }
-        if let Some(stranger) = allowed.iter().find(|name| !parties.iter().any(|party| party.name == **name)) {
+        if let Some(stranger) = allowed.iter().find(|name| !parties.iter().any(|party| party.name == **name))
+        {
             return Err(format!("`permit` names the party `{stranger}`, which the table does not have"));
         }
     }
@@ -236,7 +237,9 @@ fn ask(
             question.context = values(context)?;
             Ok(Ask::Access(question))
         }
-        (Some(_) | None, _, _) => Err("give either `mcp`, or `action` and `resource` (with `context`)".into()),
+        (Some(_) | None, _, _) => {
+            Err("give either `mcp`, or `action` and `resource` (with `context`)".into())
+        }
     }
 }
 
@@ -253,7 +256,8 @@ fn uid(text: &str) -> Result<Uid, String> {
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| format!("`{text}` is no RFC 3339 instant"))?;
+    let parsed =
+        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| format!("`{text}` is no RFC 3339 instant"))?;
     i64::try_from(parsed.unix_timestamp_nanos() / 1_000_000).map(Timestamp).map_err(|_| "out of range".into())
 }
 

@@ -69,12 +69,12 @@ impl Shape {
     pub fn admit(&self, value: &Value, path: &str) -> Result<Value, Fault> {
         let fault = || Fault::new(path, self.to_string(), value.kind());
         match (self, value) {
-            (Self::Bool, Value::Bool(_)) | (Self::Long, Value::Long(_)) | (Self::String, Value::String(_)) => {
-                Ok(value.clone())
-            }
-            (Self::Long, Value::Number(text)) => {
-                exact_integer(text).map(Value::Long).ok_or_else(|| Fault::new(path, "Long", "a number it cannot hold"))
-            }
+            (Self::Bool, Value::Bool(_))
+            | (Self::Long, Value::Long(_))
+            | (Self::String, Value::String(_)) => Ok(value.clone()),
+            (Self::Long, Value::Number(text)) => exact_integer(text)
+                .map(Value::Long)
+                .ok_or_else(|| Fault::new(path, "Long", "a number it cannot hold")),
             (Self::Extension(wanted), Value::Extension(kind, _)) if wanted == kind => Ok(value.clone()),
             (Self::Extension(Extension::Decimal), Value::Long(n)) => admit_decimal(&n.to_string(), path),
             (Self::Extension(Extension::Decimal), Value::Number(text) | Value::String(text)) => {
@@ -200,7 +200,10 @@ fn admit_decimal(text: &str, path: &str) -> Result<Value, Fault> {
         .map_err(|_| fault())?;
     let magnitude = units.unsigned_abs();
     let sign = if units < 0 { "-" } else { "" };
-    Ok(Value::Extension(Extension::Decimal, format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000)))
+    Ok(Value::Extension(
+        Extension::Decimal,
+        format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000),
+    ))
 }
 
 fn join(path: &str, name: &str) -> String {

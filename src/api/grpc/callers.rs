@@ -9,20 +9,17 @@ use tonic::metadata::MetadataMap;
 use crate::identity::{Caller, Callers, Role};
 use crate::value::Uid;
 
-pub(super) fn authenticate(callers: &Callers, metadata: &MetadataMap) -> Result<Arc<Caller>, Status> {
-    let token = match metadata.get("authorization") {
-        None => None,
-        Some(header) => Some(
-            header
-                .to_str()
-                .ok()
-                .and_then(|header| header.split_once(' '))
-                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-                .map(|(_, token)| token.trim())
-                .ok_or_else(|| Status::unauthenticated("`authorization` must be `Bearer <token>`"))?,
-        ),
-    };
-    callers.find(token).map_err(|unknown| Status::unauthenticated(unknown.to_string()))
+pub(super) fn authenticate(
+    callers: &Callers,
+    metadata: &MetadataMap,
+    here: bool,
+) -> Result<Arc<Caller>, Status> {
+    // A header that is no text is no bearer token either.
+    let authorization = metadata.get("authorization").map(|header| header.to_str().unwrap_or_default());
+    callers
+        .identify(authorization, here)
+        .cloned()
+        .map_err(|unknown| Status::unauthenticated(unknown.to_string()))
 }
 
 pub(super) fn require(caller: &Caller, role: Role) -> Result<(), Status> {
@@ -37,7 +34,8 @@ pub(super) fn require_server(caller: &Caller, server: &str) -> Result<(), Status
     if caller.enforces(server) {
         return Ok(());
     }
-    let words = format!("the caller `{}` does not enforce the server `{}`", caller.name, server.escape_debug());
+    let words =
+        format!("the caller `{}` does not enforce the server `{}`", caller.name, server.escape_debug());
     Err(Status::permission_denied(words))
 }
 
@@ -45,7 +43,9 @@ pub(super) fn require_server(caller: &Caller, server: &str) -> Result<(), Status
 pub(super) fn server_of(uid: &Uid) -> Option<&str> {
     match uid.kind.as_str() {
         "Server" => Some(&uid.id),
-        "Tool" | "Resource" | "Prompt" | "McpTask" => Some(uid.id.split_once('/').map_or(&uid.id, |(server, _)| server)),
+        "Tool" | "Resource" | "Prompt" | "McpTask" => {
+            Some(uid.id.split_once('/').map_or(&uid.id, |(server, _)| server))
+        }
         _ => None,
     }
 }

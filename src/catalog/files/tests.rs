@@ -146,7 +146,7 @@ fn a_schema_that_is_not_one_or_reaches_out_is_refused() {
 
 #[test]
 fn a_server_may_not_have_every_name() {
-    for id in RESERVED {
+    for id in RESERVED_SERVER_IDS {
         error(&[(&format!("tools/{id}.json"), CRM)], "MCP's own methods begin with it", "");
     }
     for path in [

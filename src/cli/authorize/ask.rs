@@ -10,16 +10,16 @@ use crate::value::{Uid, Value};
 /// Who asks, and what.
 #[derive(Debug, Args)]
 pub(super) struct Ask {
-    /// The human whose authority is used: short for --principal 'Human::"…"'.
+    /// The human whose authority is used: short for --principal with the type `Human`.
     #[arg(long, value_name = "ID", conflicts_with = "principal")]
     human: Option<String>,
     /// The agent that acts: for --human, or on its own.
     #[arg(long, value_name = "ID", conflicts_with = "actor")]
     agent: Option<String>,
-    /// The party whose authority is used, as a policy writes it: 'Human::"ana"'.
+    /// The party whose authority is used, as a policy writes it: `Human::"ana"`.
     #[arg(long, value_name = "UID")]
     principal: Option<Uid>,
-    /// The agent that acts for the principal: 'Agent::"support-bot"'.
+    /// The agent that acts for the principal: `Agent::"support-bot"`.
     #[arg(long, value_name = "UID")]
     actor: Option<Uid>,
     /// Ask for a tool call: <server>/<tool>.
@@ -78,9 +78,15 @@ impl Ask {
         let (principal, actor) = match (human.or_else(|| self.principal.clone()), agent) {
             (Some(principal), actor) => (principal, actor),
             (None, Some(agent)) => (agent, None),
-            (None, None) => return Err("say who asks: --human ID, --agent ID, or both; or --principal UID".into()),
+            (None, None) => {
+                return Err("say who asks: --human ID, --agent ID, or both; or --principal UID".into());
+            }
         };
-        Ok(v1::Subject { principal: Some(wire_uid(&principal)), actor: actor.as_ref().map(wire_uid), earlier_actors: vec![] })
+        Ok(v1::Subject {
+            principal: Some(wire_uid(&principal)),
+            actor: actor.as_ref().map(wire_uid),
+            earlier_actors: vec![],
+        })
     }
 
     fn question(&self) -> Result<v1::authorize_request::Question, String> {

@@ -18,17 +18,33 @@ fn word<'a>(name: &'a str, prefix: &str) -> &'a str {
     name.strip_prefix(prefix).unwrap_or(name)
 }
 
+/// `DENY_REASON_NO_PERMIT` as records and policy tests write it: `NoPermit`; empty for a permit.
+fn reason(answer: &v1::AuthorizeResponse) -> String {
+    let letters = |part: &str| {
+        part.chars().take(1).chain(part.chars().skip(1).map(|c| c.to_ascii_lowercase())).collect()
+    };
+    match answer.reason() {
+        v1::DenyReason::Unspecified => String::new(),
+        reason => word(reason.as_str_name(), "DENY_REASON_")
+            .split('_')
+            .map(letters)
+            .collect::<Vec<String>>()
+            .concat(),
+    }
+}
+
 fn human(request: &v1::AuthorizeRequest, answer: &v1::AuthorizeResponse) {
     let (green, red, dim, reset) = ("\u{1b}[1;32m", "\u{1b}[1;31m", "\u{1b}[2m", "\u{1b}[0m");
     if answer.decision() == v1::Decision::Permit {
         anstream::println!("{green}PERMIT{reset}");
     } else {
-        let reason = word(answer.reason().as_str_name(), "DENY_REASON_");
+        let reason = reason(answer);
         anstream::println!("{red}DENY{reset} {reason}: {}", answer.reason_text);
     }
     for policy in &answer.determining {
         let effect = word(policy.effect().as_str_name(), "EFFECT_").to_lowercase();
-        let half = match (policy.half(), request.subject.as_ref().and_then(|subject| subject.actor.as_ref())) {
+        let half = match (policy.half(), request.subject.as_ref().and_then(|subject| subject.actor.as_ref()))
+        {
             (v1::Half::Actor, _) => " for the agent",
             (v1::Half::Principal, Some(_)) => " for the principal",
             (v1::Half::Principal | v1::Half::Unspecified, _) => "",
@@ -59,11 +75,14 @@ fn document(answer: &v1::AuthorizeResponse) -> serde_json::Value {
             })
         })
         .collect();
-    let errors: Vec<_> =
-        answer.errors.iter().map(|error| json!({"policy": error.policy_id, "message": error.message})).collect();
+    let errors: Vec<_> = answer
+        .errors
+        .iter()
+        .map(|error| json!({"policy": error.policy_id, "message": error.message}))
+        .collect();
     json!({
         "decision": word(answer.decision().as_str_name(), "DECISION_"),
-        "reason": word(answer.reason().as_str_name(), "DENY_REASON_"),
+        "reason": reason(answer),
         "reason_text": answer.reason_text,
         "decision_id": answer.decision_id,
         "revision": answer.revision,

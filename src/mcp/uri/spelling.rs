@@ -39,9 +39,9 @@ pub(super) fn spell(text: &str, part: Part) -> Result<String, UriFault> {
         if byte != b'%' {
             meant.push(byte);
             if part.allows(byte) {
-                spelled.push(char::from(byte))
+                spelled.push(char::from(byte));
             } else {
-                escape(byte, &mut spelled)
+                escape(byte, &mut spelled);
             }
             continue;
         }

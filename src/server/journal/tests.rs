@@ -135,6 +135,37 @@ fn a_record_without_limit_is_refused_and_is_no_outage() {
     assert!(journal.is_writable());
 }
 
+/// Set for the process that this test starts: the data directory, within a limit on the length of files.
+const SMALL_FILES: &str = "PALISADE_TEST_SMALL_FILES";
+
+#[test]
+fn a_line_that_fits_only_in_part_leaves_nothing() {
+    if let Some(path) = std::env::var_os(SMALL_FILES) {
+        let data = DataDir::open(Path::new(&path)).unwrap();
+        let journal = open(&data, Config::default());
+        let refused = (0..100).find_map(|_| write(&journal).err()).expect("the file may not grow for ever");
+        assert!(matches!(refused, AuditError::Write { .. }), "{refused}");
+        let path = journal.directory().join(CURRENT);
+        let whole = lines(&path).len();
+        assert!(whole > 3);
+        write(&journal).unwrap_err();
+        assert_eq!(lines(&path).len(), whole);
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let test = "server::journal::tests::a_line_that_fits_only_in_part_leaves_nothing";
+    let ran = std::process::Command::new("sh")
+        // Ignored, the signal becomes an error of write(2).
+        .args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(SMALL_FILES, directory.path().join("data"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
 #[test]
 fn a_directory_in_the_way_is_refused_at_the_start() {
     let (_parent, data) = data();

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::audit::{AuditSink, Cause, Memory, Receipt, Record};
 use crate::server::metrics::Metrics;
+use crate::server::signals::Signals;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -71,10 +72,17 @@ struct Running {
 impl Running {
     /// Events alone: the poll would come too late for these tests.
     fn on(bundle: &Path) -> Self {
-        Self::with(Config { poll: Duration::from_secs(3600), ..quick(bundle) })
+        Self::with(Config { poll: Duration::from_hours(1), ..quick(bundle) })
     }
 
     fn with(config: Config) -> Self {
+        let running = Self::started(config);
+        // The thread's first look, at what changed before the watches stood, is behind us.
+        assert!(matches!(running.look(), Ended::Unchanged { .. }));
+        running
+    }
+
+    fn started(config: Config) -> Self {
         let (sender, published) = channel();
         let compiled = Arc::<AtomicUsize>::default();
         let target = Texts { published: Mutex::new(sender), compiled: Arc::clone(&compiled) };
@@ -82,8 +90,6 @@ impl Running {
         let bundle = Bundle::start(config, target, sink.clone(), Arc::new(Metrics::new())).unwrap();
         let running = Self { reload: Some(bundle.watch().unwrap()), published, compiled, sink };
         running.next();
-        // The thread's first look, at what changed before the watches stood, is behind us.
-        assert!(matches!(running.look(), Ended::Unchanged { .. }));
         running
     }
 
@@ -304,6 +310,34 @@ fn a_publication_waits_for_its_record_and_then_comes_by_itself() {
     assert_eq!(running.next(), "two");
     assert_eq!(running.sink.records.lock().unwrap()[1]["revision"], "rev:two");
     assert_eq!(running.compiled.load(Ordering::SeqCst), 2, "compiled once each");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_hangup_reloads_and_a_terminate_stops() {
+    let parent = bundle("one");
+    let path = parent.path().join("bundle");
+    // Events would wait longer than this test.
+    let hour = Duration::from_hours(1);
+    let running = tokio::task::block_in_place(|| {
+        Running::started(Config { poll: hour, debounce: hour, debounce_max: hour, ..quick(&path) })
+    });
+    let reloads = running.reload.as_ref().unwrap().reloads();
+    reloads.reload(Cause::Admin).await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let obeying = tokio::spawn(Signals::listen().unwrap().obey(reloads, stop.clone()));
+    let send = |signal: &str| {
+        let sent =
+            std::process::Command::new("kill").args([signal, &std::process::id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    write(&path, "schemas/a.cedarschema", "two");
+    send("-HUP");
+    assert_eq!(tokio::task::block_in_place(|| running.next()), "two");
+    assert_eq!(running.sink.records.lock().unwrap()[1]["cause"], "signal");
+    send("-TERM");
+    stop.cancelled().await;
+    obeying.await.unwrap();
+    tokio::task::block_in_place(|| drop(running));
 }
 
 #[test]

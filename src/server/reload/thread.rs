@@ -76,11 +76,11 @@ impl<T: Target> Bundle<T> {
         let mut watches = Watches::new(move || drop(events.try_send(Command::Changed)));
         watches.follow(&self.config.bundle, &self.directories);
         let reloads = Reloads { commands, status: self.status() };
-        let mut watched = Watched { bundle: self, watches };
+        let mut looks = Looks { bundle: self, watches };
         let thread = std::thread::Builder::new().name("palisade-reload".into()).spawn(move || {
             // What changed before the watches stood.
-            watched.look(Cause::Poll);
-            watched.run(&waiting);
+            looks.look(Cause::Poll);
+            looks.run(&waiting);
         })?;
         Ok(Reload { reloads, thread })
     }
@@ -101,12 +101,12 @@ impl Reload {
     }
 }
 
-struct Watched<T: Target> {
+struct Looks<T: Target> {
     bundle: Bundle<T>,
     watches: Watches,
 }
 
-impl<T: Target> Watched<T> {
+impl<T: Target> Looks<T> {
     fn run(&mut self, waiting: &Receiver<Command>) {
         loop {
             let config = &self.bundle.config;

@@ -50,7 +50,7 @@ impl Watches {
         let interests = Arc::<RwLock<Interests>>::default();
         let lost = Arc::<Mutex<BTreeSet<PathBuf>>>::default();
         let (known, losing) = (Arc::clone(&interests), Arc::clone(&lost));
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let made = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let interests = known.read().unwrap_or_else(PoisonError::into_inner);
             if let Ok(event) = &event
                 && let EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) = event.kind
@@ -62,12 +62,12 @@ impl Watches {
                 changed();
             }
         });
-        let mut watches = Self { watcher: None, interests, lost, watched: BTreeMap::new(), warned: false };
-        match watcher {
-            Ok(watcher) => watches.watcher = Some(watcher),
-            Err(error) => watches.warn(&error),
+        let mut this = Self { watcher: None, interests, lost, watched: BTreeMap::new(), warned: false };
+        match made {
+            Ok(watcher) => this.watcher = Some(watcher),
+            Err(error) => this.warn(&error),
         }
-        watches
+        this
     }
 
     /// Watches the directories of a bundle, and no others any more. Whether any watch is new: then a change may

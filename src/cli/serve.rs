@@ -1,0 +1,81 @@
+//! `palisade serve`: the configuration, then the server until it is stopped.
+//! Never serves a bundle with an error in it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Exit, trouble};
+use crate::server::config::{self, Environment, Overrides};
+use crate::server::reload::StartError;
+use crate::server::{Announce, ServeError};
+
+/// Where to find things, and where to listen. Options win over the configuration file.
+#[derive(Debug, Default, Args)]
+#[command(after_help = "\
+The configuration is `palisade.yaml` in the current directory if there is one; every key has a default.
+SIGHUP looks at the bundle at once; SIGTERM and SIGINT drain and stop. Port 0 takes a free port.
+On standard output: one line per address (`grpc listening on 127.0.0.1:8180`), then `ready`. Logs go to standard error.")]
+pub(super) struct Options {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The bundle directory: schemas/, policies/, entities/, tools/ [default: the current directory].
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// The gRPC address [default: 127.0.0.1:8180].
+    #[arg(long, value_name = "ADDR")]
+    grpc: Option<SocketAddr>,
+    /// The address of health, metrics and administration [default: 127.0.0.1:8182].
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// The data directory: audit journal, keys, the operator's token [default: data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+pub(super) fn run(options: Options) -> Exit {
+    let Options { config, bundle, grpc, admin, data } = options;
+    let overrides = Overrides { bundle, data, grpc, admin };
+    let settings = match config::load(config.as_deref(), overrides, Environment::read()) {
+        Ok(settings) => settings,
+        Err(error) => return trouble(chain(&error)),
+    };
+    match crate::server::serve(settings, announce) {
+        Ok(()) => Exit::Ok,
+        Err(ServeError::Start(StartError::Refused(findings))) => {
+            super::paint::findings(&findings);
+            anstream::eprintln!("error: the bundle is refused; `palisade check` shows the same");
+            Exit::Findings
+        }
+        Err(error) => trouble(chain(&error)),
+    }
+}
+
+fn announce(news: Announce) {
+    match news {
+        Announce::Grpc(address) => {
+            anstream::println!("grpc listening on {address}");
+            let program = std::env::args().next().unwrap_or_else(|| "palisade".into());
+            anstream::eprintln!(
+                "ask a first question:  {program} authorize --grpc {address} --human ana --agent support-bot \
+                 --tool crm/lookup_customer --args '{{\"customer_id\":\"c-1\"}}'"
+            );
+        }
+        Announce::Admin(address) => anstream::println!("admin listening on {address}"),
+        Announce::Ready => anstream::println!("ready"),
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,160 @@
+//! The administration's port: health, metrics, what is in force and why not something newer, reload.
+//! Never reads a body, and never shows policies to who has not the role `admin`.
+
+mod connections;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::journal::Journal;
+use super::metrics::{self, Metrics};
+use super::reload::{Ended, Reloads};
+use crate::audit::{Cause, OpenDecisions};
+use crate::identity::{Callers, Role};
+
+pub use connections::serve;
+
+/// What the administration looks after.
+#[derive(Debug)]
+pub struct Admin {
+    /// Who may call.
+    pub callers: Arc<Callers>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The bundle.
+    pub reloads: Reloads,
+    /// Where answers are recorded.
+    pub journal: Arc<Journal>,
+    /// The permitted decisions that await their outcome.
+    pub open: Arc<OpenDecisions>,
+    /// Cancelled when the server begins to stop.
+    pub stop: CancellationToken,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Names by which it may be called on a loopback address, beside `localhost`.
+    pub hosts: Vec<String>,
+}
+
+/// The routes of the administration.
+pub fn router(admin: Admin) -> Router {
+    let admin = Arc::new(admin);
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(show_metrics))
+        .route("/bundle", get(show_bundle))
+        .route("/reload", post(reload))
+        .layer(middleware::from_fn_with_state(Arc::clone(&admin), only_known_hosts))
+        .with_state(admin)
+}
+
+/// Ready: answers are given and recorded. A newer bundle that is bad changes nothing about that.
+async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
+    if admin.stop.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if admin.journal.is_writable() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the audit journal cannot be written: see the log\n")
+    }
+}
+
+async fn show_metrics(State(admin): State<Arc<Admin>>) -> Response {
+    admin.metrics.decisions_open(admin.open.count());
+    match admin.metrics.to_text() {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn show_bundle(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    admin.authorize(&headers)?;
+    Ok(Json(&*admin.reloads.status()).into_response())
+}
+
+async fn reload(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    admin.authorize(&headers)?;
+    let ended = admin
+        .reloads
+        .reload(Cause::Admin)
+        .await
+        .map_err(|error| Refusal { status: StatusCode::SERVICE_UNAVAILABLE, text: error.to_string() })?;
+    let status = match &ended {
+        Ended::Published { .. } | Ended::Unchanged { .. } => StatusCode::OK,
+        Ended::Failed(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    Ok((status, Json(ended)).into_response())
+}
+
+impl Admin {
+    /// Only who has the role; being on this machine is not enough.
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+        let caller = self
+            .callers
+            .identify(authorization, false)
+            .map_err(|error| Refusal { status: StatusCode::UNAUTHORIZED, text: error.to_string() })?;
+        if caller.may(Role::Admin) {
+            return Ok(());
+        }
+        let text = format!("the caller `{}` has not the role `admin`", caller.name);
+        Err(Refusal { status: StatusCode::FORBIDDEN, text })
+    }
+
+    /// Whether a `Host` names this machine. A page in a browser can make any name lead to the loopback (DNS
+    /// rebinding), but it cannot change the name that the browser sends.
+    fn is_known_host(&self, host: &str) -> bool {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => name,
+            Some(_) | None => host,
+        };
+        ["localhost", "127.0.0.1", "[::1]"]
+            .into_iter()
+            .chain(self.hosts.iter().map(String::as_str))
+            .any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+/// No, and why. Safe to show.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    text: String,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({ "error": self.text }))).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+async fn only_known_hosts(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    if admin.address.ip().to_canonical().is_loopback() {
+        // RFC 9112, section 3.2.2: an authority in the target goes before the header.
+        let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let host = request.uri().authority().map(axum::http::uri::Authority::as_str).or(header);
+        if !host.is_some_and(|host| admin.is_known_host(host)) {
+            let text = "this host name is not known here; use localhost, or add it to `listen.admin_hosts`";
+            let refusal = Refusal { status: StatusCode::MISDIRECTED_REQUEST, text: text.to_owned() };
+            return refusal.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests;

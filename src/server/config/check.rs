@@ -1,0 +1,275 @@
+//! Turns the configuration as typed into the one that is used.
+//! Never guesses: what does not fit is refused with its key and line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_saphyr::Spanned;
+
+use super::typed::{self, Switch, Typed};
+use super::{ADMIN, ConfigError, Environment, GRPC, Limits, Listen, Overrides, Place, Settings};
+use crate::identity::{Caller, Callers, LOCAL, OPERATOR, Role, Servers, TokenDigest};
+use crate::server::data::parse_hex;
+use crate::server::{journal, reload, telemetry};
+
+/// How long a caller's name may be: it stands in every record.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Checks everything.
+pub(super) fn settings(
+    path: &Path,
+    typed: Typed,
+    overrides: Overrides,
+    environment: Environment,
+) -> Result<Settings, ConfigError> {
+    let file = ConfigFile(path);
+    let Typed { bundle, data, listen, callers, local_caller, reload, audit, log, telemetry, limits } = typed;
+    let bundle = overrides.bundle.or(bundle).unwrap_or_else(|| PathBuf::from("."));
+    let data = overrides.data.or(data).unwrap_or_else(|| PathBuf::from("data"));
+    let listen = file.listen(listen, overrides.grpc, overrides.admin)?;
+    let journal = journal::Config::default();
+    let rotate_bytes =
+        file.number("audit.rotate_bytes", audit.rotate_bytes, journal.rotate_bytes, 4096..=1 << 40)?;
+    Ok(Settings {
+        reload: file.reload(bundle, reload)?,
+        data,
+        callers: file.callers(callers, &local_caller, listen.grpc)?,
+        listen,
+        journal: journal::Config { rotate_bytes, ..journal },
+        telemetry: file.telemetry(&log, telemetry, environment)?,
+        limits: file.limits(limits)?,
+    })
+}
+
+struct ConfigFile<'a>(&'a Path);
+
+impl ConfigFile<'_> {
+    fn invalid<T>(&self, key: &str, at: Option<&Spanned<T>>, problem: impl Into<String>) -> ConfigError {
+        let place = at.map(|at| Place { path: self.0.to_owned(), line: at.referenced.line() });
+        ConfigError::Invalid { key: key.to_owned(), place, problem: problem.into() }
+    }
+
+    fn number<N>(
+        &self,
+        key: &str,
+        typed: Option<Spanned<u64>>,
+        default: N,
+        allowed: RangeInclusive<u64>,
+    ) -> Result<N, ConfigError>
+    where
+        N: TryFrom<u64>,
+    {
+        let Some(typed) = typed else { return Ok(default) };
+        let (least, most) = (allowed.start(), allowed.end());
+        let fits = N::try_from(typed.value).ok().filter(|_| allowed.contains(&typed.value));
+        fits.ok_or_else(|| {
+            let problem = format!("{} is out of range; give a number from {least} to {most}", typed.value);
+            self.invalid(key, Some(&typed), problem)
+        })
+    }
+
+    fn address(
+        &self,
+        key: &str,
+        typed: Option<&Spanned<String>>,
+        default: &str,
+    ) -> Result<SocketAddr, ConfigError> {
+        let text = typed.map_or(default, |typed| &typed.value);
+        text.parse().map_err(|_| {
+            let problem = format!("`{text}` is not an address with a port; write one like `{default}`");
+            self.invalid(key, typed, problem)
+        })
+    }
+
+    fn listen(
+        &self,
+        typed: typed::Listen,
+        grpc: Option<SocketAddr>,
+        admin: Option<SocketAddr>,
+    ) -> Result<Listen, ConfigError> {
+        let typed::Listen { grpc: typed_grpc, admin: typed_admin, admin_hosts } = typed;
+        let grpc = grpc.map_or_else(|| self.address("listen.grpc", typed_grpc.as_ref(), GRPC), Ok)?;
+        let admin = admin.map_or_else(|| self.address("listen.admin", typed_admin.as_ref(), ADMIN), Ok)?;
+        Ok(Listen { grpc, admin, admin_hosts })
+    }
+
+    fn reload(&self, bundle: PathBuf, typed: typed::Reload) -> Result<reload::Config, ConfigError> {
+        let usual = reload::Config::new(bundle);
+        let typed::Reload { poll_ms, debounce_ms } = typed;
+        let poll_ms = self.number("reload.poll_ms", poll_ms, 5_000, 100..=3_600_000)?;
+        let debounce_ms = self.number("reload.debounce_ms", debounce_ms, 100, 1..=10_000)?;
+        let debounce = Duration::from_millis(debounce_ms);
+        let debounce_max = usual.debounce_max.max(debounce);
+        Ok(reload::Config { poll: Duration::from_millis(poll_ms), debounce, debounce_max, ..usual })
+    }
+
+    fn callers(
+        &self,
+        typed: Vec<Spanned<typed::Caller>>,
+        local: &typed::LocalCaller,
+        grpc: SocketAddr,
+    ) -> Result<Callers, ConfigError> {
+        let mut by_token = BTreeMap::<TokenDigest, Caller>::new();
+        let mut names = BTreeSet::from([LOCAL.to_owned(), OPERATOR.to_owned()]);
+        for (at, typed) in typed.into_iter().enumerate() {
+            let key = |member: &str| format!("callers[{at}].{member}");
+            let typed::Caller { name, token_sha256, roles, servers, agentless } = typed.value;
+            if name.value.is_empty() || name.value.chars().count() > NAME_CHARS_MAX {
+                let problem = format!("give it a name of 1 to {NAME_CHARS_MAX} characters");
+                return Err(self.invalid(&key("name"), Some(&name), problem));
+            }
+            if !names.insert(name.value.clone()) {
+                let problem = format!("the name `{}` is taken; give it another", name.value);
+                return Err(self.invalid(&key("name"), Some(&name), problem));
+            }
+            let digest = parse_hex(&token_sha256.value).ok_or_else(|| {
+                let problem =
+                    "it must be 64 hexadecimal digits; make them with `printf %s \"$TOKEN\" | sha256sum`";
+                self.invalid(&key("token_sha256"), Some(&token_sha256), problem)
+            })?;
+            if roles.value.is_empty() {
+                let problem = "it may do nothing; give it a role, such as `authorize`";
+                return Err(self.invalid(&key("roles"), Some(&roles), problem));
+            }
+            let servers = self.servers(&key("servers"), &servers)?;
+            let roles = roles.value.into_iter().collect();
+            let caller = Caller { name: name.value.as_str().into(), roles, servers, agentless };
+            if by_token.insert(digest, caller).is_some() {
+                let problem = "another caller has the same token; give each its own";
+                return Err(self.invalid(&key("token_sha256"), Some(&token_sha256), problem));
+            }
+        }
+        let local = self.local(local, grpc, by_token.is_empty())?;
+        Ok(Callers::new(by_token, local))
+    }
+
+    fn servers(&self, key: &str, typed: &Spanned<typed::Servers>) -> Result<Servers, ConfigError> {
+        let names = match &typed.value {
+            typed::Servers::All => return Ok(Servers::All),
+            typed::Servers::Named(names) => names,
+        };
+        match names.iter().find(|name| !is_server_id(name)) {
+            Some(wrong) => {
+                let problem =
+                    format!("`{wrong}` cannot be a server's id: those are like `crm` or `github.com`");
+                Err(self.invalid(key, Some(typed), problem))
+            }
+            None => Ok(Servers::Named(names.iter().cloned().collect())),
+        }
+    }
+
+    /// The local caller: believed only where no other machine can claim to be it.
+    fn local(
+        &self,
+        typed: &typed::LocalCaller,
+        grpc: SocketAddr,
+        nobody_else: bool,
+    ) -> Result<Option<Caller>, ConfigError> {
+        let loopback = grpc.ip().to_canonical().is_loopback();
+        let enabled = match typed.enabled.as_ref().map_or(Switch::Auto, |enabled| enabled.value) {
+            Switch::Auto => loopback,
+            Switch::Off => false,
+            Switch::On if loopback => true,
+            Switch::On => {
+                let problem = format!("everybody who reaches {grpc} would be believed; listen on 127.0.0.1");
+                return Err(self.invalid("local_caller.enabled", typed.enabled.as_ref(), problem));
+            }
+        };
+        if !loopback && nobody_else {
+            let problem =
+                format!("gRPC listens on {grpc}, where no caller is known; name callers, or use 127.0.0.1");
+            return Err(self.invalid("callers", None::<&Spanned<()>>, problem));
+        }
+        let roles = BTreeSet::from([Role::Authorize, Role::Assert]);
+        let agentless = typed.agentless;
+        Ok(enabled.then(|| Caller { name: LOCAL.into(), roles, servers: Servers::All, agentless }))
+    }
+
+    fn telemetry(
+        &self,
+        log: &typed::Log,
+        typed: typed::Telemetry,
+        environment: Environment,
+    ) -> Result<telemetry::Config, ConfigError> {
+        let json = match log.format {
+            typed::Format::Auto => !environment.terminal,
+            typed::Format::Human => false,
+            typed::Format::Json => true,
+        };
+        let typed::Telemetry { otlp_endpoint, service_name, sample_ratio } = typed;
+        let filter = match (environment.log, &log.level) {
+            (Some(filter), _) => {
+                telemetry::check_filter(&filter)
+                    .map_err(|problem| self.invalid("RUST_LOG", None::<&Spanned<()>>, problem))?;
+                filter
+            }
+            (None, Some(level)) => {
+                telemetry::check_filter(&level.value)
+                    .map_err(|problem| self.invalid("log.level", Some(level), problem))?;
+                level.value.clone()
+            }
+            (None, None) => telemetry::USUAL_FILTER.to_owned(),
+        };
+        if let Some(endpoint) = &otlp_endpoint {
+            telemetry::check_endpoint(&endpoint.value)
+                .map_err(|problem| self.invalid("telemetry.otlp_endpoint", Some(endpoint), problem))?;
+        }
+        if let Some(ratio) = &sample_ratio
+            && !(0.0..=1.0).contains(&ratio.value)
+        {
+            let problem = format!("{} is no share; give a number from 0 to 1", ratio.value);
+            return Err(self.invalid("telemetry.sample_ratio", Some(ratio), problem));
+        }
+        Ok(telemetry::Config {
+            filter,
+            json,
+            colours: environment.colours,
+            otlp_endpoint: otlp_endpoint.map(|endpoint| endpoint.value),
+            service_name: service_name.unwrap_or_else(|| "palisade".to_owned()),
+            sample_ratio: sample_ratio.map_or(1.0, |ratio| ratio.value),
+        })
+    }
+
+    fn limits(&self, typed: typed::Limits) -> Result<Limits, ConfigError> {
+        let usual = Limits::default();
+        let typed::Limits {
+            message_bytes_max,
+            batch_len_max,
+            context_depth_max,
+            context_nodes_max,
+            context_bytes_max,
+            concurrent_streams_max,
+            header_list_bytes_max,
+            connections_max,
+            open_decisions_max,
+        } = typed;
+        let many = 1..=1_000_000;
+        let bytes = 1024..=64 * 1024 * 1024;
+        macro_rules! within {
+            ($name:ident, $allowed:expr) => {
+                self.number(concat!("limits.", stringify!($name)), $name, usual.$name, $allowed)?
+            };
+        }
+        Ok(Limits {
+            message_bytes_max: within!(message_bytes_max, bytes.clone()),
+            batch_len_max: within!(batch_len_max, 1..=10_000),
+            // Deeper values could exhaust the stack of whoever walks them.
+            context_depth_max: within!(context_depth_max, 1..=64),
+            context_nodes_max: within!(context_nodes_max, many.clone()),
+            context_bytes_max: within!(context_bytes_max, bytes),
+            concurrent_streams_max: within!(concurrent_streams_max, 1..=10_000),
+            header_list_bytes_max: within!(header_list_bytes_max, 1024..=1024 * 1024),
+            connections_max: within!(connections_max, many),
+            open_decisions_max: within!(open_decisions_max, 0..=10_000_000),
+        })
+    }
+}
+
+/// `[a-z0-9][a-z0-9._-]*`
+fn is_server_id(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(plain) && text.chars().all(|c| plain(c) || matches!(c, '.' | '_' | '-'))
+}

@@ -1,0 +1,149 @@
+//! Configurations that are taken, and those that are refused with a place and advice.
+//! Never reads the real environment.
+
+use std::time::Duration;
+
+use super::*;
+use crate::identity::{Role, Servers};
+
+const DIGEST_OF_TOKEN: &str = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0";
+
+fn parsed(text: &str) -> Result<Settings, ConfigError> {
+    parse(Path::new("p.yaml"), text, Overrides::default(), Environment::default())
+}
+
+/// The text of the refusal.
+fn refused(text: &str) -> String {
+    parsed(text).unwrap_err().to_string()
+}
+
+fn check_refused(text: &str, parts: &[&str]) {
+    let said = refused(text);
+    for part in parts {
+        assert!(said.contains(part), "`{part}` in: {said}");
+    }
+}
+
+#[test]
+fn nothing_configured_serves_on_loopback_and_trusts_the_local_caller_for_authorize_alone() {
+    for text in ["", "# nothing\n\n"] {
+        let settings = parsed(text).unwrap();
+        assert_eq!(settings.listen.grpc.to_string(), GRPC);
+        assert_eq!(settings.listen.admin.to_string(), ADMIN);
+        assert_eq!((settings.reload.bundle, settings.data), (PathBuf::from("."), PathBuf::from("data")));
+        let local = settings.callers.local().unwrap();
+        assert_eq!(local.roles, [Role::Authorize, Role::Assert].into());
+        assert!(!local.agentless);
+        assert!(settings.telemetry.json, "not a terminal");
+    }
+}
+
+#[test]
+fn everything_can_be_configured() {
+    let settings = parsed(&format!(
+        r#"
+bundle: /etc/palisade/bundle
+data: /var/lib/palisade
+listen: {{ grpc: "0.0.0.0:1", admin: "[::1]:2", admin_hosts: [pdp.local] }}
+callers:
+  - name: gw
+    token_sha256: {DIGEST_OF_TOKEN}
+    roles: [authorize, assert, outcome, explain, admin]
+    servers: [crm, github.com]
+    agentless: true
+local_caller: {{ enabled: auto }}
+reload: {{ poll_ms: 1000, debounce_ms: 50 }}
+audit: {{ rotate_bytes: 1048576 }}
+log: {{ format: human, level: debug }}
+telemetry: {{ otlp_endpoint: "http://localhost:4317", service_name: pdp, sample_ratio: 0.5 }}
+limits: {{ batch_len_max: 10, concurrent_streams_max: 5 }}
+"#
+    ))
+    .unwrap();
+    let caller = settings.callers.by_token("token").unwrap();
+    assert_eq!((&*caller.name, caller.agentless, caller.roles.len()), ("gw", true, 5));
+    assert_eq!(caller.servers, Servers::Named(["crm".to_owned(), "github.com".to_owned()].into()));
+    assert!(settings.callers.local().is_none(), "another machine could claim to be local");
+    assert_eq!(settings.reload.poll, Duration::from_secs(1));
+    assert_eq!(settings.journal.rotate_bytes, 1_048_576);
+    assert_eq!((settings.limits.batch_len_max, settings.limits.concurrent_streams_max), (10, 5));
+    assert_eq!(settings.limits.message_bytes_max, Limits::default().message_bytes_max);
+    assert_eq!((settings.telemetry.json, settings.telemetry.filter.as_str()), (false, "debug"));
+    assert!(settings.callers.with_operator("op").by_token("op").is_some());
+}
+
+#[test]
+fn the_command_line_wins_over_the_file_and_rust_log_over_the_level() {
+    let overrides = Overrides {
+        bundle: Some("b".into()),
+        data: Some("d".into()),
+        grpc: Some("127.0.0.1:0".parse().unwrap()),
+        admin: Some("127.0.0.1:0".parse().unwrap()),
+    };
+    let environment = Environment { log: Some("trace".into()), ..Environment::default() };
+    let text = "bundle: x\ndata: y\nlisten: { grpc: '0.0.0.0:1' }\nlog: { level: warn }\n";
+    let settings = parse(Path::new("p.yaml"), text, overrides, environment).unwrap();
+    assert_eq!((settings.reload.bundle, settings.data), (PathBuf::from("b"), PathBuf::from("d")));
+    assert_eq!((settings.listen.grpc.port(), settings.listen.admin.port()), (0, 0));
+    assert_eq!(settings.telemetry.filter, "trace");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line() {
+    check_refused("bundle: x\nlisten:\n  grcp: 127.0.0.1:1\n", &["p.yaml:3", "grcp"]);
+    check_refused("bundle: [\n", &["p.yaml"]);
+    check_refused("bundle: x\nbundle: y\n", &["p.yaml:2", "bundle"]);
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_refused_with_key_line_and_advice() {
+    check_refused("listen:\n  grpc: localhost\n", &["listen.grpc", "p.yaml:2", "`localhost`", GRPC]);
+    check_refused("limits:\n\n  batch_len_max: 0\n", &["limits.batch_len_max", "p.yaml:3", "from 1 to"]);
+    check_refused("reload: { poll_ms: 5s }\n", &["p.yaml:1"]);
+    check_refused("telemetry:\n  sample_ratio: 2\n", &["telemetry.sample_ratio", "p.yaml:2", "0 to 1"]);
+    check_refused(
+        "telemetry:\n  otlp_endpoint: collector\n",
+        &["telemetry.otlp_endpoint", "p.yaml:2", "http://"],
+    );
+    check_refused("log:\n  level: 'a=b=c'\n", &["log.level", "p.yaml:2"]);
+    check_refused("local_caller:\n  enabled: perhaps\n", &["p.yaml:2", "auto"]);
+}
+
+#[test]
+fn callers_that_cannot_be_told_apart_or_may_do_nothing_are_refused() {
+    let caller = |name: &str, digest: &str, roles: &str, servers: &str| {
+        format!("  - {{ name: {name}, token_sha256: '{digest}', roles: {roles}, servers: {servers} }}\n")
+    };
+    let one = caller("gw", DIGEST_OF_TOKEN, "[authorize]", "'*'");
+    let check = |second: &str, parts: &[&str]| check_refused(&format!("callers:\n{one}{second}"), parts);
+    let other = "0".repeat(64);
+    check(&caller("gw", &other, "[authorize]", "'*'"), &["callers[1].name", "p.yaml:3", "taken"]);
+    check(&caller("local", &other, "[authorize]", "'*'"), &["callers[1].name", "taken"]);
+    check(&caller("b", DIGEST_OF_TOKEN, "[authorize]", "'*'"), &["callers[1].token_sha256", "same token"]);
+    check(&caller("b", "secret", "[authorize]", "'*'"), &["callers[1].token_sha256", "sha256sum"]);
+    check(&caller("b", &other, "[]", "'*'"), &["callers[1].roles"]);
+    check(&caller("b", &other, "[root]", "'*'"), &["p.yaml:3", "root"]);
+    check(&caller("b", &other, "[authorize]", "[CRM]"), &["callers[1].servers", "`CRM`"]);
+    check(&caller("b", &other, "[authorize]", "all"), &["p.yaml:3", "list of server ids"]);
+}
+
+#[test]
+fn a_listener_that_others_reach_needs_callers_and_has_no_local_one() {
+    check_refused("listen: { grpc: '0.0.0.0:8180' }\n", &["callers", "127.0.0.1"]);
+    let caller = format!("{{ name: gw, token_sha256: {DIGEST_OF_TOKEN}, roles: [authorize], servers: '*' }}");
+    let text = format!(
+        "listen: {{ grpc: '0.0.0.0:8180' }}\ncallers: [{caller}]\nlocal_caller: {{ enabled: true }}\n"
+    );
+    check_refused(&text, &["local_caller.enabled", "p.yaml:3", "127.0.0.1"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error_only_if_it_was_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("no.yaml");
+    let missing = load(Some(&path), Overrides::default(), Environment::default()).unwrap_err();
+    assert!(matches!(missing, ConfigError::Missing { .. }), "{missing}");
+    std::fs::write(&path, "bundle: here\n").unwrap();
+    let settings = load(Some(&path), Overrides::default(), Environment::default()).unwrap();
+    assert_eq!(settings.reload.bundle, PathBuf::from("here"));
+}

@@ -1,0 +1,192 @@
+//! The configuration as it is typed.
+//! Never believed: every value is checked before it is used.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
+
+use super::{ConfigError, Place};
+use crate::identity::Role;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Typed {
+    pub(super) bundle: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
+    pub(super) listen: Listen,
+    pub(super) callers: Vec<Spanned<Caller>>,
+    pub(super) local_caller: LocalCaller,
+    pub(super) reload: Reload,
+    pub(super) audit: Audit,
+    pub(super) log: Log,
+    pub(super) telemetry: Telemetry,
+    pub(super) limits: Limits,
+}
+
+/// `listen`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Listen {
+    pub(super) grpc: Option<Spanned<String>>,
+    pub(super) admin: Option<Spanned<String>>,
+    pub(super) admin_hosts: Vec<String>,
+}
+
+/// `callers[]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Caller {
+    pub(super) name: Spanned<String>,
+    pub(super) token_sha256: Spanned<String>,
+    pub(super) roles: Spanned<Vec<Role>>,
+    pub(super) servers: Spanned<Servers>,
+    #[serde(default)]
+    pub(super) agentless: bool,
+}
+
+/// `"*"` or a list of ids.
+#[derive(Debug)]
+pub(super) enum Servers {
+    All,
+    Named(Vec<String>),
+}
+
+/// `local_caller`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LocalCaller {
+    pub(super) enabled: Option<Spanned<Switch>>,
+    pub(super) agentless: bool,
+}
+
+/// `auto`, `true` or `false`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Switch {
+    Auto,
+    On,
+    Off,
+}
+
+/// `reload`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Reload {
+    pub(super) poll_ms: Option<Spanned<u64>>,
+    pub(super) debounce_ms: Option<Spanned<u64>>,
+}
+
+/// `audit`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Audit {
+    pub(super) rotate_bytes: Option<Spanned<u64>>,
+}
+
+/// `log`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) format: Format,
+    pub(super) level: Option<Spanned<String>>,
+}
+
+/// `log.format`
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    #[default]
+    Auto,
+    Human,
+    Json,
+}
+
+/// `telemetry`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Telemetry {
+    pub(super) otlp_endpoint: Option<Spanned<String>>,
+    pub(super) service_name: Option<String>,
+    pub(super) sample_ratio: Option<Spanned<f64>>,
+}
+
+/// `limits`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "a limit is named for what it bounds")]
+pub(super) struct Limits {
+    pub(super) message_bytes_max: Option<Spanned<u64>>,
+    pub(super) batch_len_max: Option<Spanned<u64>>,
+    pub(super) context_depth_max: Option<Spanned<u64>>,
+    pub(super) context_nodes_max: Option<Spanned<u64>>,
+    pub(super) context_bytes_max: Option<Spanned<u64>>,
+    pub(super) concurrent_streams_max: Option<Spanned<u64>>,
+    pub(super) header_list_bytes_max: Option<Spanned<u64>>,
+    pub(super) connections_max: Option<Spanned<u64>>,
+    pub(super) open_decisions_max: Option<Spanned<u64>>,
+}
+
+/// Reads the text of a configuration file.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Typed, ConfigError> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(Typed::default());
+    }
+    serde_saphyr::from_str(text).map_err(|error| {
+        let line = error.location().map_or(0, |at| at.line());
+        let problem = error.without_snippet().to_string();
+        ConfigError::Typed { place: Place { path: path.to_owned(), line }, problem }
+    })
+}
+
+impl<'de> Deserialize<'de> for Switch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl Visitor<'_> for Words {
+            type Value = Switch;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`auto`, `true` or `false`")
+            }
+            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Switch, E> {
+                Ok(if on { Switch::On } else { Switch::Off })
+            }
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Switch, E> {
+                match word {
+                    "auto" => Ok(Switch::Auto),
+                    "true" => Ok(Switch::On),
+                    "false" => Ok(Switch::Off),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
+impl<'de> Deserialize<'de> for Servers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StarOrList;
+        impl<'de> Visitor<'de> for StarOrList {
+            type Value = Servers;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"*\" or a list of server ids")
+            }
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Servers, E> {
+                match word {
+                    "*" => Ok(Servers::All),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Servers, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = items.next_element()? {
+                    names.push(name);
+                }
+                Ok(Servers::Named(names))
+            }
+        }
+        deserializer.deserialize_any(StarOrList)
+    }
+}

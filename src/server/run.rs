@@ -1,0 +1,224 @@
+//! The server from start to end: open, compile, bind, say so, serve, drain.
+//! Never answers before the first bundle is in force and on record.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use super::config::{Limits, Settings};
+use super::data::{DataDir, DataError};
+use super::journal::{Journal, JournalError};
+use super::listen::{BindError, bind};
+use super::metered::Metered;
+use super::metrics::Metrics;
+use super::publisher::Publisher;
+use super::reload::{Bundle, Reload, Reloads, StartError};
+use super::signals::Signals;
+use super::tasks::{TaskError, Tasks};
+use super::telemetry::{self, TelemetryError};
+use super::{SystemClock, admin, incoming, refill};
+use crate::api::proto::v1::authorization_server::AuthorizationServer;
+use crate::api::{Authorization, proto};
+use crate::audit::{AuditSink, OpenDecisions};
+use crate::identity::Callers;
+use crate::pdp::Pdp;
+use crate::{api, json, mcp};
+
+/// How long calls that have begun may take to end when the server stops.
+const GRACE: Duration = Duration::from_secs(20);
+/// How often an idle connection is asked whether it is still there, and how long it may take to say so.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+type Sink = Metered<Arc<Journal>>;
+
+/// Why the server did not start, or ended that nobody had stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Logs or traces.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The data directory.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The audit journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The bundle.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// An address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The operating system.
+    #[error("{what}")]
+    System {
+        /// What was not to be had.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What the server says on standard output, in order: where it listens, then that it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announce {
+    /// gRPC is bound.
+    Grpc(SocketAddr),
+    /// The administration is bound.
+    Admin(SocketAddr),
+    /// It answers.
+    Ready,
+}
+
+/// Serves until SIGTERM, SIGINT or a failure.
+///
+/// # Errors
+/// [`ServeError`].
+pub fn serve(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("palisade-worker")
+        .build()
+        .map_err(|source| ServeError::System { what: "no runtime could be made", source })?;
+    runtime.block_on(run(settings, announce))
+}
+
+async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(), ServeError> {
+    let _telemetry = telemetry::start(&settings.telemetry)?;
+    let signals = Signals::listen()
+        .map_err(|source| ServeError::System { what: "cannot listen to signals", source })?;
+    let state = State::open(&settings)?;
+    let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
+    if let Some(notice) = callers.notice() {
+        tracing::warn!("{notice}");
+    }
+    let (grpc, grpc_address) = bind("grpc", settings.listen.grpc).await?;
+    let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
+
+    let stop = CancellationToken::new();
+    let mut tasks = Tasks::new(stop.clone());
+    let reloads = state.reload.reloads();
+    tasks.spawn("signals", |stop| obey(signals, reloads.clone(), stop));
+    let limits = settings.limits.clone();
+    let service = state.service(callers.clone(), &limits);
+    tasks.spawn("grpc", |stop| serve_grpc(grpc, service, limits, stop));
+    let administration = admin::Admin {
+        callers: Arc::new(callers),
+        metrics: state.metrics.clone(),
+        reloads,
+        journal: state.journal.clone(),
+        open: state.open.clone(),
+        stop: stop.clone(),
+        address: admin_address,
+        hosts: settings.listen.admin_hosts.clone(),
+    };
+    tasks.spawn_last("admin", |end| admin::serve(admin_listener, admin::router(administration), end));
+    announce(Announce::Grpc(grpc_address));
+    announce(Announce::Admin(admin_address));
+    announce(Announce::Ready);
+    let ended = tasks.run(GRACE).await;
+    let reload = state.reload;
+    // It waits for a compile that may be under way.
+    let stopped = tokio::task::spawn_blocking(move || reload.stop()).await;
+    if let Err(error) = stopped {
+        tracing::error!(%error, "the reload thread could not be stopped");
+    }
+    ended.map_err(ServeError::from)
+}
+
+/// What outlives every connection.
+struct State {
+    data: DataDir,
+    metrics: Arc<Metrics>,
+    journal: Arc<Journal>,
+    open: Arc<OpenDecisions>,
+    pdp: Arc<Pdp<Sink>>,
+    reload: Reload,
+}
+
+impl State {
+    fn open(settings: &Settings) -> Result<Self, ServeError> {
+        let metrics = Arc::new(Metrics::new());
+        let data = DataDir::open(&settings.data)?;
+        let journal = Arc::new(Journal::open(&data, settings.journal.clone(), metrics.clone())?);
+        let open = Arc::new(OpenDecisions::new(settings.limits.open_decisions_max));
+        if let Err(error) = refill::refill(&open, journal.directory()) {
+            tracing::warn!(%error, "outcomes of calls from before this start can only be reported in part");
+        }
+        let publisher = Arc::new(Publisher::default());
+        let sink: Arc<dyn AuditSink> = journal.clone();
+        let bundle = Bundle::start(settings.reload.clone(), publisher.clone(), sink, metrics.clone())?;
+        let system = |what| move |source| ServeError::System { what, source };
+        let first = publisher
+            .first()
+            .ok_or_else(|| std::io::Error::other("nothing was published"))
+            .map_err(system("no bundle came into force"))?;
+        let sink = Metered::new(journal.clone(), metrics.clone());
+        let limits = message_limits(&settings.limits);
+        let pdp = Arc::new(Pdp::new(first, sink, open.clone(), data.digest_key()?, limits));
+        publisher.serve(pdp.clone());
+        let reload = bundle.watch().map_err(system("the reload thread could not be started"))?;
+        Ok(Self { data, metrics, journal, open, pdp, reload })
+    }
+
+    fn service(&self, callers: Callers, limits: &Limits) -> Authorization<Sink> {
+        let limits = api::Limits {
+            batch_len_max: limits.batch_len_max,
+            context_depth_max: limits.context_depth_max,
+            context_nodes_max: limits.context_nodes_max,
+        };
+        Authorization::new(self.pdp.clone(), callers, Arc::new(SystemClock), limits)
+    }
+}
+
+fn message_limits(limits: &Limits) -> mcp::Limits {
+    let json = json::Limits {
+        bytes_max: limits.context_bytes_max,
+        depth_max: limits.context_depth_max,
+        nodes_max: limits.context_nodes_max,
+    };
+    mcp::Limits { params: json, tool_definition: json, ..mcp::Limits::default() }
+}
+
+async fn obey(signals: Signals, reloads: Reloads, stop: CancellationToken) -> std::io::Result<()> {
+    signals.obey(reloads, stop).await;
+    Ok(())
+}
+
+async fn serve_grpc(
+    listener: tokio::net::TcpListener,
+    service: Authorization<Sink>,
+    limits: Limits,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<AuthorizationServer<Authorization<Sink>>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(std::io::Error::other)?;
+    let authorization = AuthorizationServer::new(service).max_decoding_message_size(limits.message_bytes_max);
+    Server::builder()
+        .max_concurrent_streams(limits.concurrent_streams_max)
+        .http2_max_header_list_size(limits.header_list_bytes_max)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(authorization)
+        .serve_with_incoming_shutdown(incoming::incoming(listener, limits.connections_max), async move {
+            stop.cancelled().await;
+            // Who watches our health learns of the end before the connections close.
+            health.set_not_serving::<AuthorizationServer<Authorization<Sink>>>().await;
+        })
+        .await
+        .map_err(std::io::Error::other)
+}

@@ -1,0 +1,215 @@
+//! Logs and traces: where they go, and whose trace a call belongs to.
+//! Never the audit, and never in the way: a collector that cannot be reached costs spans, not answers.
+
+use std::io;
+use std::time::Duration;
+
+use http::{HeaderMap, Uri};
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry_otlp::{ExporterBuildError, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// How long one export may take.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last spans may take to leave when the server stops.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Which logs are written unless told otherwise. `notify` tells of every directory that vanishes.
+pub const USUAL_FILTER: &str = "info,notify=error";
+
+/// Where logs and traces go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Which logs to write, as `RUST_LOG` has it.
+    pub filter: String,
+    /// Logs as JSON, one object per line, rather than for people.
+    pub json: bool,
+    /// Colours, for people.
+    pub colours: bool,
+    /// The collector's gRPC address: `http://localhost:4317`. None: traces go nowhere.
+    pub otlp_endpoint: Option<String>,
+    /// The name of this service in traces.
+    pub service_name: String,
+    /// The share of traces, begun here, that is kept: 0 to 1. A caller that sent a trace decided already.
+    pub sample_ratio: f64,
+}
+
+/// Why telemetry does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is not one.
+    #[error("{0}")]
+    Filter(String),
+    /// The exporter refuses its configuration.
+    #[error("traces cannot be exported to `{endpoint}`; mend `telemetry.otlp_endpoint`")]
+    Exporter {
+        /// The collector's address.
+        endpoint: String,
+        /// Why not.
+        #[source]
+        source: ExporterBuildError,
+    },
+    /// Logs go elsewhere already.
+    #[error("logs were set up before")]
+    Twice(#[from] TryInitError),
+}
+
+/// Sends the last spans when it is dropped.
+#[derive(Debug)]
+#[must_use = "telemetry ends when this is dropped"]
+pub struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(provider) = self.provider.take()
+            && let Err(error) = provider.shutdown_with_timeout(FLUSH_TIMEOUT)
+        {
+            tracing::warn!(%error, "the last spans were not sent");
+        }
+    }
+}
+
+/// Sets up logs (to standard error) and, if an endpoint is configured, traces. Once per process, within a runtime.
+///
+/// # Errors
+/// [`TelemetryError`] when the configuration is not usable. A collector that cannot be reached is no error.
+pub fn start(config: &Config) -> Result<Telemetry, TelemetryError> {
+    let filter = parse_filter(&config.filter).map_err(TelemetryError::Filter)?;
+    let provider = config.otlp_endpoint.as_deref().map(|endpoint| provider(config, endpoint)).transpose()?;
+    // Only our own spans: those of the exporter's connection would beget further exports.
+    let ours = filter_fn(|metadata| metadata.target().starts_with("palisade"));
+    let tracer = provider.as_ref().map(|provider| provider.tracer("palisade"));
+    let spans = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
+    let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(config.colours);
+    let logs = if config.json {
+        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+    } else {
+        logs.boxed()
+    };
+    tracing_subscriber::registry().with(filter).with(spans).with(logs).try_init()?;
+    Ok(Telemetry { provider })
+}
+
+fn provider(config: &Config, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()
+        .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.to_owned(), source })?;
+    let begun_here = Sampler::TraceIdRatioBased(config.sample_ratio);
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_sampler(Sampler::ParentBased(Box::new(begun_here)))
+        .with_resource(Resource::builder().with_service_name(config.service_name.clone()).build())
+        .build())
+}
+
+/// Whether `RUST_LOG` could have this value.
+pub(super) fn check_filter(filter: &str) -> Result<(), String> {
+    parse_filter(filter).map(|_| ())
+}
+
+fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::builder().parse(filter).map_err(|error| {
+        format!("`{filter}` is no log filter ({error}); write one like `info` or `palisade=debug`")
+    })
+}
+
+/// Whether a collector could be there.
+pub(super) fn check_endpoint(endpoint: &str) -> Result<(), String> {
+    let uri = endpoint.parse::<Uri>().ok();
+    match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host())) {
+        Some((Some("http"), Some(_))) => Ok(()),
+        Some((Some("https"), Some(_))) => Err(format!(
+            "`{endpoint}`: TLS to a collector is not supported; send to one beside this server over http://"
+        )),
+        Some(_) | None => {
+            Err(format!("`{endpoint}` is not an address; write one like `http://localhost:4317`"))
+        }
+    }
+}
+
+/// The trace that a call belongs to, from its W3C `traceparent` and `tracestate` (Trace Context, section 3). A
+/// header that is not one counts as absent. Give it to the call's span with `set_parent`.
+pub fn parent_from(headers: &HeaderMap) -> Context {
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers))
+}
+
+/// The id of a context's trace, 32 hexadecimal digits; none when it has no valid one.
+pub fn trace_id(context: &Context) -> Option<String> {
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| span.trace_id().to_string())
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace_of(traceparent: &str) -> Option<String> {
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static("traceparent"),
+            http::HeaderValue::from_str(traceparent).unwrap(),
+        )]);
+        trace_id(&parent_from(&headers))
+    }
+
+    #[test]
+    fn a_call_belongs_to_the_trace_that_it_names() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_of(&format!("00-{id}-00f067aa0ba902b7-01")).as_deref(), Some(id));
+    }
+
+    #[test]
+    fn a_header_that_names_no_trace_counts_as_absent() {
+        assert_eq!(trace_of("nonsense"), None);
+        assert_eq!(trace_of(&format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))), None);
+        assert_eq!(trace_id(&parent_from(&HeaderMap::new())), None);
+    }
+
+    #[test]
+    fn an_address_without_scheme_or_with_tls_is_no_collector() {
+        check_endpoint("http://localhost:4317").unwrap();
+        assert!(check_endpoint("localhost:4317").unwrap_err().contains("http://localhost:4317"));
+        assert!(check_endpoint("https://collector:4317").unwrap_err().contains("TLS"));
+        assert!(check_endpoint("").is_err());
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_collector_is_no_error() {
+        // Port 9 of loopback: nothing listens there, and nobody waits for it.
+        let endpoint = "http://127.0.0.1:9";
+        let config = Config {
+            filter: "info".into(),
+            json: true,
+            colours: false,
+            otlp_endpoint: Some(endpoint.into()),
+            service_name: "test".into(),
+            sample_ratio: 1.0,
+        };
+        let _provider = provider(&config, endpoint).unwrap();
+    }
+}

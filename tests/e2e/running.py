@@ -1,0 +1,176 @@
+"""Real processes for the tests: Palisade itself and the sample MCP server, on free ports, in scratch directories.
+Never waits by sleeping: a process says when it is ready.
+"""
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from stubs import pb, rpc
+
+REPO = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("PALISADE_BIN", REPO / "target" / "debug" / "palisade"))
+CRM_SERVER = Path(__file__).resolve().parent / "crm_server.py"
+START_S = 60
+STOP_S = 20
+ANSWER_S = 10
+
+
+class Process:
+    """A child process whose standard output is read line by line, and whose standard error goes to a file."""
+
+    def __init__(self, name: str, command: list[str], scratch: Path) -> None:
+        self.name = name
+        self.errors = scratch / f"{name}.err"
+        with self.errors.open("ab") as errors:
+            self._child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def line(self) -> str:
+        """The next line that the process prints; fails if it ends or is silent for too long."""
+        try:
+            line = self._lines.get(timeout=START_S)
+        except queue.Empty:
+            raise AssertionError(f"{self.name} is silent for {START_S} s: {self.said()}") from None
+        if line is None:
+            raise AssertionError(f"{self.name} ended with exit code {self._child.wait(STOP_S)}: {self.said()}")
+        return line
+
+    def said(self) -> str:
+        """What it wrote to standard error."""
+        return self.errors.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self) -> int:
+        self._child.terminate()
+        try:
+            return self._child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            raise AssertionError(f"{self.name} does not stop: {self.said()}") from None
+
+
+@dataclass
+class Palisade:
+    """A running PDP."""
+
+    process: Process
+    bundle: Path
+    data: Path
+    grpc: str
+    admin: str
+    authorization: rpc.AuthorizationStub
+
+    @property
+    def token_file(self) -> Path:
+        return self.data / "admin.token"
+
+    def metadata(self) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {self.token_file.read_text().strip()}")]
+
+    def authorize(self, request: pb.AuthorizeRequest) -> pb.AuthorizeResponse:
+        return self.authorization.Authorize(request, timeout=ANSWER_S, metadata=self.metadata())
+
+    def get(self, path: str, *, token: bool = True) -> tuple[int, str]:
+        """Status and body of a GET at the admin port."""
+        request = urllib.request.Request(f"http://{self.admin}{path}")
+        if token:
+            request.add_header("authorization", self.metadata()[0][1])
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def audit(self) -> list[dict[str, Any]]:
+        """The records of the audit log."""
+        text = (self.data / "audit" / "audit.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Edits a file of the bundle as editors do: written beside it, then renamed over it."""
+        file = self.bundle / path
+        before = file.read_text(encoding="utf-8")
+        assert before.count(old) == 1, f"`{old}` should stand in {path} once"
+        beside = file.with_name(f".{file.name}.swp")
+        beside.write_text(before.replace(old, new), encoding="utf-8")
+        beside.replace(file)
+
+
+def copy_bundle(to: Path) -> Path:
+    """A copy of the bundle that this repository ships."""
+    for folder in ("schemas", "policies", "entities"):
+        shutil.copytree(REPO / folder, to / folder)
+    (to / "tools").mkdir()
+    for file in [*(REPO / "tools").glob("*.json"), *(REPO / "tools").glob("*.facts.yaml")]:
+        shutil.copy(file, to / "tools")
+    return to
+
+
+@contextmanager
+def palisade(scratch: Path) -> Iterator[Palisade]:
+    """Palisade on a copy of the shipped bundle; stopped, and expected to stop cleanly, at the end."""
+    if not BINARY.exists():
+        raise AssertionError(f"`{BINARY}` is missing: run `cargo build`, or set PALISADE_BIN")
+    bundle, data = copy_bundle(scratch / "bundle"), scratch / "data"
+    places = ["--bundle", str(bundle), "--data", str(data)]
+    ports = ["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    process = Process("palisade", [str(BINARY), "serve", *places, *ports], scratch)
+    try:
+        bound: dict[str, str] = {}
+        while (line := process.line()) != "ready":
+            face, separator, address = line.partition(" listening on ")
+            if separator:
+                bound[face] = address
+        with grpc.insecure_channel(bound["grpc"]) as channel:
+            yield Palisade(process, bundle, data, bound["grpc"], bound["admin"], rpc.AuthorizationStub(channel))
+    finally:
+        code = process.stop()
+    assert code == 0, f"palisade stopped with exit code {code}: {process.said()}"
+
+
+@dataclass
+class Crm:
+    """The running sample server."""
+
+    process: Process
+    url: str
+    journal: Path
+
+    def did(self) -> list[dict[str, Any]]:
+        """What its tools did, in order."""
+        if not self.journal.exists():
+            return []
+        return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines()]
+
+
+@contextmanager
+def crm(scratch: Path, palisade_address: str, token_file: Path) -> Iterator[Crm]:
+    """The sample MCP server, asking the Palisade at `palisade_address`."""
+    journal = scratch / "journal.jsonl"
+    asks = ["--palisade", palisade_address, "--token-file", str(token_file)]
+    command = [sys.executable, str(CRM_SERVER), "--port", "0", "--journal", str(journal), *asks]
+    process = Process("crm", command, scratch)
+    try:
+        yield Crm(process, process.line().removeprefix("crm listening on "), journal)
+    finally:
+        process.stop()

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what the tests and the linters need beside Rust: .venv from PyPI (tests/*/requirements.txt), and
+# tools/capture/node_modules from npm. Does nothing when the lists have not changed since the last time.
+set -euo pipefail
+shopt -s nullglob
+cd "$(dirname "$0")/.."
+
+# digest FILE…: of what is to be installed.
+digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
+
+# need PROBE PACKAGE…: unless PROBE succeeds, installs Debian packages where we may, else says what to install.
+need() {
+  local probe=$1
+  shift
+  if bash -c "$probe" >/dev/null 2>&1; then return; fi
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "tests/setup.sh: installing $*" >&2
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >&2
+  fi
+  if bash -c "$probe" >/dev/null 2>&1; then return; fi
+  echo "tests/setup.sh: this fails: $probe" >&2
+  echo "tests/setup.sh: install it and try again; on Debian: sudo apt-get install $*" >&2
+  exit 2
+}
+
+requirements=(tests/*/requirements.txt)
+wanted=$(digest "${requirements[@]}")
+if [ "$(cat .venv/.stamp 2>/dev/null)" != "$wanted" ]; then
+  need "python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 10))'" python3 python3-venv
+  # From scratch: what a list no longer names does not stay behind.
+  python3 -m venv --clear .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+  echo "$wanted" >.venv/.stamp
+fi
+
+if [ -f tools/capture/package-lock.json ]; then
+  modules=tools/capture/node_modules
+  wanted=$(digest tools/capture/package.json tools/capture/package-lock.json)
+  if [ "$(cat "$modules/.stamp" 2>/dev/null)" != "$wanted" ]; then
+    need "node --version && npm --version" nodejs npm
+    npm ci --prefix tools/capture --ignore-scripts --no-audit --no-fund --loglevel=error
+    echo "$wanted" >"$modules/.stamp"
+  fi
+fi
