@@ -9,6 +9,70 @@
 //! (whose authority is used), an *actor* (the agent that uses it), an *action* and a *resource*, in a *context*. The
 //! answer is permit, or deny with a reason, and names the *determining policies*. Everything that decides at one
 //! instant is a *snapshot* of a *bundle*, named by its *revision*.
+//!
+//! # Embedding
+//! The core needs no runtime, file or clock (`default-features = false`): the caller brings the bundle's files, the
+//! instant, an id, and a sink for the records.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use palisade::access::{DecisionId, Question, Timestamp};
+//! use palisade::audit::{DigestKey, Face, Memory, OpenDecisions};
+//! use palisade::diagnostic::File;
+//! use palisade::identity::{Caller, Claim, Role, Servers};
+//! use palisade::pdp::{Ask, Occasion, Pdp, Request};
+//! use palisade::policy::compile;
+//! use palisade::value::Uid;
+//!
+//! let files = [
+//!     File::new("schemas/doc.cedarschema", "entity User; entity Doc;
+//!         action read appliesTo { principal: [User], resource: [Doc] };"),
+//!     File::new("entities/doc.json", r#"[
+//!         {"uid": {"type": "User", "id": "ana"}, "attrs": {}, "parents": []},
+//!         {"uid": {"type": "User", "id": "bo"}, "attrs": {}, "parents": []},
+//!         {"uid": {"type": "Doc", "id": "plan"}, "attrs": {}, "parents": []}]"#),
+//!     File::new("policies/doc.cedar", r#"permit (principal == User::"ana", action, resource);"#),
+//! ];
+//! let snapshot = compile(&files).expect("the bundle has no errors").snapshot;
+//! let pdp = Pdp::new(
+//!     Arc::new(snapshot),
+//!     Memory::new(100),
+//!     Arc::new(OpenDecisions::new(100)),
+//!     DigestKey::new(&[7; 32]),
+//!     palisade::mcp::Limits::default(),
+//! );
+//! let caller = Caller {
+//!     name: "my gateway".into(),
+//!     roles: [Role::Authorize, Role::Assert].into(),
+//!     servers: Servers::All,
+//!     agentless: true,
+//! };
+//! let ask = |user: &str| Request {
+//!     face: Face::Embedded,
+//!     caller: Arc::new(caller.clone()),
+//!     request_id: String::new(),
+//!     claim: Some(Claim { principal: Uid::new("User", user), actor: None, earlier_actors: vec![] }),
+//!     ask: Ask::Access(Question::new(Uid::new("Action", "read"), Uid::new("Doc", "plan"))),
+//!     session: None,
+//!     task: None,
+//!     purpose: None,
+//!     intent: None,
+//!     explain: false,
+//!     trace_id: None,
+//! };
+//! let occasion = |id: &str| Occasion {
+//!     id: DecisionId(id.into()),
+//!     now: Timestamp(1_795_255_200_000),
+//!     elapsed_us: &|| 0,
+//! };
+//! let answer = pdp.evaluate(&ask("ana"), occasion("1")).settle()?;
+//! assert!(answer.decision.outcome.is_permit());
+//! let answer = pdp.evaluate(&ask("bo"), occasion("2")).settle()?;
+//! assert!(!answer.decision.outcome.is_permit());
+//! assert_eq!(pdp.sink().records().len(), 2);
+//! # Ok::<(), palisade::pdp::Error>(())
+//! ```
 
 #[cfg(feature = "cli")]
 pub mod cli;

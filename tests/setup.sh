@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests and the linters need beside Rust: .venv from PyPI (tests/*/requirements.txt), and
-# tools/capture/node_modules from npm. Does nothing when the lists have not changed since the last time.
+# Installs what the tests and the linters need beside Rust: .venv from PyPI (tests/*/requirements.txt, and what those
+# bring with them at the versions in tests/constraints.txt), and tools/capture/node_modules from npm. Does nothing when
+# the lists have not changed since the last time.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "$0")/.."
@@ -25,12 +26,13 @@ need() {
 }
 
 requirements=(tests/*/requirements.txt)
-wanted=$(digest "${requirements[@]}")
+wanted=$(digest "${requirements[@]}" tests/constraints.txt)
 if [ "$(cat .venv/.stamp 2>/dev/null)" != "$wanted" ]; then
   need "python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 10))'" python3 python3-venv
   # From scratch: what a list no longer names does not stay behind.
   python3 -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --constraint=tests/constraints.txt "${requirements[@]/#/--requirement=}"
   echo "$wanted" >.venv/.stamp
 fi
 

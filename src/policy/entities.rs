@@ -163,7 +163,7 @@ pub(super) fn build(
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Entities> {
     let mut store: BTreeMap<Uid, Entity> = BTreeMap::new();
-    warn_of_missing_parents(&declared, catalog, findings);
+    warn_of_missing(&declared, catalog, findings);
     for Declared { entity, file, span } in declared {
         let uid = cedar::uid_of(&entity.uid());
         if uid.kind == "Tool" && catalog.servers().next().is_some() {
@@ -314,28 +314,48 @@ fn uids(kind: &str, ids: impl IntoIterator<Item = String>) -> Option<HashSet<Ent
     ids.into_iter().map(|id| cedar::entity_uid(&Uid::new(kind, id))).collect()
 }
 
-fn warn_of_missing_parents(declared: &[Declared], catalog: &Catalog, findings: &mut Vec<Diagnostic>) {
+/// A misspelt group grants and forbids nothing, and a rule that looks at a missing entity fails.
+fn warn_of_missing(declared: &[Declared], catalog: &Catalog, findings: &mut Vec<Diagnostic>) {
     let known: HashSet<EntityUid> = declared.iter().map(|entity| entity.entity.uid()).collect();
     for entity in declared {
         let (_, _, parents) = entity.entity.clone().into_inner();
-        let mut parents: Vec<Uid> = parents
+        let mut references = Vec::new();
+        for (_, value) in entity.entity.attrs() {
+            if let Ok(value) = value {
+                cedar::references(&value, &mut references);
+            }
+        }
+        let missing = |uid: &EntityUid| {
+            let found = cedar::uid_of(uid);
+            !known.contains(uid)
+                && !(found.kind == "Server" && catalog.server(&found.id).is_some())
+                && !(found.kind == DATA_CLASS && found.id == UNCLASSIFIED)
+        };
+        let parents = parents
             .iter()
-            .filter(|parent| !known.contains(parent))
-            .map(cedar::uid_of)
-            .filter(|uid| uid.kind != "Server" || catalog.server(&uid.id).is_none())
-            .collect();
-        parents.sort();
-        for parent in parents {
-            let text = entity.file.text.get(entity.span.clone()).unwrap_or_default();
-            let quoted = format!("\"{}\"", parent.id);
-            let at = text.find(&quoted).map_or(head(&entity.span), |spot| {
-                entity.span.start + spot..entity.span.start + spot + quoted.len()
-            });
+            .filter(|uid| missing(uid))
+            .map(|uid| ("entity::parent", "parent", cedar::uid_of(uid)));
+        let references = references
+            .iter()
+            .filter(|uid| missing(uid))
+            .map(|uid| ("entity::reference", "entity", cedar::uid_of(uid)));
+        let all: BTreeSet<_> = parents.chain(references).collect();
+        for (code, role, uid) in all {
             findings.push(
-                Diagnostic::warning("entity::parent", format!("the parent `{parent}` is declared nowhere"))
-                    .at(&entity.file, at, "this parent")
-                    .help("declare it in entities/, or fix the name: a misspelt group grants and forbids nothing"),
+                Diagnostic::warning(code, format!("the {role} `{uid}` is declared nowhere"))
+                    .at(&entity.file, spot_of(entity, &uid.id), "named here")
+                    .help(
+                        "declare it in entities/, or fix the name: a misspelt one grants and forbids nothing",
+                    ),
             );
         }
     }
+}
+
+/// Where an entity's declaration names an id; its beginning when it cannot be found.
+fn spot_of(entity: &Declared, id: &str) -> std::ops::Range<usize> {
+    let text = entity.file.text.get(entity.span.clone()).unwrap_or_default();
+    let quoted = format!("\"{id}\"");
+    text.find(&quoted)
+        .map_or(head(&entity.span), |spot| entity.span.start + spot..entity.span.start + spot + quoted.len())
 }

@@ -15,6 +15,9 @@ use crate::value::{Extension, Fault, Shape, Uid, Value};
 /// Attributes that decide who somebody is or what may be touched: never from a PEP.
 const NEVER_FROM_PEP: [&str; 3] = ["active", "clearances", "data_classes"];
 
+/// Entity types that come from the catalog, where there is one.
+const FROM_CATALOG: [&str; 2] = ["Server", "Tool"];
+
 /// Why there is nothing to evaluate. The words are safe to show.
 pub(super) struct Refusal {
     pub(super) reason: DenyReason,
@@ -105,7 +108,7 @@ fn check_parties(
     }
 }
 
-/// An entity that nobody described is refused where a description is required: evaluating it would be an error at
+/// An entity that neither the bundle knows nor the request describes is refused: evaluating it would be an error at
 /// best and, for a rule that does not look, a permit at worst.
 fn check_known(
     snapshot: &Snapshot,
@@ -113,17 +116,11 @@ fn check_known(
     uid: &Uid,
     role: &str,
 ) -> Result<(), Refusal> {
-    if extra.contains_key(uid) {
+    let stored = || cedar::entity_uid(uid).is_some_and(|uid| snapshot.entities.get(&uid).is_some());
+    if extra.contains_key(uid) || stored() {
         return Ok(());
     }
-    let stored = cedar::entity_uid(uid).is_some_and(|uid| snapshot.entities.get(&uid).is_some());
-    let described =
-        snapshot.schema.kinds.get(&uid.kind).is_some_and(|members| members.values().any(|m| m.required));
-    if stored || !described {
-        Ok(())
-    } else {
-        Err(Refusal::invalid(format!("the {role} is a `{}` that is not known here", uid.kind)))
-    }
+    Err(Refusal::invalid(format!("the {role} is a `{}` that is not known here", uid.kind)))
 }
 
 fn context(
@@ -210,6 +207,11 @@ fn brought(snapshot: &Snapshot, entity: &Entity) -> Result<Option<CedarEntity>, 
     }
     let uid = cedar::entity_uid(&entity.uid).ok_or_else(|| Refusal::invalid("malformed entity type"))?;
     let Some(stored) = snapshot.entities.get(&uid) else {
+        if FROM_CATALOG.contains(&path) && snapshot.catalog.servers().next().is_some() {
+            return Err(Refusal::invalid(format!(
+                "a `{path}` that the catalog does not have may not come from a PEP"
+            )));
+        }
         return typed(snapshot, entity, HashSet::new()).map(Some);
     };
     let allowed = snapshot.schema.from_pep.get(path);

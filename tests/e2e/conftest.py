@@ -16,5 +16,5 @@ def palisade(tmp_path: Path) -> Iterator[running.Palisade]:
 
 @pytest.fixture
 def crm(tmp_path: Path, palisade: running.Palisade) -> Iterator[running.Crm]:
-    with running.crm(tmp_path, palisade.grpc, palisade.token_file) as server:
+    with running.crm(tmp_path, palisade.grpc) as server:
         yield server

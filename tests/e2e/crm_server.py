@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8100, help="where to serve streamable HTTP; 0 takes a free port")
     parser.add_argument("--stdio", action="store_true", help="serve stdio instead")
     parser.add_argument("--palisade", default="127.0.0.1:8180", help="gRPC address of Palisade (default: %(default)s)")
-    parser.add_argument("--token-file", type=Path, help="Palisade's admin.token; without it outcomes are not reported")
+    parser.add_argument("--token-file", type=Path, help="the token to show to Palisade; without it outcomes are not reported")
     parser.add_argument("--journal", type=Path, help="a file to write what the tools did to")
     arguments = parser.parse_args()
     journal = arguments.journal

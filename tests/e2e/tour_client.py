@@ -56,7 +56,7 @@ def _argument(word: str) -> tuple[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Call a tool of the sample MCP server. Exits with 1 if it was refused.")
+    parser = argparse.ArgumentParser(description="Call a tool of the sample MCP server. Exit code 1: refused.")
     parser.add_argument("--url", default=URL, help="the server (default: %(default)s)")
     parser.add_argument("--user", help="the person the call is made for: ana, bo, …")
     parser.add_argument("--agent", help="the agent that makes it: support-bot, coder, …")

@@ -24,7 +24,7 @@ TIMEOUT_S = 60
 
 
 class ToolPage(types.Result):
-    """One page of a `tools/list` result, with the definitions as they came. The SDK's own type drops what it does not know."""
+    """One page of a `tools/list` result. The SDK's own type would drop members of a tool that it does not know."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -55,7 +55,7 @@ async def listed(client: Client) -> list[dict[str, Any]]:
 
 
 def connect(server: str, scratch: Path) -> Client:
-    """A client of `server`, with every capability declared: some servers offer tools only to clients that can serve them."""
+    """A client of `server` with every capability: some servers offer tools only to clients that can serve them."""
     return Client(
         parameters(server, scratch),
         read_timeout_seconds=TIMEOUT_S,

@@ -39,7 +39,7 @@ def parameters(server: str, scratch: Path) -> StdioServerParameters:
     """The command for `server`, to be run in the empty directory `scratch`."""
     command, args = COMMANDS[server]
     if not command.exists():
-        raise SystemExit(f"`{command}` is missing: run tests/e2e/setup.sh first")
+        raise SystemExit(f"`{command}` is missing: run tests/setup.sh first")
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(scratch),

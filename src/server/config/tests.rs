@@ -147,3 +147,18 @@ fn a_file_that_is_not_there_is_an_error_only_if_it_was_named() {
     let settings = load(Some(&path), Overrides::default(), Environment::default()).unwrap();
     assert_eq!(settings.reload.bundle, PathBuf::from("here"));
 }
+
+#[test]
+fn the_documented_configuration_is_taken_and_shows_the_defaults() {
+    let page = include_str!("../../../docs/configuration.md");
+    let example = page.split("```yaml").nth(1).unwrap().split("```").next().unwrap();
+    let documented = parsed(example).unwrap_or_else(|error| panic!("{error}"));
+    let default = parsed("").unwrap();
+    assert_eq!(documented.limits, default.limits);
+    assert_eq!(documented.reload, default.reload);
+    assert_eq!(documented.journal, default.journal);
+    assert_eq!(documented.listen, default.listen);
+    assert_eq!(documented.data, default.data);
+    assert_eq!(documented.telemetry.filter, default.telemetry.filter);
+    assert!(documented.callers.by_token("token").is_some());
+}
