@@ -2,12 +2,14 @@
 //! Never asks a clock: every case has its own instant, the same today and in ten years.
 
 mod file;
+mod form;
 mod run;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 pub use file::parse;
-pub use run::run;
+pub use run::{run, strangers};
 
 use crate::access::{DenyReason, Facts, Outcome};
 use crate::diagnostic::File;
@@ -25,7 +27,9 @@ pub struct Suite {
 /// One question with the answer that its author wants.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What it shows, in words.
+    /// Where it stands in its file: the byte range of its name, or of the name of a table's ask.
+    pub place: Range<usize>,
+    /// What it shows, in words. Unique in its file.
     pub name: String,
     /// What is asked.
     pub ask: Ask,
@@ -51,13 +55,15 @@ pub struct Expected {
 pub struct Verdict {
     /// The path of its file.
     pub path: String,
+    /// The 1-based line of the case in it.
+    pub line: usize,
     /// The case's name.
     pub name: String,
     /// What was wanted.
     pub expected: Expected,
     /// What came.
     pub outcome: Outcome,
-    /// Safe words of the answer.
+    /// What the agent is told; empty on a permit.
     pub reason_text: String,
     /// The ids of the determining policies.
     pub determining: BTreeSet<String>,
@@ -79,15 +85,12 @@ impl Verdict {
     }
 }
 
-/// How often each policy of a bundle was seen to make the difference, and not to, over some verdicts. A policy that
-/// was never seen to make it is not tested.
-pub fn coverage(
-    policies: impl IntoIterator<Item = String>,
-    verdicts: &[Verdict],
-) -> BTreeMap<String, (usize, usize)> {
-    let seen = |id: &str| {
-        let with = verdicts.iter().filter(|verdict| verdict.determining.contains(id)).count();
-        (with, verdicts.len() - with)
-    };
-    policies.into_iter().map(|id| (id.clone(), seen(&id))).collect()
+/// The policies that made the difference in none of these verdicts: nobody would notice if they were lost.
+pub fn uncovered<'p>(policies: impl IntoIterator<Item = &'p str>, verdicts: &[Verdict]) -> Vec<&'p str> {
+    let seen: BTreeSet<&str> =
+        verdicts.iter().flat_map(|verdict| &verdict.determining).map(String::as_str).collect();
+    policies.into_iter().filter(|id| !seen.contains(id)).collect()
 }
+
+#[cfg(test)]
+mod tests;
