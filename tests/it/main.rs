@@ -1,6 +1,6 @@
-//! Behaviour as seen from outside: one integration binary.
+//! Behaviour of the whole: one binary, the real server on a free port.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -8,4 +8,12 @@
     reason = "a test may"
 )]
 
+mod cases;
+mod cli;
+mod conformance;
+mod matrix;
+mod pdp;
 mod process;
+mod shipped;
+mod swap;
+mod wire;
