@@ -35,7 +35,7 @@ pub fn by(principal: &str, actor: Option<&str>, request: v1::AuthorizeRequest) -
 }
 
 /// The request under an id.
-pub fn named(id: impl ToString, request: v1::AuthorizeRequest) -> v1::AuthorizeRequest {
+pub fn named(id: impl std::fmt::Display, request: v1::AuthorizeRequest) -> v1::AuthorizeRequest {
     v1::AuthorizeRequest { request_id: id.to_string(), ..request }
 }
 

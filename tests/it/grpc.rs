@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorize_stream_response::Result as Item;
+use palisade::server::clock::now;
 use tokio::task::JoinSet;
 use tokio_stream::{StreamExt as _, iter};
 use tonic::Code;
@@ -178,6 +179,20 @@ async fn the_trace_of_the_caller_stands_in_the_record() {
     client.authorize_batch(batch).await.unwrap();
     let records = pdp.ledger.records();
     assert!(records[3..].iter().all(|record| record["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"));
+}
+
+#[tokio::test]
+async fn the_record_bears_the_instant_of_the_decision() {
+    let fixed = TestPdp::start().await;
+    fixed.client().await.authorize(lookup()).await.unwrap();
+    assert_eq!(fixed.ledger.last()["time"], "2026-11-21T10:00:00.000Z");
+
+    let real = TestPdp::builder().gateway().real_clock().start().await;
+    let before = now().to_string();
+    real.client().await.authorize(lookup()).await.unwrap();
+    let (record, after) = (real.ledger.last(), now().to_string());
+    let time = record["time"].as_str().unwrap();
+    assert!(before.as_str() <= time && time <= after.as_str(), "{before} {time} {after}");
 }
 
 #[tokio::test]

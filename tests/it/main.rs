@@ -1,5 +1,13 @@
 //! Behaviour of the whole: one binary, the real server on a free port.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
 mod asks;
 mod bounds;
 mod cases;

@@ -182,9 +182,9 @@ impl Builder {
         self
     }
 
-    /// Decides at another instant.
-    pub fn now(mut self, now: Timestamp) -> Self {
-        self.clock = Arc::new(FixedClock(now));
+    /// Decides at the instant that this machine's clock tells, not at [`NOW`].
+    pub fn real_clock(mut self) -> Self {
+        self.clock = Arc::new(SystemClock);
         self
     }
 

@@ -109,8 +109,7 @@ async fn no_record_no_answer_no_error_and_no_log_repeats_what_was_sent_in_confid
     let mut said = Vec::new();
     for (way, plant) in WAYS {
         for round in 0..ROUNDS {
-            let secret =
-                format!("canary-{:04}-{:08x}", planted.len(), 0x9e37_79b9_u32.wrapping_mul(round as u32 + 7));
+            let secret = format!("canary-{:04}-{:08x}", planted.len(), 0x9e37_79b9 * (round + 7));
             let mut request = plant(&secret);
             request.metadata_mut().insert("x-forwarded-key", secret.parse().unwrap());
             match client.authorize(request).await {
