@@ -9,7 +9,7 @@ use prost::Message as _;
 use serde_json::json;
 use tonic::{Code, Request, Status};
 
-use crate::asks::{access, by, crm, lookup, message, uid};
+use crate::asks::{access, by, crm, lookup, message, streamed, uid};
 use crate::pdp::TestPdp;
 use crate::raw;
 
@@ -233,6 +233,18 @@ async fn bytes_that_are_no_message_get_an_error_and_no_record() {
 }
 
 #[tokio::test]
+async fn bytes_that_are_no_message_end_their_stream_and_no_other() {
+    let pdp = TestPdp::start().await;
+    let path = "/palisade.v1.Authorization/AuthorizeStream";
+    let good = || streamed(lookup()).encode_to_vec();
+    let (answers, error) = raw::stream(&pdp, path, vec![good(), good(), vec![0xff; 8], good()]).await;
+    assert_eq!((answers.len(), error.map(|status| status.code())), (2, Some(Code::Internal)));
+    let (answers, error) = raw::stream(&pdp, path, vec![good(); 3]).await;
+    assert_eq!((answers.len(), error.map(|status| status.code())), (3, None));
+    assert_eq!(pdp.ledger.records().len(), 5);
+}
+
+#[tokio::test]
 async fn no_prefix_of_a_request_is_more_than_the_request() {
     let pdp = TestPdp::start().await;
     let good =
@@ -297,7 +309,10 @@ async fn headers_over_the_limit_are_refused_and_the_server_goes_on() {
         request
     };
     assert!(pdp.client().await.authorize(with(2048)).await.is_ok());
-    assert!(pdp.client().await.authorize(with(8192)).await.is_err());
+    let refused = pdp.client().await.authorize(with(8192)).await.unwrap_err();
+    // HTTP/2 refuses them before there is a call that could have a status of its own.
+    assert_eq!(refused.code(), Code::Unknown);
+    assert!(refused.message().contains("431"), "{refused}");
     let mut many = Request::new(lookup());
     for at in 0..200 {
         many.metadata_mut().insert(

@@ -17,6 +17,28 @@ pub async fn call(pdp: &TestPdp, path: &'static str, bytes: Vec<u8>) -> Result<V
     Ok(answer.into_inner())
 }
 
+/// Sends each of the bytes as a message of a stream, and gives back the answers until the first error, and that.
+pub async fn stream(
+    pdp: &TestPdp,
+    path: &'static str,
+    messages: Vec<Vec<u8>>,
+) -> (Vec<Vec<u8>>, Option<Status>) {
+    let mut client = tonic::client::Grpc::new(pdp.channel().await);
+    client.ready().await.unwrap();
+    let mut request = Request::new(tokio_stream::iter(messages));
+    request.metadata_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
+    let answers = client.streaming(request, PathAndQuery::from_static(path), Bytes).await;
+    let mut answers = answers.unwrap().into_inner();
+    let mut read = Vec::new();
+    loop {
+        match answers.message().await {
+            Ok(Some(answer)) => read.push(answer),
+            Ok(None) => return (read, None),
+            Err(status) => return (read, Some(status)),
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Bytes;
 
