@@ -210,6 +210,9 @@ async fn the_bytes_of_a_request_that_is_deep_but_not_too_deep_are_read() {
     let pdp = TestPdp::start().await;
     let answer = v1::AuthorizeResponse::decode(&*sent(&pdp, &deep(32)).await.unwrap()).unwrap();
     assert_eq!(answer.decision(), v1::Decision::Permit);
+    let records = context(nested(32, |inner| record("x", inner)));
+    let answer = pdp.client().await.authorize(records).await.unwrap().into_inner();
+    assert_eq!(answer.decision(), v1::Decision::Permit, "a record takes more messages a level than a set");
 }
 
 #[tokio::test]
