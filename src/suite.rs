@@ -2,12 +2,14 @@
 //! Never asks a clock: every case has its own instant, the same today and in ten years.
 
 mod file;
+mod form;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 pub use file::parse;
-pub use run::run;
+pub use run::{run, strangers};
 
 use crate::access::{DenyReason, Facts, Outcome};
 use crate::diagnostic::File;
@@ -25,7 +27,9 @@ pub struct Suite {
 /// One question with the answer that its author wants.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What it shows, in words.
+    /// Where it stands in its file: the byte range of its name, or of the name of a table's ask.
+    pub place: Range<usize>,
+    /// What it shows, in words. Unique in its file.
     pub name: String,
     /// What is asked.
     pub ask: Ask,
@@ -51,13 +55,15 @@ pub struct Expected {
 pub struct Verdict {
     /// The path of its file.
     pub path: String,
+    /// The 1-based line of the case in it.
+    pub line: usize,
     /// The case's name.
     pub name: String,
     /// What was wanted.
     pub expected: Expected,
     /// What came.
     pub outcome: Outcome,
-    /// Safe words of the answer.
+    /// What the agent is told; empty on a permit.
     pub reason_text: String,
     /// The ids of the determining policies.
     pub determining: BTreeSet<String>,
@@ -80,7 +86,7 @@ impl Verdict {
 }
 
 /// How often each policy of a bundle was seen to make the difference, and not to, over some verdicts. A policy that
-/// was never seen to make it is not tested.
+/// was never seen to make it is not tested: nobody would notice if it were lost.
 pub fn coverage(
     policies: impl IntoIterator<Item = String>,
     verdicts: &[Verdict],
@@ -91,3 +97,6 @@ pub fn coverage(
     };
     policies.into_iter().map(|id| (id.clone(), seen(&id))).collect()
 }
+
+#[cfg(test)]
+mod tests;

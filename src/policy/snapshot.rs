@@ -58,6 +58,11 @@ impl Snapshot {
         infos
     }
 
+    /// Whether the context of some action has this member for this PDP alone to fill.
+    pub fn establishes(&self, member: &str) -> bool {
+        self.schema.owned.values().any(|members| members.contains(member))
+    }
+
     /// How many entities the store holds, actions included.
     pub fn entity_count(&self) -> usize {
         self.entities.len()

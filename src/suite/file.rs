@@ -1,13 +1,15 @@
-//! The form of a test file, and how it becomes cases.
-//! Never guesses: an unknown key, reason or party is a finding.
+//! Understands a test file: its form becomes cases, each with its own question, facts and wanted answer.
+//! Never guesses, and never stops at the first finding: an unknown key, reason, party or entity is one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use serde::Deserialize;
 use serde_json::Value as Json;
+use serde_saphyr::{Location, Spanned};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::form::{AskForm, CaseForm, Expect, McpForm, PartyForm, SuiteForm, TableForm, Text};
 use super::{Case, Expected, Suite};
 use crate::access::{DenyReason, Facts, Question, Timestamp};
 use crate::diagnostic::{Diagnostic, File};
@@ -18,254 +20,312 @@ use crate::{json, mcp};
 /// The instant of a case that names none: 2026-01-01T00:00:00Z.
 const NOW_DEFAULT: Timestamp = Timestamp(1_767_225_600_000);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SuiteForm {
-    now: Option<String>,
-    #[serde(default)]
-    cases: Vec<CaseForm>,
-    #[serde(default)]
-    tables: Vec<TableForm>,
-}
+/// What follows from the other keys of a case, and so is not written as a fact.
+const NOT_A_FACT: [&str; 5] = ["now", "session", "actor", "requester", "actor_depth"];
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaseForm {
-    name: String,
-    principal: String,
-    actor: Option<String>,
-    #[serde(default)]
-    earlier_actors: Vec<String>,
-    session: Option<String>,
-    mcp: Option<McpForm>,
-    action: Option<String>,
-    resource: Option<String>,
-    #[serde(default)]
-    context: BTreeMap<String, Json>,
-    #[serde(default)]
-    facts: BTreeMap<String, Json>,
-    now: Option<String>,
-    expect: Expect,
-    reason: Option<String>,
-    determining: Option<BTreeSet<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TableForm {
-    name: String,
-    parties: Vec<PartyForm>,
-    asks: Vec<AskForm>,
-    /// By the name of the ask: the parties that may. Everybody else may not.
-    permit: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    facts: BTreeMap<String, Json>,
-    now: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PartyForm {
-    name: String,
-    principal: String,
-    actor: Option<String>,
-    #[serde(default)]
-    earlier_actors: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AskForm {
-    name: String,
-    mcp: Option<McpForm>,
-    action: Option<String>,
-    resource: Option<String>,
-    #[serde(default)]
-    context: BTreeMap<String, Json>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct McpForm {
-    server: String,
-    method: String,
-    params: Option<Json>,
-    protocol_version: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    tool_definition: Option<Json>,
-}
-
-#[derive(Deserialize, Clone, Copy, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum Expect {
-    Permit,
-    Deny,
-}
+const HELP: &str = "docs/policy-tests.md describes every key of a policy test";
 
 /// Understands one test file.
 ///
 /// # Errors
-/// One finding that says where and what.
-pub fn parse(file: &File) -> Result<Suite, Box<Diagnostic>> {
-    let form: SuiteForm = serde_saphyr::from_str(&file.text).map_err(|error| {
-        let finding = Diagnostic::error("suite::form", first_line(&error.to_string()));
-        let at = error.location().map(|location| {
-            let (line, column) = (location.line(), location.column());
-            offset(&file.text, usize::try_from(line).unwrap_or(1), usize::try_from(column).unwrap_or(1))
-        });
-        let finding = match at {
-            Some(at) => finding.at(file, at..at + 1, "here"),
-            None => finding.in_file(file),
-        };
-        Box::new(finding.help("the form of a policy test is described in docs/policy-tests.md"))
-    })?;
-    let problem = |words: String| {
-        Box::new(
-            Diagnostic::error("suite::case", words)
-                .in_file(file)
-                .help("the form of a policy test is described in docs/policy-tests.md"),
-        )
+/// Every finding about the file; when it is not even of the right form, the first.
+pub fn parse(file: &File) -> Result<Suite, Vec<Diagnostic>> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let form: SuiteForm = serde_saphyr::from_str_with_options(&file.text, options)
+        .map_err(|error| vec![malformed(file, &error)])?;
+    let mut reader = Reader { file, findings: Vec::new(), names: BTreeSet::new() };
+    let cases = reader.suite(form);
+    if cases.is_empty() && reader.findings.is_empty() {
+        let empty =
+            Diagnostic::error("suite::empty", "the file has neither cases nor tables, so it tests nothing");
+        reader.findings.push(empty.in_file(file).help(HELP));
+    }
+    if reader.findings.is_empty() { Ok(Suite { file: file.clone(), cases }) } else { Err(reader.findings) }
+}
+
+fn malformed(file: &File, error: &serde_saphyr::Error) -> Diagnostic {
+    let message = match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key `{key}` stands twice")
+        }
+        other => other.to_string().lines().next().unwrap_or("it cannot be read as YAML").to_owned(),
     };
-    let cases = cases(form).map_err(problem)?;
-    if cases.is_empty() {
-        return Err(problem("the file has neither cases nor tables, so it tests nothing".into()));
+    let finding = Diagnostic::error("suite::form", message).help(HELP);
+    match error.location() {
+        Some(location) => finding.at(file, span(file, location), "here"),
+        None => finding.in_file(file),
     }
-    Ok(Suite { file: file.clone(), cases })
 }
 
-fn cases(form: SuiteForm) -> Result<Vec<Case>, String> {
-    let SuiteForm { now, cases, tables } = form;
-    let now = now.as_deref().map(instant).transpose()?.unwrap_or(NOW_DEFAULT);
-    let mut all = Vec::new();
-    for case in cases {
-        let name = case.name.clone();
-        all.push(single(case, now).map_err(|problem| format!("case `{name}`: {problem}"))?);
-    }
-    for table in tables {
-        let name = table.name.clone();
-        all.extend(crossed(table, now).map_err(|problem| format!("table `{name}`: {problem}"))?);
-    }
-    Ok(all)
+/// The byte range of a place that the YAML reader names.
+fn span(file: &File, location: Location) -> Range<usize> {
+    let (line, column) = (offset(location.line()), offset(location.column()));
+    let before: usize = file.text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = file.text.get(before..).unwrap_or_default();
+    let start = before + rest.chars().take(column).map(char::len_utf8).sum::<usize>();
+    let first_line = file.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+    let chars = usize::try_from(location.span().len()).unwrap_or(usize::MAX);
+    let len: usize = first_line.trim_end().chars().take(chars.max(1)).map(char::len_utf8).sum();
+    start..start + len
 }
 
-fn single(case: CaseForm, now: Timestamp) -> Result<Case, String> {
-    let permit = case.expect == Expect::Permit;
-    if permit && case.reason.is_some() {
-        return Err("a permit has no `reason`".into());
+/// From a number that counts from 1 to one that counts from 0.
+fn offset(number: u64) -> usize {
+    usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX)
+}
+
+/// A table's row: who asks.
+struct Party {
+    name: String,
+    facts: Facts,
+}
+
+struct Reader<'a> {
+    file: &'a File,
+    findings: Vec<Diagnostic>,
+    /// The names of the cases so far: a name in a report stands for one case.
+    names: BTreeSet<String>,
+}
+
+impl Reader<'_> {
+    fn refuse(&mut self, place: Location, words: impl Into<String>) {
+        let finding = Diagnostic::error("suite::case", words).at(self.file, span(self.file, place), "here");
+        self.findings.push(finding.help(HELP));
     }
-    let reason = case.reason.map(|name| {
-        DenyReason::ALL.into_iter().find(|reason| reason.name() == name).ok_or_else(|| {
-            let names: Vec<_> = DenyReason::ALL.iter().map(|reason| reason.name()).collect();
-            format!("`{name}` is no deny reason; they are {}", names.join(", "))
+
+    fn suite(&mut self, form: SuiteForm) -> Vec<Case> {
+        let SuiteForm { now, cases, tables } = form;
+        let now = self.instant(now.as_ref(), NOW_DEFAULT);
+        let mut all: Vec<Case> = cases.into_iter().filter_map(|case| self.single(case, now)).collect();
+        for table in tables {
+            all.extend(self.crossed(table, now));
+        }
+        all
+    }
+
+    fn single(&mut self, form: CaseForm, now: Timestamp) -> Option<Case> {
+        let CaseForm { name, principal, actor, earlier_actors, session, mcp, action, resource, .. } = form;
+        self.named(&name, name.value.clone());
+        let permit = form.expect == Expect::Permit;
+        let reason = form.reason.as_ref().and_then(|reason| self.reason(reason, permit));
+        let now = self.instant(form.now.as_ref(), now);
+        let established = self.established(form.facts);
+        let facts = self.facts(&principal, actor.as_ref(), &earlier_actors, established, now);
+        let ask = self.ask(&name, mcp, action, resource, form.context);
+        let determining = form.determining.map(|ids| ids.into_iter().map(|id| id.value).collect());
+        Some(Case {
+            place: span(self.file, name.referenced),
+            name: name.value,
+            ask: ask?,
+            facts: Facts { session, ..facts? },
+            expected: Expected { permit, reason, determining },
         })
-    });
-    let now = case.now.as_deref().map(instant).transpose()?.unwrap_or(now);
-    let mut facts = facts(&case.principal, case.actor.as_deref(), &case.earlier_actors, case.facts, now)?;
-    facts.session = case.session;
-    Ok(Case {
-        name: case.name,
-        ask: ask(case.mcp, case.action, case.resource, case.context)?,
-        facts,
-        expected: Expected { permit, reason: reason.transpose()?, determining: case.determining },
-    })
-}
+    }
 
-/// Every ask for every party; what the table does not permit must be denied.
-fn crossed(table: TableForm, now: Timestamp) -> Result<Vec<Case>, String> {
-    let TableForm { name, parties, asks, permit, facts: established, now: own } = table;
-    let now = own.as_deref().map(instant).transpose()?.unwrap_or(now);
-    for (ask, allowed) in &permit {
-        if !asks.iter().any(|known| known.name == *ask) {
-            return Err(format!("`permit` names the ask `{ask}`, which the table does not have"));
-        }
-        if let Some(stranger) = allowed.iter().find(|name| !parties.iter().any(|party| party.name == **name))
-        {
-            return Err(format!("`permit` names the party `{stranger}`, which the table does not have"));
+    fn named(&mut self, place: &Text, name: String) {
+        if name.trim().is_empty() {
+            self.refuse(place.referenced, "the name is empty");
+        } else if !self.names.insert(name) {
+            self.refuse(place.referenced, format!("the name `{}` is used twice in this file", place.value));
         }
     }
-    let mut cells = Vec::new();
-    for form in asks {
-        let allowed = permit.get(&form.name).cloned().unwrap_or_default();
-        let question = ask(form.mcp, form.action, form.resource, form.context)?;
-        for party in &parties {
-            let actor = party.actor.as_deref();
-            cells.push(Case {
-                name: format!("{name}: {} × {}", form.name, party.name),
-                ask: question.clone(),
-                facts: facts(&party.principal, actor, &party.earlier_actors, established.clone(), now)?,
-                expected: Expected { permit: allowed.contains(&party.name), reason: None, determining: None },
-            });
+
+    fn reason(&mut self, text: &Text, permit: bool) -> Option<DenyReason> {
+        if permit {
+            self.refuse(text.referenced, "a permit has no `reason`");
+            return None;
+        }
+        let reason = DenyReason::ALL.into_iter().find(|reason| reason.name() == text.value);
+        if reason.is_none() {
+            let names: Vec<_> = DenyReason::ALL.iter().map(|reason| reason.name()).collect();
+            let words = format!("`{}` is not a deny reason; they are {}", text.value, names.join(", "));
+            self.refuse(text.referenced, words);
+        }
+        reason
+    }
+
+    /// Every ask for every party; what the table does not permit must be denied.
+    fn crossed(&mut self, form: TableForm, now: Timestamp) -> Vec<Case> {
+        let TableForm { name, parties, asks, permit, facts, now: own } = form;
+        if parties.is_empty() || asks.is_empty() {
+            self.refuse(name.referenced, format!("the table `{}` has no parties, or no asks", name.value));
+        }
+        let now = self.instant(own.as_ref(), now);
+        self.known_names(&parties, &asks, &permit);
+        let established = self.established(facts);
+        let parties: Vec<Party> =
+            parties.into_iter().filter_map(|party| self.party(party, &established, now)).collect();
+        let mut cells = Vec::new();
+        for AskForm { name: ask, mcp, action, resource, context } in asks {
+            let Some(question) = self.ask(&ask, mcp, action, resource, context) else { continue };
+            let allowed = permit.get(&ask.value).map(|names| names.value.as_slice()).unwrap_or_default();
+            for party in &parties {
+                let cell = format!("{}: {} × {}", name.value, ask.value, party.name);
+                self.named(&ask, cell.clone());
+                let permit = allowed.iter().any(|allowed| allowed.value == party.name);
+                cells.push(Case {
+                    place: span(self.file, ask.referenced),
+                    name: cell,
+                    ask: question.clone(),
+                    facts: party.facts.clone(),
+                    expected: Expected { permit, reason: None, determining: None },
+                });
+            }
+        }
+        cells
+    }
+
+    /// Whoever and whatever `permit` names must stand in the table, once.
+    fn known_names(
+        &mut self,
+        parties: &[PartyForm],
+        asks: &[AskForm],
+        permit: &BTreeMap<String, Spanned<Vec<Text>>>,
+    ) {
+        for (kind, names) in [
+            ("party", parties.iter().map(|party| &party.name).collect::<Vec<_>>()),
+            ("ask", asks.iter().map(|ask| &ask.name).collect()),
+        ] {
+            let mut met = BTreeSet::new();
+            for name in names {
+                if !met.insert(&name.value) {
+                    self.refuse(
+                        name.referenced,
+                        format!("the {kind} `{}` stands twice in the table", name.value),
+                    );
+                }
+            }
+        }
+        for (ask, allowed) in permit {
+            if !asks.iter().any(|known| known.name.value == *ask) {
+                let words = format!("`permit` names the ask `{ask}`, which the table does not have");
+                self.refuse(allowed.referenced, words);
+            }
+            for name in &allowed.value {
+                if !parties.iter().any(|party| party.name.value == name.value) {
+                    let words =
+                        format!("`permit` names the party `{}`, which the table does not have", name.value);
+                    self.refuse(name.referenced, words);
+                }
+            }
         }
     }
-    Ok(cells)
-}
 
-fn facts(
-    principal: &str,
-    actor: Option<&str>,
-    earlier: &[String],
-    established: BTreeMap<String, Json>,
-    now: Timestamp,
-) -> Result<Facts, String> {
-    let established = values(established)?;
-    let actor = actor.map(uid).transpose()?;
-    for text in earlier {
-        uid(text)?;
+    fn party(
+        &mut self,
+        form: PartyForm,
+        established: &BTreeMap<String, Value>,
+        now: Timestamp,
+    ) -> Option<Party> {
+        let PartyForm { name, principal, actor, earlier_actors } = form;
+        let facts = self.facts(&principal, actor.as_ref(), &earlier_actors, established.clone(), now)?;
+        Some(Party { name: name.value, facts })
     }
-    let depth = i64::from(actor.is_some()) + i64::try_from(earlier.len()).unwrap_or(i64::MAX);
-    Ok(Facts { principal: uid(principal)?, actor, actor_depth: depth, session: None, established, now })
-}
 
-fn ask(
-    message: Option<McpForm>,
-    action: Option<String>,
-    resource: Option<String>,
-    context: BTreeMap<String, Json>,
-) -> Result<Ask, String> {
-    match (message, action, resource) {
-        (Some(form), None, None) if context.is_empty() => Ok(Ask::Mcp(mcp::Message {
-            server: form.server,
-            method: form.method,
-            params: form.params.map(|params| params.to_string().into_bytes()).unwrap_or_default(),
-            protocol_version: form.protocol_version,
-            headers: form.headers,
-            tool_definition: form.tool_definition.map(|definition| definition.to_string().into_bytes()),
-        })),
-        (None, Some(action), Some(resource)) => {
-            let mut question = Question::new(uid(&action)?, uid(&resource)?);
-            question.context = values(context)?;
-            Ok(Ask::Access(question))
+    fn established(&mut self, facts: BTreeMap<String, Spanned<Json>>) -> BTreeMap<String, Value> {
+        for (name, value) in &facts {
+            if NOT_A_FACT.contains(&name.as_str()) {
+                let words =
+                    format!("`{name}` is not written as a fact: it follows from the other keys of the case");
+                self.refuse(value.referenced, words);
+            }
         }
-        (Some(_) | None, _, _) => {
-            Err("give either `mcp`, or `action` and `resource` (with `context`)".into())
+        self.values(facts)
+    }
+
+    fn facts(
+        &mut self,
+        principal: &Text,
+        actor: Option<&Text>,
+        earlier: &[Text],
+        established: BTreeMap<String, Value>,
+        now: Timestamp,
+    ) -> Option<Facts> {
+        if let (None, Some(first)) = (actor, earlier.first()) {
+            self.refuse(first.referenced, "`earlier_actors` needs an `actor`, who acts for them");
         }
+        let named = actor.map(|actor| self.uid(actor));
+        for actor in earlier {
+            self.uid(actor);
+        }
+        let depth = usize::from(actor.is_some()) + earlier.len();
+        Some(Facts {
+            principal: self.uid(principal)?,
+            actor: named.flatten(),
+            actor_depth: i64::try_from(depth).unwrap_or(i64::MAX),
+            session: None,
+            established,
+            now,
+        })
+    }
+
+    fn ask(
+        &mut self,
+        name: &Text,
+        message: Option<McpForm>,
+        action: Option<Text>,
+        resource: Option<Text>,
+        context: BTreeMap<String, Spanned<Json>>,
+    ) -> Option<Ask> {
+        match (message, action, resource) {
+            (Some(form), None, None) if context.is_empty() => Some(Ask::Mcp(message_of(form))),
+            (None, Some(action), Some(resource)) => {
+                let (action, resource) = (self.uid(&action), self.uid(&resource));
+                let context = self.values(context);
+                Some(Ask::Access(Question { context, ..Question::new(action?, resource?) }))
+            }
+            (Some(_) | None, _, _) => {
+                let words = "give either `mcp`, or `action` and `resource` (and `context`)";
+                self.refuse(name.referenced, format!("`{}`: {words}", name.value));
+                None
+            }
+        }
+    }
+
+    fn values(&mut self, members: BTreeMap<String, Spanned<Json>>) -> BTreeMap<String, Value> {
+        let mut values = BTreeMap::new();
+        for (name, json) in members {
+            match json::parse(json.value.to_string().as_bytes(), json::Limits::default()) {
+                Ok(value) => {
+                    values.insert(name, value);
+                }
+                Err(error) => self.refuse(json.referenced, format!("`{name}`: {error}")),
+            }
+        }
+        values
+    }
+
+    /// `Human::"ana"`, as a policy writes it.
+    fn uid(&mut self, text: &Text) -> Option<Uid> {
+        let uid = text.value.parse().ok();
+        if uid.is_none() {
+            self.refuse(text.referenced, format!("`{}` is not an entity; write `Type::\"id\"`", text.value));
+        }
+        uid
+    }
+
+    fn instant(&mut self, text: Option<&Text>, otherwise: Timestamp) -> Timestamp {
+        let Some(text) = text else { return otherwise };
+        let parsed = OffsetDateTime::parse(&text.value, &Rfc3339).ok();
+        let ms = parsed.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
+        if ms.is_none() {
+            let words =
+                format!("`{}` is not an instant; write RFC 3339, as in 2026-11-21T10:00:00Z", text.value);
+            self.refuse(text.referenced, words);
+        }
+        ms.map_or(otherwise, Timestamp)
     }
 }
 
-fn values(members: BTreeMap<String, Json>) -> Result<BTreeMap<String, Value>, String> {
-    let value = |json: &Json| {
-        json::parse(json.to_string().as_bytes(), json::Limits::default()).map_err(|error| error.to_string())
-    };
-    members.into_iter().map(|(name, json)| Ok((name, value(&json)?))).collect()
-}
-
-/// `Human::"ana"`, as a policy writes it.
-fn uid(text: &str) -> Result<Uid, String> {
-    text.parse().map_err(|_| format!("`{text}` is no entity; write `Type::\"id\"`"))
-}
-
-fn instant(text: &str) -> Result<Timestamp, String> {
-    let parsed =
-        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| format!("`{text}` is no RFC 3339 instant"))?;
-    i64::try_from(parsed.unix_timestamp_nanos() / 1_000_000).map(Timestamp).map_err(|_| "out of range".into())
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    (before + column.saturating_sub(1)).min(text.len())
+fn message_of(form: McpForm) -> mcp::Message {
+    let McpForm { server, method, params, protocol_version, headers, tool_definition } = form;
+    let bytes = |json: Json| json.to_string().into_bytes();
+    mcp::Message {
+        server,
+        method,
+        params: params.map(bytes).unwrap_or_default(),
+        protocol_version,
+        headers,
+        tool_definition: tool_definition.map(bytes),
+    }
 }

@@ -2,6 +2,7 @@
 //! Never records: a test is not a decision.
 
 use super::{Suite, Verdict};
+use crate::diagnostic::Diagnostic;
 use crate::pdp::{Terms, judge};
 use crate::policy::Snapshot;
 
@@ -9,10 +10,10 @@ use crate::policy::Snapshot;
 pub fn run(snapshot: &Snapshot, suite: &Suite) -> Vec<Verdict> {
     let terms = Terms { agentless: true, ..Terms::default() };
     let verdict = |case: &super::Case| {
-        let judged = judge(snapshot, &case.ask, &case.facts, &terms);
-        let decision = judged.decision;
+        let decision = judge(snapshot, &case.ask, &case.facts, &terms).decision;
         Verdict {
             path: suite.file.path.to_string(),
+            line: suite.file.position(case.place.start).0,
             name: case.name.clone(),
             expected: case.expected.clone(),
             outcome: decision.outcome,
@@ -22,4 +23,29 @@ pub fn run(snapshot: &Snapshot, suite: &Suite) -> Vec<Verdict> {
         }
     };
     suite.cases.iter().map(verdict).collect()
+}
+
+/// What a suite names and the bundle does not have: facts that no action takes, which would be passed over in
+/// silence, and policies that cannot determine anything.
+pub fn strangers(snapshot: &Snapshot, suite: &Suite) -> Vec<Diagnostic> {
+    let policies = snapshot.policies();
+    let mut findings = Vec::new();
+    let mut stranger = |case: &super::Case, code, message: String, help: &str| {
+        findings.push(
+            Diagnostic::error(code, message).at(&suite.file, case.place.clone(), "this case").help(help),
+        );
+    };
+    for case in &suite.cases {
+        for name in case.facts.established.keys().filter(|name| !snapshot.establishes(name)) {
+            let help = "a fact is a member of a context that the schema marks `@source(\"pdp\")`, or `input`";
+            stranger(case, "suite::fact", format!("no action takes the fact `{name}`"), help);
+        }
+        for id in case.expected.determining.iter().flatten() {
+            if !policies.iter().any(|policy| *policy.id == **id) {
+                let help = "the id of a policy is its `@id`, or its file, `#` and its place in the file";
+                stranger(case, "suite::policy", format!("the bundle has no policy `{id}`"), help);
+            }
+        }
+    }
+    findings
 }

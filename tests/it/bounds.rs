@@ -172,7 +172,7 @@ async fn a_value_nests_as_deep_as_its_limit_and_no_deeper() {
 async fn a_value_that_nests_without_end_is_refused_before_it_is_built() {
     let pdp = TestPdp::start().await;
     for (depth, code, words) in [
-        (33, Code::InvalidArgument, "nests deeper than the limit of 32"),
+        (33, Code::InvalidArgument, "`context_depth_max` of 32"),
         (64, Code::Internal, "recursion limit"),
         (5_000, Code::Internal, "recursion limit"),
     ] {

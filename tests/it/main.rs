@@ -11,11 +11,13 @@
 mod asks;
 mod bounds;
 mod cases;
+mod cli;
 mod conformance;
 mod grpc;
 mod matrix;
 mod outcome;
 mod pdp;
+mod process;
 mod raw;
 mod roles;
 mod secrets;

@@ -7,7 +7,7 @@ use palisade::suite::{self, Suite, Verdict};
 use crate::pdp::{shipped, shipped_files, shipped_tests};
 
 fn suites() -> Vec<Suite> {
-    let parse = |file| suite::parse(file).unwrap_or_else(|finding| panic!("{}", finding.message));
+    let parse = |file| suite::parse(file).unwrap_or_else(|findings| panic!("{findings:?}"));
     shipped_tests().iter().map(parse).collect()
 }
 
