@@ -13,7 +13,7 @@ use crate::audit::{
     AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable,
     digest,
 };
-use crate::identity::{Caller, Claim, Principal, authenticate};
+use crate::identity::{Caller, Claim, Principal, Role, authenticate};
 use crate::mcp;
 use crate::policy::Snapshot;
 use crate::value::Uid;
@@ -198,7 +198,9 @@ impl<S: AuditSink> Pdp<S> {
             arguments_digest.as_deref(),
             &occasion,
         );
-        if judged.decision.outcome.is_permit() && receipt.is_ok() {
+        // What merely passed, and what nobody may report on, would only push others out.
+        let reportable = judged.action.is_some() && request.caller.may(Role::Outcome);
+        if judged.decision.outcome.is_permit() && receipt.is_ok() && reportable {
             self.open.opened(occasion.id.0.clone(), request.caller.name.clone());
         }
         let answer = Answer {
@@ -246,6 +248,8 @@ impl<S: AuditSink> Pdp<S> {
             tool: judged.tool.as_deref(),
             action: judged.action.as_ref(),
             resource: judged.resource.as_ref(),
+            also: &judged.also,
+            authority: judged.authority.as_ref(),
             data_classes: judged.data_classes.iter().map(String::as_str).collect(),
             arguments_digest,
             decision: &judged.decision,

@@ -10,6 +10,7 @@ mod policies;
 mod prepare;
 mod schema;
 mod snapshot;
+mod sources;
 
 pub use compile::{Compiled, compile};
 pub use decide::decide;

@@ -20,6 +20,8 @@ use crate::pdp::Ask;
 pub struct Suite {
     /// Where it was read.
     pub file: File,
+    /// Whether people may come without an agent.
+    pub agentless: bool,
     /// Its cases, those of its tables included.
     pub cases: Vec<Case>,
 }

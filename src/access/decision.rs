@@ -204,7 +204,9 @@ pub struct PolicyError {
     pub id: Arc<str>,
     /// In which half.
     pub half: Half,
-    /// What failed. May name values: for callers that may have explanations, and for the log.
+    /// What kind of failure; names no value.
+    pub kind: &'static str,
+    /// What failed. May name values: for callers that may have explanations, and never for the record.
     pub message: String,
 }
 

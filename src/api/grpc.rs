@@ -78,11 +78,8 @@ impl<S: AuditSink> Authorization<S> {
             Ask::Mcp(message) => callers::require_server(caller, &message.server)?,
             Ask::Access(question) => {
                 let principal = claim.as_ref().map(|claim| &claim.principal);
-                for uid in [Some(&question.resource), principal].into_iter().flatten() {
-                    if let Some(server) = callers::server_of(uid) {
-                        callers::require_server(caller, server)?;
-                    }
-                }
+                let parties = [Some(&question.resource), principal].into_iter().flatten();
+                callers::require_servers(caller, parties.filter_map(callers::server_of))?;
             }
         }
         let caller = caller.clone();

@@ -94,6 +94,12 @@ pub struct Decided<'a> {
     /// The Cedar resource.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
     pub resource: Option<&'a Uid>,
+    /// Further resources of the same message, decided on as well.
+    #[serde(skip_serializing_if = "<[Uid]>::is_empty", serialize_with = "uids")]
+    pub also: &'a [Uid],
+    /// Cedar's principal, when it is neither `principal` nor `actor`: a server that asks on its own.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
+    pub authority: Option<&'a Uid>,
     /// The data classes of the resource: ids of `DataClass` entities.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_classes: Vec<&'a str>,
@@ -184,12 +190,13 @@ impl<'a> From<&'a Determining> for Policy<'a> {
 struct Failure<'a> {
     policy: &'a str,
     half: Half,
-    message: &'a str,
+    /// The kind of failure: the engine's own words may quote arguments.
+    failure: &'a str,
 }
 
 impl<'a> From<&'a PolicyError> for Failure<'a> {
     fn from(error: &'a PolicyError) -> Self {
-        let PolicyError { id, half, message } = error;
-        Self { policy: id, half: *half, message }
+        let PolicyError { id, half, kind, message: _ } = error;
+        Self { policy: id, half: *half, failure: kind }
     }
 }

@@ -40,6 +40,8 @@ fn decided<'a>(id: &'a DecisionId, revision: &'a Revision, decision: &'a Decisio
         tool: None,
         action: None,
         resource: None,
+        also: &[],
+        authority: None,
         data_classes: vec![],
         arguments_digest: None,
         decision,
@@ -61,7 +63,12 @@ fn a_decision_is_told_with_its_parties_and_policies() {
             half: Half::Actor,
             annotations: Arc::new(annotations),
         }],
-        errors: vec![PolicyError { id: "p1".into(), half: Half::Principal, message: "overflow".to_owned() }],
+        errors: vec![PolicyError {
+            id: "p1".into(),
+            half: Half::Principal,
+            kind: "integer overflow",
+            message: "the value 4711".to_owned(),
+        }],
     };
     let (ana, bot, old) = (Uid::new("Human", "ana"), Uid::new("Agent", "bot"), [Uid::new("Agent", "older")]);
     let decided = Decided {
@@ -89,7 +96,7 @@ fn a_decision_is_told_with_its_parties_and_policies() {
             "reason": "PolicyError", "reason_text": "no\nway",
             "determining": [{"id": "guard", "effect": "forbid", "half": "actor",
                              "controls": ["OWASP-ASI02", "NIST-AC-6", "X"]}],
-            "errors": [{"policy": "p1", "half": "principal", "message": "overflow"}],
+            "errors": [{"policy": "p1", "half": "principal", "failure": "integer overflow"}],
             "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "duration_us": 12
         })
     );

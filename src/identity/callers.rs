@@ -88,7 +88,9 @@ impl Callers {
         // RFC 9110, section 11.1: the scheme is compared without regard to case.
         match authorization.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                self.by_token(token.trim()).ok_or(UnknownCaller::UnknownToken)
+                let token = token.trim();
+                let found = self.by_token(token).filter(|_| !token.is_empty());
+                found.ok_or(UnknownCaller::UnknownToken)
             }
             Some(_) | None => Err(UnknownCaller::NotBearer),
         }

@@ -7,7 +7,7 @@ use super::{Ask, words};
 use crate::access::{Decision, DenyReason, Determining, Facts, Question};
 use crate::mcp::{self, Mapped};
 use crate::policy::{self, Snapshot};
-use crate::value::Uid;
+use crate::value::{Uid, Value};
 
 /// The terms on which a caller is answered.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,10 @@ pub struct Judged {
     pub action: Option<Uid>,
     /// The Cedar resource that was decided on.
     pub resource: Option<Uid>,
+    /// Further resources of the same message, all of which were decided on.
+    pub also: Vec<Uid>,
+    /// Cedar's principal, when it is not the party that the request names: a server that asks on its own.
+    pub authority: Option<Uid>,
     /// The tool, by its name on the server.
     pub tool: Option<String>,
     /// The data classes of the resource.
@@ -50,6 +54,8 @@ impl Judged {
             decision,
             action: None,
             resource: None,
+            also: Vec::new(),
+            authority: None,
             tool: None,
             data_classes: BTreeSet::new(),
             arguments: None,
@@ -61,6 +67,10 @@ impl Judged {
 /// Judges what is asked on one snapshot.
 pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Judged {
     let message = match ask {
+        Ask::Access(question) if snapshot.expects_actor(&question.action) && actor_missing(facts, terms) => {
+            let denied = Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words());
+            return about(question, denied);
+        }
         Ask::Access(question) => return decide(snapshot, [question], facts, terms),
         Ask::Mcp(message) => message,
     };
@@ -85,6 +95,7 @@ pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Ju
             };
             Judged {
                 tool: tool_of(judged.resource.as_ref()),
+                also: step.also.iter().map(|question| question.resource.clone()).collect(),
                 data_classes: step.data_classes,
                 arguments: step.arguments.map(<[u8]>::to_vec),
                 ..judged
@@ -94,15 +105,20 @@ pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Ju
             let client = facts.actor.as_ref().unwrap_or(&facts.principal);
             let question = callback.question(client.clone());
             // The server uses its own authority, for nobody else.
-            let own = Facts { principal: callback.principal, actor: None, actor_depth: 0, ..facts.clone() };
-            decide(snapshot, [&question], &own, terms)
+            let mut own =
+                Facts { principal: callback.principal.clone(), actor: None, actor_depth: 0, ..facts.clone() };
+            if facts.actor.is_some() && facts.principal.kind == "Human" {
+                // For whom the agent that is asked works, so that a rule can look at the person too.
+                own.established.insert("requester".into(), Value::Entity(facts.principal.clone()));
+            }
+            Judged { authority: Some(callback.principal), ..decide(snapshot, [&question], &own, terms) }
         }
     }
 }
 
-/// A message of a human that no agent brings. An agent on its own is its own principal.
+/// A step of a human that no agent brings. An agent on its own is its own principal.
 fn actor_missing(facts: &Facts, terms: &Terms) -> bool {
-    facts.principal.kind != "Agent" && facts.actor.is_none() && !terms.agentless
+    !["Agent", "Server"].contains(&facts.principal.kind.as_str()) && facts.actor.is_none() && !terms.agentless
 }
 
 /// Every question must be permitted; the first that is not is the answer.

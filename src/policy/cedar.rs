@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{EntityUid, EvalResult, Policy, RestrictedExpression, Schema};
+use cedar_policy::{
+    Entity, EntityUid, EvalResult, EvaluationError, Expression, Policy, RestrictedExpression, Schema,
+};
 use cedar_policy_core::ast;
 use cedar_policy_core::validator::ValidatorSchema;
 use cedar_policy_core::validator::types::{Attributes, EntityKind, Type};
@@ -137,4 +139,48 @@ pub(super) fn evaluated(value: &RestrictedExpression) -> Option<EvalResult> {
     );
     let value = evaluator.interpret(value.as_borrowed()).ok()?;
     Some(EvalResult::from(value))
+}
+
+/// What failed, without the values that it failed on.
+pub(super) fn error_kind(error: &EvaluationError) -> &'static str {
+    match error {
+        EvaluationError::EntityDoesNotExist(_) => "an entity does not exist",
+        EvaluationError::EntityAttrDoesNotExist(_) => "an entity lacks an attribute or tag",
+        EvaluationError::RecordAttrDoesNotExist(_) => "a record lacks a member",
+        EvaluationError::FailedExtensionFunctionLookup(_) => "an extension function does not exist",
+        EvaluationError::TypeError(_) => "a value has the wrong type",
+        EvaluationError::WrongNumArguments(_) => "a function was given too few or too many arguments",
+        EvaluationError::IntegerOverflow(_) => "integer overflow",
+        EvaluationError::UnlinkedSlot(_) => "a slot is not linked",
+        EvaluationError::FailedExtensionFunctionExecution(_) => "an extension function failed",
+        EvaluationError::NonValue(_) => "a value is unknown",
+        EvaluationError::RecursionLimit(_) => "recursion limit",
+    }
+}
+
+/// An entity with other attributes and parents, and with the tags that it has. None if its values cannot be.
+pub(super) fn rebuilt(
+    entity: &Entity,
+    attributes: std::collections::HashMap<String, RestrictedExpression>,
+    parents: std::collections::HashSet<EntityUid>,
+) -> Option<Entity> {
+    let tag = |(name, value): (&str, Result<EvalResult, _>)| {
+        let text = Expression::from(value.ok()?).to_string();
+        Some((name.to_owned(), text.parse::<RestrictedExpression>().ok()?))
+    };
+    let tags = entity.tags().map(tag).collect::<Option<Vec<_>>>()?;
+    Entity::new_with_tags(entity.uid(), attributes, parents, tags).ok()
+}
+
+/// Every entity that an entity refers to: parents, attributes, tags.
+pub(super) fn neighbours(entity: &Entity) -> Vec<EntityUid> {
+    let mut found = Vec::new();
+    for (_, value) in entity.attrs().chain(entity.tags()) {
+        if let Ok(value) = value {
+            references(&value, &mut found);
+        }
+    }
+    let (_, _, parents) = entity.clone().into_inner();
+    found.extend(parents);
+    found
 }

@@ -61,6 +61,7 @@ pub fn compile(files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
         Some(store) if !has_errors(&findings) => Ok(Compiled {
             snapshot: Snapshot {
                 revision: revision(files),
+                literals: literals(&written),
                 infos: written.iter().map(|w| (w.policy.id().clone(), policies::info(w))).collect(),
                 schema: compiled,
                 policies: set,
@@ -89,6 +90,13 @@ pub(super) fn revision(files: &[File]) -> Revision {
         }
     }
     Revision(crate::catalog::digest::name(&digest.finalize()).into())
+}
+
+fn literals(written: &[policies::Written]) -> Vec<cedar_policy::EntityUid> {
+    let mut literals: Vec<_> = written.iter().flat_map(|written| written.policy.entity_literals()).collect();
+    literals.sort_by_key(ToString::to_string);
+    literals.dedup();
+    literals
 }
 
 fn known_actions(fragments: &schema::Fragments, catalog: &Catalog) -> BTreeSet<String> {

@@ -3,6 +3,7 @@
 
 use cedar_policy::{Entities, Request, Response};
 
+use super::cedar;
 use super::prepare::{Refusal, prepare};
 use super::snapshot::Snapshot;
 use crate::access::{Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question};
@@ -40,8 +41,8 @@ fn combine(snapshot: &Snapshot, answers: &[(Half, Response)]) -> Decision {
             annotations: info.annotations.clone(),
         }));
         errors.extend(answer.diagnostics().errors().map(|error| policy_error(error, *half)));
-        if answer.decision() == cedar_policy::Decision::Deny && answer.diagnostics().reason().next().is_none()
-        {
+        // Cedar's word counts: only where it allows may the answer be a permit.
+        if answer.decision() == cedar_policy::Decision::Deny {
             unpermitted = unpermitted.or(Some(*half));
         }
     }
@@ -71,7 +72,12 @@ fn deny(reason: DenyReason, words: String) -> (Outcome, String) {
 fn policy_error(error: &cedar_policy::AuthorizationError, half: Half) -> PolicyError {
     let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
     let id: &str = error.policy_id().as_ref();
-    PolicyError { id: id.into(), half, message: error.inner().to_string() }
+    PolicyError {
+        id: id.into(),
+        half,
+        kind: cedar::error_kind(error.inner()),
+        message: error.inner().to_string(),
+    }
 }
 
 /// The `@reason` of every forbidding policy, each once; the general words when none has one.

@@ -10,12 +10,17 @@ use super::cedar;
 use super::schema::{CompiledSchema, chain};
 use crate::catalog::{Catalog, Server, Tool};
 use crate::diagnostic::{Diagnostic, File};
+use crate::json;
 use crate::value::{Uid, Value};
 
 /// The class of everything that nobody classified; no clearance contains it unless somebody writes it down.
 pub(super) const UNCLASSIFIED: &str = "unclassified";
 /// The entity type of data classes.
 pub(super) const DATA_CLASS: &str = "DataClass";
+/// How deep the JSON of an entity may nest.
+const ENTITY_DEPTH_MAX: usize = 64;
+/// Entity types that come from the catalog alone, where there is one.
+pub(super) const FROM_CATALOG: [&str; 5] = ["Server", "Tool", "Resource", "Prompt", "McpTask"];
 /// The attribute that is expanded downwards.
 const CLEARANCES: &str = "clearances";
 
@@ -30,6 +35,10 @@ pub(super) struct Declared {
 pub(super) fn parse(files: &[&File], schema: &Schema, findings: &mut Vec<Diagnostic>) -> Vec<Declared> {
     let mut declared = Vec::new();
     for file in files {
+        if let Some(finding) = ambiguous(file) {
+            findings.push(finding);
+            continue;
+        }
         let items: Vec<&RawValue> = match serde_json::from_str(&file.text) {
             Ok(items) => items,
             Err(error) => {
@@ -49,6 +58,48 @@ pub(super) fn parse(files: &[&File], schema: &Schema, findings: &mut Vec<Diagnos
     declared
 }
 
+/// What two readers could read in two ways, and Cedar's `unknown`, which would switch off the rules that read it.
+/// Other faults are told with the entity that has them.
+fn ambiguous(file: &File) -> Option<Diagnostic> {
+    let limits = json::Limits { bytes_max: usize::MAX, depth_max: ENTITY_DEPTH_MAX, nodes_max: usize::MAX };
+    match json::parse(file.text.as_bytes(), limits) {
+        Ok(value) if holds_unknown(&value) => Some(
+            Diagnostic::error("entity::unknown", "an entity may not hold Cedar's `unknown` value")
+                .in_file(file)
+                .help("give the attribute a value; a rule that reads an unknown one would be skipped"),
+        ),
+        Ok(_) => None,
+        Err(error) => {
+            let spot = error.offset().unwrap_or(0).min(file.text.len());
+            Some(
+                Diagnostic::error("entity::json", error.to_string())
+                    .at(file, spot..(spot + 1).min(file.text.len()), "here")
+                    .help("an entities file is a JSON array of {\"uid\": {\"type\", \"id\"}, \"attrs\": {…}, \"parents\": […]}"),
+            )
+        }
+    }
+}
+
+fn holds_unknown(value: &Value) -> bool {
+    match value {
+        Value::Set(items) => items.iter().any(holds_unknown),
+        Value::Record(members) => {
+            let call = match members.get("__extn") {
+                Some(Value::Record(call)) => call.get("fn"),
+                Some(_) | None => None,
+            };
+            call == Some(&Value::String("unknown".into())) || members.values().any(holds_unknown)
+        }
+        Value::Null
+        | Value::Bool(_)
+        | Value::Long(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Entity(_)
+        | Value::Extension(..) => false,
+    }
+}
+
 fn parse_one(
     item: &RawValue,
     schema: &Schema,
@@ -56,14 +107,6 @@ fn parse_one(
     span: std::ops::Range<usize>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Entity> {
-    if item.get().contains("\"__extn\"") && item.get().contains("\"unknown\"") {
-        findings.push(
-            Diagnostic::error("entity::unknown", "an entity may not hold Cedar's `unknown` value")
-                .at(file, head(&span), "in this entity")
-                .help("give the attribute a value; a rule that reads an unknown one would be skipped"),
-        );
-        return None;
-    }
     let value = serde_json::from_str(item.get()).ok()?;
     match Entity::from_json_value(value, Some(schema)) {
         Ok(entity) => Some(entity),
@@ -166,11 +209,13 @@ pub(super) fn build(
     warn_of_missing(&declared, catalog, findings);
     for Declared { entity, file, span } in declared {
         let uid = cedar::uid_of(&entity.uid());
-        if uid.kind == "Tool" && catalog.servers().next().is_some() {
+        if FROM_CATALOG.contains(&uid.kind.as_str()) && catalog.servers().next().is_some() {
             findings.push(
-                Diagnostic::error("entity::tool", format!("`{uid}` is derived from the catalog"))
+                Diagnostic::error("entity::catalog", format!("`{uid}` is derived from the catalog"))
                     .at(&file, head(&span), "declared here")
-                    .help("say what you know of a tool in tools/<server>.facts.yaml"),
+                    .help(
+                        "say what you know of it in tools/<server>.facts.yaml: groups, data classes, flags",
+                    ),
             );
             continue;
         }
@@ -188,9 +233,7 @@ pub(super) fn build(
     }
     for server in catalog.servers() {
         check_classes(server, below, findings);
-        let uid = server.uid();
-        let derived = server_entity(server, compiled)?;
-        store.entry(uid).or_insert(derived);
+        store.insert(server.uid(), server_entity(server, compiled)?);
         for tool in server.tools.values() {
             store.insert(tool.uid(), tool_entity(tool, server, compiled, below)?);
         }
@@ -212,7 +255,7 @@ fn expanded(entity: Entity, uid: &Uid, below: &BTreeMap<String, BTreeSet<String>
     if uid.kind != DATA_CLASS && clearances.is_none() {
         return Some(entity);
     }
-    let (cedar_uid, mut attributes, mut parents) = entity.into_inner();
+    let (_, mut attributes, mut parents) = entity.clone().into_inner();
     if uid.kind == DATA_CLASS {
         parents.retain(|parent| cedar::uid_of(parent).kind != DATA_CLASS);
     }
@@ -220,7 +263,7 @@ fn expanded(entity: Entity, uid: &Uid, below: &BTreeMap<String, BTreeSet<String>
         let all = closure(classes, below);
         attributes.insert(CLEARANCES.into(), class_set(&all)?);
     }
-    Entity::new(cedar_uid, attributes, parents).ok()
+    cedar::rebuilt(&entity, attributes, parents)
 }
 
 /// The ids, when the value is a set of data classes and nothing else.
@@ -319,12 +362,8 @@ fn warn_of_missing(declared: &[Declared], catalog: &Catalog, findings: &mut Vec<
     let known: HashSet<EntityUid> = declared.iter().map(|entity| entity.entity.uid()).collect();
     for entity in declared {
         let (_, _, parents) = entity.entity.clone().into_inner();
-        let mut references = Vec::new();
-        for (_, value) in entity.entity.attrs() {
-            if let Ok(value) = value {
-                cedar::references(&value, &mut references);
-            }
-        }
+        let references: Vec<EntityUid> =
+            cedar::neighbours(&entity.entity).into_iter().filter(|uid| !parents.contains(uid)).collect();
         let missing = |uid: &EntityUid| {
             let found = cedar::uid_of(uid);
             let from_catalog = found.kind == "Server" && catalog.server(&found.id).is_some();

@@ -7,16 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use cedar_policy::{Context, Entities, Entity as CedarEntity, EntityUid, Request};
 
 use super::cedar::{self, ActionShape};
-use super::entities::{DATA_CLASS, closure};
+use super::entities::{DATA_CLASS, FROM_CATALOG, closure};
 use super::snapshot::Snapshot;
 use crate::access::{DenyReason, Entity, Facts, Half, Question};
 use crate::value::{Extension, Fault, Shape, Uid, Value};
 
 /// Attributes that decide who somebody is or what may be touched: never from a PEP.
 const NEVER_FROM_PEP: [&str; 3] = ["active", "clearances", "data_classes"];
-
-/// Entity types that come from the catalog, where there is one.
-const FROM_CATALOG: [&str; 2] = ["Server", "Tool"];
 
 /// Why there is nothing to evaluate. The words are safe to show.
 pub(super) struct Refusal {
@@ -229,8 +226,8 @@ fn brought(snapshot: &Snapshot, entity: &Entity) -> Result<Option<CedarEntity>, 
             attributes.insert(name.clone(), expression);
         }
     }
-    let merged = CedarEntity::new(uid, attributes, parents);
-    merged.map(Some).map_err(|_| Refusal::invalid(format!("an attribute of a `{path}` is malformed")))
+    let merged = cedar::rebuilt(stored, attributes, parents);
+    merged.map(Some).ok_or_else(|| Refusal::invalid(format!("an attribute of a `{path}` is malformed")))
 }
 
 fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal> {
@@ -260,7 +257,8 @@ fn slice(
     mut extra: BTreeMap<Uid, CedarEntity>,
     requests: &[(Half, Request)],
 ) -> Result<Entities, Refusal> {
-    let mut waiting: Vec<EntityUid> = Vec::new();
+    // A policy may ask about an entity that it names itself and that the request does not lead to.
+    let mut waiting: Vec<EntityUid> = snapshot.literals.clone();
     for (_, request) in requests {
         waiting.extend(
             [request.principal(), request.action(), request.resource()].into_iter().flatten().cloned(),
@@ -282,13 +280,7 @@ fn slice(
         else {
             continue;
         };
-        for (_, value) in entity.attrs() {
-            if let Ok(value) = value {
-                cedar::references(&value, &mut waiting);
-            }
-        }
-        let (_, _, parents) = entity.clone().into_inner();
-        waiting.extend(parents);
+        waiting.extend(cedar::neighbours(&entity));
         reached.push(entity);
     }
     Entities::from_entities(reached, None)

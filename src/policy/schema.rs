@@ -8,6 +8,7 @@ use miette::Diagnostic as _;
 use serde_json::{Map, Value as Json, json};
 
 use super::cedar::{self, ActionShape};
+use super::sources;
 use crate::catalog::{Catalog, Tool};
 use crate::diagnostic::{Diagnostic, File};
 use crate::value::{Member, Shape, Uid};
@@ -74,7 +75,7 @@ pub(super) fn compile(
     findings: &mut Vec<Diagnostic>,
 ) -> Option<CompiledSchema> {
     let Fragments { mut parsed, forms } = fragments;
-    let call = common_type(&forms, CALL_TYPE);
+    let call = sources::record_type(&forms, "", CALL_TYPE);
     let tools: Vec<&Tool> = catalog.servers().flat_map(|server| server.tools.values()).collect();
     if catalog.servers().next().is_some() {
         let missing = missing_model(&forms, call.is_none());
@@ -83,6 +84,7 @@ pub(super) fn compile(
             return None;
         }
     }
+    sources::refuse_strays(&forms, findings);
     check_written_actions(&forms, &tools, findings);
     let generated = generated_actions(&forms, call.as_ref(), &tools, tombstones);
     match SchemaFragment::from_json_value(json!({"": {"entityTypes": {}, "actions": generated}})) {
@@ -105,8 +107,8 @@ pub(super) fn compile(
     Some(CompiledSchema {
         actions: cedar::action_shapes(&schema),
         kinds: cedar::entity_shapes(&schema),
-        owned: owned_members(&forms, call.as_ref(), &tools),
-        from_pep: pep_attributes(&forms),
+        owned: sources::owned(&forms, call.as_ref(), &tools),
+        from_pep: sources::from_pep(&forms),
         schema,
     })
 }
@@ -217,72 +219,6 @@ fn type_form(shape: &Shape) -> Json {
             json!({"type": "Record", "attributes": members.iter().map(member).collect::<Map<_, _>>()})
         }
     }
-}
-
-fn owned_members(
-    forms: &[(File, Json)],
-    call: Option<&Map<String, Json>>,
-    tools: &[&Tool],
-) -> BTreeMap<Uid, BTreeSet<String>> {
-    let mut owned = BTreeMap::new();
-    for (_, form) in forms {
-        for (namespace, body) in form.as_object().into_iter().flatten() {
-            let kind =
-                if namespace.is_empty() { "Action".to_owned() } else { format!("{namespace}::Action") };
-            for (id, action) in body.get("actions").and_then(Json::as_object).into_iter().flatten() {
-                let context = action.get("appliesTo").and_then(|applies| applies.get("context"));
-                let names = context.map(|context| sourced(context_members(forms, context).as_ref(), "pdp"));
-                owned.insert(Uid::new(&kind, id), names.unwrap_or_default());
-            }
-        }
-    }
-    for tool in tools {
-        let mut names = sourced(call, "pdp");
-        names.extend(["input".to_owned(), "input_unseen".to_owned()]);
-        owned.insert(tool.action(), names);
-    }
-    owned
-}
-
-fn context_members(forms: &[(File, Json)], context: &Json) -> Option<Map<String, Json>> {
-    if let Some(attributes) = context.get("attributes") {
-        return attributes.as_object().cloned();
-    }
-    let name = context.get("name").or_else(|| context.get("type"))?.as_str()?;
-    common_type(forms, name)
-}
-
-fn pep_attributes(forms: &[(File, Json)]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut found = BTreeMap::new();
-    for (_, form) in forms {
-        for (namespace, body) in form.as_object().into_iter().flatten() {
-            for (kind, entity) in body.get("entityTypes").and_then(Json::as_object).into_iter().flatten() {
-                let kind = if namespace.is_empty() { kind.clone() } else { format!("{namespace}::{kind}") };
-                let attributes = entity.get("shape").and_then(|shape| shape.get("attributes"));
-                let names = sourced(attributes.and_then(Json::as_object), "pep");
-                if !names.is_empty() {
-                    found.insert(kind, names);
-                }
-            }
-        }
-    }
-    found
-}
-
-/// The members that carry the annotation `@source(<who>)`.
-fn sourced(members: Option<&Map<String, Json>>, who: &str) -> BTreeSet<String> {
-    let marked = |member: &Json| {
-        member.get("annotations").and_then(|a| a.get("source")).and_then(Json::as_str) == Some(who)
-    };
-    let names = members.into_iter().flatten().filter(|(_, member)| marked(member));
-    names.map(|(name, _)| name.clone()).collect()
-}
-
-/// The members of a common record type, looked up by its full name.
-fn common_type(forms: &[(File, Json)], name: &str) -> Option<Map<String, Json>> {
-    let (namespace, base) = name.rsplit_once("::").unwrap_or(("", name));
-    let found = forms.iter().find_map(|(_, form)| form.get(namespace)?.get("commonTypes")?.get(base))?;
-    found.get("attributes")?.as_object().cloned()
 }
 
 fn section<'a>(form: &'a Json, namespace: &str, name: &str) -> std::borrow::Cow<'a, Map<String, Json>> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Entities, PolicyId, PolicySet};
+use cedar_policy::{Authorizer, Entities, EntityUid, PolicyId, PolicySet};
 
 use super::schema::CompiledSchema;
 use crate::access::{Effect, Revision};
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub(super) policies: PolicySet,
     pub(super) infos: HashMap<PolicyId, Arc<PolicyInfo>>,
     pub(super) entities: Entities,
+    /// The entities that policies name: part of every slice.
+    pub(super) literals: Vec<EntityUid>,
     /// Less sensitive classes of each data class, itself included.
     pub(super) classes_below: BTreeMap<String, BTreeSet<String>>,
     pub(super) catalog: Catalog,
@@ -61,6 +63,11 @@ impl Snapshot {
     /// Whether the context of some action has this member for this PDP alone to fill.
     pub fn establishes(&self, member: &str) -> bool {
         self.schema.owned.values().any(|members| members.contains(member))
+    }
+
+    /// Whether the action's context names the agent that acts: then a human does not come alone.
+    pub fn expects_actor(&self, action: &crate::value::Uid) -> bool {
+        self.schema.owned.get(action).is_some_and(|owned| owned.contains("actor"))
     }
 
     /// How many entities the store holds, actions included.

@@ -316,3 +316,121 @@ fn an_explanation_names_the_condition_that_failed() {
         told[0].conditions
     );
 }
+
+/// The small bundle with another schema text added, and with another entities file.
+fn with(schema: &str, entities: &str, policies: &str) -> Vec<File> {
+    let mut files = files(policies);
+    files.push(File::new("schemas/more.cedarschema", schema));
+    files.push(File::new("entities/more.json", entities));
+    files
+}
+
+#[test]
+fn what_the_pdp_owns_stays_its_own_through_other_names_and_namespaces() {
+    let policy = r#"permit(principal, action, resource) when { context.now < datetime("2000-01-01") };"#;
+    let forged = |schema: &str, action: Uid, resource: Uid| {
+        let entities = format!(
+            r#"[{{"uid": {{"type": "{}", "id": "d"}}, "attrs": {{}}, "parents": []}}]"#,
+            resource.kind
+        );
+        let compiled = compile(&with(
+            schema,
+            &entities,
+            &format!("@id(\"x\") {}", policy.replace("action,", &format!("action == {action},"))),
+        ));
+        let snapshot = compiled.unwrap_or_else(|findings| panic!("{:?}", codes(&findings))).snapshot;
+        let mut question = Question::new(action, resource);
+        question.context.insert("now".into(), Value::String("1999-01-01".into()));
+        decide(&snapshot, &question, &facts(None)).outcome
+    };
+    let base = r#"entity Plain; type Base = { @source("pdp") now: datetime }; type Alias = Base; type Twice = Alias;
+        action "a" appliesTo { principal: [Human], resource: [Plain], context: Base };
+        action "b" appliesTo { principal: [Human], resource: [Plain], context: Twice };
+        namespace Acme { entity Thing; type Ctx = { @source("pdp") now: datetime };
+            action "c" appliesTo { principal: [Human], resource: [Thing], context: Ctx }; }"#;
+    for (kind, id, thing) in
+        [("Action", "a", "Plain"), ("Action", "b", "Plain"), ("Acme::Action", "c", "Acme::Thing")]
+    {
+        let outcome = forged(base, Uid::new(kind, id), Uid::new(thing, "d"));
+        assert_eq!(outcome, Outcome::Deny(DenyReason::InvalidInput), "{id}");
+    }
+}
+
+#[test]
+fn a_source_annotation_that_has_no_effect_is_an_error() {
+    for schema in [
+        r#"action "n" appliesTo { principal: [Human], resource: [Doc], context: { req: { @source("pdp") verified: Bool } } };"#,
+        r#"type Loose = { @source("pdp") now: datetime };"#,
+        r#"action "n" appliesTo { principal: [Human], resource: [Doc], context: { @source("pep") x: Bool } };"#,
+        r#"entity Odd = { @source("pdp") x: Bool };"#,
+        r#"entity Odd = { inner: { @source("pep") x: Bool } };"#,
+    ] {
+        let findings = compile(&with(schema, "[]", ALL)).unwrap_err();
+        assert!(
+            findings.iter().any(|finding| finding.code == "schema::source"),
+            "{schema}: {:?}",
+            codes(&findings)
+        );
+    }
+}
+
+#[test]
+fn tags_survive_the_expansion_of_clearances() {
+    let schema = r#"entity Guest = { active: Bool, clearances: Set<DataClass> } tags String;
+        action "visit" appliesTo { principal: [Guest], resource: [Doc] };"#;
+    let entities = r#"[{"uid": {"type": "Guest", "id": "g"}, "attrs": {"active": true, "clearances": [{"type": "DataClass", "id": "internal"}]},
+        "tags": {"suspended": "yes"}, "parents": []}]"#;
+    let policies = format!(
+        "{ALL} forbid(principal is Guest, action, resource) when {{ principal.hasTag(\"suspended\") }};"
+    );
+    let snapshot =
+        compile(&with(schema, entities, &policies)).unwrap_or_else(|f| panic!("{:?}", codes(&f))).snapshot;
+    let mut facts = facts(None);
+    facts.principal = Uid::new("Guest", "g");
+    let visit = Question::new(Uid::new("Action", "visit"), Uid::new("Doc", "d"));
+    assert_eq!(decide(&snapshot, &visit, &facts).outcome, Outcome::Deny(DenyReason::Forbidden));
+}
+
+#[test]
+fn a_rule_about_entities_that_it_names_holds_when_the_request_brings_its_own() {
+    let entities = r#"[{"uid": {"type": "Team", "id": "engaged"}, "attrs": {}, "parents": []},
+        {"uid": {"type": "Human", "id": "switch"}, "attrs": {"active": true, "clearances": []}, "parents": [{"type": "Team", "id": "engaged"}]}]"#;
+    let policies = format!(
+        "{ALL} forbid(principal, action, resource) when {{ Human::\"switch\" in Team::\"engaged\" }};"
+    );
+    let snapshot = compile(&with("entity Unused;", entities, &policies)).unwrap().snapshot;
+    let mut question = read();
+    assert_eq!(decide(&snapshot, &question, &facts(None)).outcome, Outcome::Deny(DenyReason::Forbidden));
+    let attributes = [("size".to_owned(), Value::Long(7))].into();
+    question.brought.push(crate::access::Entity { uid: Uid::new("Doc", "d"), attributes, parents: vec![] });
+    assert_eq!(decide(&snapshot, &question, &facts(None)).outcome, Outcome::Deny(DenyReason::Forbidden));
+}
+
+#[test]
+fn what_the_catalog_derives_is_declared_nowhere_else() {
+    let server = r#"[{"uid": {"type": "Server", "id": "crm"}, "attrs": {}, "parents": []}]"#;
+    let findings = compile(&with("entity Unused;", server, ALL)).unwrap_err();
+    assert!(findings.iter().any(|finding| finding.code == "entity::catalog"), "{:?}", codes(&findings));
+    let mut list = Question::new(Uid::new("Action", "tools/list"), Uid::new("Server", "nowhere"));
+    assert_eq!(outcome(ALL, &list, None), Outcome::Deny(DenyReason::InvalidInput));
+    let attributes = std::collections::BTreeMap::new();
+    list.brought.push(crate::access::Entity {
+        uid: Uid::new("Server", "nowhere"),
+        attributes,
+        parents: vec![],
+    });
+    assert_eq!(outcome(ALL, &list, None), Outcome::Deny(DenyReason::InvalidInput));
+}
+
+#[test]
+fn an_entity_file_that_can_be_read_in_two_ways_is_refused() {
+    let human = |attrs: &str| {
+        let entity =
+            format!(r#"[{{"uid": {{"type": "Human", "id": "x"}}, "attrs": {attrs}, "parents": []}}]"#);
+        let findings = compile(&with("entity Unused;", &entity, ALL)).unwrap_err();
+        findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert_eq!(human(r#"{"active": false, "active": true, "clearances": []}"#), ["entity::json"]);
+    let escaped = r#"{"active": {"__\u0065xtn": {"fn": "unknown", "arg": "x"}}, "clearances": []}"#;
+    assert_eq!(human(escaped), ["entity::unknown"]);
+}

@@ -34,13 +34,18 @@ pub fn parse(file: &File) -> Result<Suite, Vec<Diagnostic>> {
     let form: SuiteForm = serde_saphyr::from_str_with_options(&file.text, options)
         .map_err(|error| vec![malformed(file, &error)])?;
     let mut reader = Reader { file, findings: Vec::new(), names: BTreeSet::new() };
+    let agentless = form.agentless;
     let cases = reader.suite(form);
     if cases.is_empty() && reader.findings.is_empty() {
         let empty =
             Diagnostic::error("suite::empty", "the file has neither cases nor tables, so it tests nothing");
         reader.findings.push(empty.in_file(file).help(HELP));
     }
-    if reader.findings.is_empty() { Ok(Suite { file: file.clone(), cases }) } else { Err(reader.findings) }
+    if reader.findings.is_empty() {
+        Ok(Suite { file: file.clone(), agentless, cases })
+    } else {
+        Err(reader.findings)
+    }
 }
 
 fn malformed(file: &File, error: &serde_saphyr::Error) -> Diagnostic {
@@ -94,7 +99,7 @@ impl Reader<'_> {
     }
 
     fn suite(&mut self, form: SuiteForm) -> Vec<Case> {
-        let SuiteForm { now, cases, tables } = form;
+        let SuiteForm { now, agentless: _, cases, tables } = form;
         let now = self.instant(now.as_ref(), NOW_DEFAULT);
         let mut all: Vec<Case> = cases.into_iter().filter_map(|case| self.single(case, now)).collect();
         for table in tables {

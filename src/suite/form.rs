@@ -14,6 +14,9 @@ pub(super) type Text = Spanned<String>;
 #[serde(deny_unknown_fields)]
 pub(super) struct SuiteForm {
     pub(super) now: Option<Text>,
+    /// Whether people may come without an agent, as a caller with `agentless` may bring them.
+    #[serde(default)]
+    pub(super) agentless: bool,
     #[serde(default)]
     pub(super) cases: Vec<CaseForm>,
     #[serde(default)]

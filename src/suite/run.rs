@@ -8,7 +8,7 @@ use crate::policy::Snapshot;
 
 /// Runs every case of a suite against a snapshot.
 pub fn run(snapshot: &Snapshot, suite: &Suite) -> Vec<Verdict> {
-    let terms = Terms { agentless: true, ..Terms::default() };
+    let terms = Terms { agentless: suite.agentless, ..Terms::default() };
     let verdict = |case: &super::Case| {
         let decision = judge(snapshot, &case.ask, &case.facts, &terms).decision;
         Verdict {

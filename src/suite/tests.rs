@@ -239,6 +239,10 @@ fn snapshot() -> Snapshot {
 }
 
 fn verdicts(text: &str) -> Vec<Verdict> {
+    verdicts_of(&format!("{text}agentless: true\n"))
+}
+
+fn verdicts_of(text: &str) -> Vec<Verdict> {
     run(&snapshot(), &parse(&File::new(PATH, text)).unwrap_or_else(|findings| panic!("{findings:?}")))
 }
 
@@ -300,4 +304,12 @@ fn findings_carry_their_file_and_a_help() {
     let findings: Vec<Diagnostic> = parse(&File::new(PATH, "cases: 7")).expect_err("not a list");
     assert_eq!(findings[0].file.as_ref().map(|file| &*file.path), Some(PATH));
     assert!(findings[0].help.as_ref().is_some_and(|help| help.contains("policy-tests.md")));
+}
+
+#[test]
+fn a_person_without_an_agent_is_denied_unless_the_file_is_agentless() {
+    let alone = read_and(&[]);
+    assert!(verdicts(&alone)[0].passed());
+    let refused = &verdicts_of(&alone)[0];
+    assert_eq!(refused.outcome, crate::access::Outcome::Deny(DenyReason::ActorMissing));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::identity::{Caller, Callers, Role};
+use crate::identity::{Caller, Callers, Role, Servers};
 use crate::value::Uid;
 
 pub(super) fn authenticate(
@@ -36,6 +36,24 @@ pub(super) fn require_server(caller: &Caller, server: &str) -> Result<(), Status
     }
     let words =
         format!("the caller `{}` does not enforce the server `{}`", caller.name, server.escape_debug());
+    Err(Status::permission_denied(words))
+}
+
+/// For a question in terms of the schema: every server that it names, and that it names one unless the caller stands
+/// in front of all.
+pub(super) fn require_servers<'a>(
+    caller: &Caller,
+    servers: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Status> {
+    let mut named = false;
+    for server in servers {
+        require_server(caller, server)?;
+        named = true;
+    }
+    if named || caller.servers == Servers::All {
+        return Ok(());
+    }
+    let words = format!("the caller `{}` enforces named servers, and the question names none", caller.name);
     Err(Status::permission_denied(words))
 }
 

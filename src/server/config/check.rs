@@ -15,6 +15,12 @@ use crate::identity::{Caller, Callers, LOCAL, OPERATOR, Role, Servers, TokenDige
 use crate::server::data::parse_hex;
 use crate::server::{journal, reload, telemetry};
 
+/// SHA-256 of nothing.
+const EMPTY_TOKEN: TokenDigest = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
+    0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
 /// How long a caller's name may be: it stands in every record.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -130,6 +136,10 @@ impl ConfigFile<'_> {
                     "it must be 64 hexadecimal digits; make them with `printf %s \"$TOKEN\" | sha256sum`";
                 self.invalid(&key("token_sha256"), Some(&token_sha256), problem)
             })?;
+            if digest == EMPTY_TOKEN {
+                let problem = "it is the digest of no token at all; was the variable empty?";
+                return Err(self.invalid(&key("token_sha256"), Some(&token_sha256), problem));
+            }
             if roles.value.is_empty() {
                 let problem = "it may do nothing; give it a role, such as `authorize`";
                 return Err(self.invalid(&key("roles"), Some(&roles), problem));
@@ -170,7 +180,7 @@ impl ConfigFile<'_> {
     ) -> Result<Option<Caller>, ConfigError> {
         let loopback = grpc.ip().to_canonical().is_loopback();
         let enabled = match typed.enabled.as_ref().map_or(Switch::Auto, |enabled| enabled.value) {
-            Switch::Auto => loopback,
+            Switch::Auto => loopback && nobody_else,
             Switch::Off => false,
             Switch::On if loopback => true,
             Switch::On => {
@@ -257,7 +267,7 @@ impl ConfigFile<'_> {
             message_bytes_max: within!(message_bytes_max, bytes.clone()),
             batch_len_max: within!(batch_len_max, 1..=10_000),
             // Deeper values could exhaust the stack of whoever walks them.
-            context_depth_max: within!(context_depth_max, 1..=64),
+            context_depth_max: within!(context_depth_max, 1..=32),
             context_nodes_max: within!(context_nodes_max, many.clone()),
             context_bytes_max: within!(context_bytes_max, bytes),
             concurrent_streams_max: within!(concurrent_streams_max, 1..=10_000),

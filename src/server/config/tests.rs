@@ -160,5 +160,5 @@ fn the_documented_configuration_is_taken_and_shows_the_defaults() {
     assert_eq!(documented.listen, default.listen);
     assert_eq!(documented.data, default.data);
     assert_eq!(documented.telemetry.filter, default.telemetry.filter);
-    assert!(documented.callers.by_token("token").is_some());
+    assert!(documented.callers.local().is_none(), "named callers turn the local one off");
 }
