@@ -22,4 +22,31 @@ pub mod proto {
     pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("palisade");
 }
 
-pub use grpc::{Authorization, Clock, Limits};
+pub use grpc::Authorization;
+
+use crate::access::{DecisionId, Timestamp};
+
+/// What a face lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most requests in one batch.
+    pub batch_len_max: usize,
+    /// How deep a context value may nest; the context's own members are at depth 1.
+    pub context_depth_max: usize,
+    /// How many values a request may hold in context and entities together.
+    pub context_nodes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { batch_len_max: 256, context_depth_max: 16, context_nodes_max: 4096 }
+    }
+}
+
+/// Tells the time and makes ids: the shell's part of a decision.
+pub trait Clock: Send + Sync {
+    /// The instant.
+    fn now(&self) -> Timestamp;
+    /// A fresh decision id.
+    fn decision_id(&self) -> DecisionId;
+}

@@ -74,17 +74,24 @@ pub struct Refusal<'m> {
     pub reason: DenyReason,
     /// Safe words: names of members and of the catalog, bounded and escaped; never a value.
     pub words: String,
-    /// The action that it would have been.
-    pub action: Option<Uid>,
-    /// What it would have been done to.
-    pub resource: Option<Uid>,
+    /// The step that it would have been, when that much was understood.
+    pub about: Option<Box<About>>,
     /// As in [`Step::arguments`].
     pub arguments: Option<&'m [u8]>,
 }
 
+/// The step that a denied message would have been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// The action.
+    pub action: Uid,
+    /// What it would have been done to.
+    pub resource: Uid,
+}
+
 impl Refusal<'_> {
     fn new(reason: DenyReason, words: impl Into<String>) -> Self {
-        Self { reason, words: words.into(), action: None, resource: None, arguments: None }
+        Self { reason, words: words.into(), about: None, arguments: None }
     }
 
     fn invalid(words: impl Into<String>) -> Self {
@@ -92,7 +99,7 @@ impl Refusal<'_> {
     }
 
     fn about(self, action: Uid, resource: Uid) -> Self {
-        Self { action: Some(action), resource: Some(resource), ..self }
+        Self { about: Some(Box::new(About { action, resource })), ..self }
     }
 }
 
@@ -150,3 +157,6 @@ fn shown(name: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ pub mod refill;
 pub mod publisher;
 pub mod metered;
 pub mod incoming;
+pub mod grpc;
 pub mod run;
 pub mod journal;
 pub mod data;

@@ -5,7 +5,7 @@ mod file;
 mod form;
 mod run;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 pub use file::parse;
@@ -85,11 +85,17 @@ impl Verdict {
     }
 }
 
-/// The policies that made the difference in none of these verdicts: nobody would notice if they were lost.
-pub fn uncovered<'p>(policies: impl IntoIterator<Item = &'p str>, verdicts: &[Verdict]) -> Vec<&'p str> {
-    let seen: BTreeSet<&str> =
-        verdicts.iter().flat_map(|verdict| &verdict.determining).map(String::as_str).collect();
-    policies.into_iter().filter(|id| !seen.contains(id)).collect()
+/// How often each policy of a bundle was seen to make the difference, and not to, over some verdicts. A policy that
+/// was never seen to make it is not tested: nobody would notice if it were lost.
+pub fn coverage(
+    policies: impl IntoIterator<Item = String>,
+    verdicts: &[Verdict],
+) -> BTreeMap<String, (usize, usize)> {
+    let seen = |id: &str| {
+        let with = verdicts.iter().filter(|verdict| verdict.determining.contains(id)).count();
+        (with, verdicts.len() - with)
+    };
+    policies.into_iter().map(|id| (id.clone(), seen(&id))).collect()
 }
 
 #[cfg(test)]

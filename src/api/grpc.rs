@@ -12,36 +12,10 @@ use tracing::Instrument as _;
 
 use super::proto::v1;
 use super::wire::{self, Decoded, Malformed};
-use super::{outcome, trace};
-use crate::access::{DecisionId, Timestamp};
+use super::{Clock, Limits, outcome, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
-
-/// What a face lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The most requests in one batch.
-    pub batch_len_max: usize,
-    /// How deep a context value may nest; the context's own members are at depth 1.
-    pub context_depth_max: usize,
-    /// How many values a request may hold in context and entities together.
-    pub context_nodes_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { batch_len_max: 256, context_depth_max: 16, context_nodes_max: 4096 }
-    }
-}
-
-/// Tells the time and makes ids: the shell's part of a decision.
-pub trait Clock: Send + Sync {
-    /// The instant.
-    fn now(&self) -> Timestamp;
-    /// A fresh decision id.
-    fn decision_id(&self) -> DecisionId;
-}
 
 /// The service. Cheap to clone.
 pub struct Authorization<S> {
@@ -103,8 +77,11 @@ impl<S: AuditSink> Authorization<S> {
         match &ask {
             Ask::Mcp(message) => callers::require_server(caller, &message.server)?,
             Ask::Access(question) => {
-                if let Some(server) = callers::server_of(&question.resource) {
-                    callers::require_server(caller, server)?;
+                let principal = claim.as_ref().map(|claim| &claim.principal);
+                for uid in [Some(&question.resource), principal].into_iter().flatten() {
+                    if let Some(server) = callers::server_of(uid) {
+                        callers::require_server(caller, server)?;
+                    }
                 }
             }
         }

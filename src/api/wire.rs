@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::grpc::Limits;
+use super::Limits;
 use super::proto::v1;
 use crate::access::{DenyReason, Effect, Entity, Half, Outcome, Question};
 use crate::identity::Claim;

@@ -115,7 +115,9 @@ mod tests {
 
     fn open(ids: &[&str], count_max: usize) -> OpenDecisions {
         let open = OpenDecisions::new(count_max);
-        ids.iter().for_each(|id| open.opened((*id).into(), "gw".into()));
+        for id in ids {
+            open.opened((*id).into(), "gw".into());
+        }
         open
     }
 

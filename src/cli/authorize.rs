@@ -106,9 +106,18 @@ fn token(options: &Options) -> Result<Option<String>, String> {
             Ok(text) => Ok(Some(text.trim().to_owned())),
             Err(error) => Err(format!("{}: {error}", path.display())),
         },
+        // The data directory's token is for the server of this machine; another must not learn it.
+        None if !is_loopback(&options.grpc) => Ok(None),
         // The server may belong to somebody else: then we are a caller without a token.
         None => Ok(data::admin_token(&options.data).ok().map(|token| token.expose().to_owned())),
     }
+}
+
+fn is_loopback(address: &str) -> bool {
+    address.parse::<std::net::SocketAddr>().map_or_else(
+        |_| address.rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case("localhost")),
+        |address| address.ip().to_canonical().is_loopback(),
+    )
 }
 
 fn offline(

@@ -1,4 +1,4 @@
-//! Test reports in the XML that CI systems read (the form of Apache Ant's JUnit task).
+//! Test reports in the XML that CI systems read (the form of Apache Ant's `JUnit` task).
 //! Never writes a character that XML 1.0 does not allow.
 
 use std::fmt::Write as _;
@@ -28,7 +28,10 @@ pub(super) fn document(groups: &[Group]) -> String {
     for group in groups {
         let (tests, failures) = counts(group);
         let name = escaped(&group.name);
-        let _ = writeln!(text, "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\">");
+        let _ = writeln!(
+            text,
+            "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\">"
+        );
         group.cases.iter().for_each(|case| text.push_str(&rendered(case)));
         text.push_str("  </testsuite>\n");
     }
@@ -44,7 +47,8 @@ fn rendered(case: &Case) -> String {
     let Case { name, class, failure, output } = case;
     let mut text = format!("    <testcase name=\"{}\" classname=\"{}\">", escaped(name), escaped(class));
     if let Some((message, full)) = failure {
-        let _ = write!(text, "<failure message=\"{}\">{}</failure>", escaped(message), escaped(full));
+        let message = escaped(message).replace('\n', "&#10;");
+        let _ = write!(text, "<failure message=\"{message}\">{}</failure>", escaped(full));
     }
     if !output.is_empty() {
         let _ = write!(text, "<system-out>{}</system-out>", escaped(output));
@@ -62,8 +66,7 @@ fn escaped(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
-            '\n' => safe.push_str("&#10;"),
-            '\t' => safe.push(letter),
+            '\n' | '\t' => safe.push(letter),
             '\u{FFFE}' | '\u{FFFF}' => safe.push('\u{FFFD}'),
             control if control < ' ' => safe.push('\u{FFFD}'),
             other => safe.push(other),
@@ -78,6 +81,6 @@ mod tests {
 
     #[test]
     fn markup_and_forbidden_characters_are_escaped() {
-        assert_eq!(escaped("<a b=\"&\">\u{1b}\n"), "&lt;a b=&quot;&amp;&quot;&gt;\u{FFFD}&#10;");
+        assert_eq!(escaped("<a b=\"&\">\u{1b}\n"), "&lt;a b=&quot;&amp;&quot;&gt;\u{FFFD}\n");
     }
 }

@@ -18,7 +18,8 @@ const WIDTH: usize = 110;
 
 /// Findings with their source lines, one after the other.
 pub(super) fn drawn(findings: &[Diagnostic]) -> String {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(WIDTH).with_links(false);
+    let handler =
+        GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(WIDTH).with_links(false);
     let mut text = String::new();
     for finding in findings {
         if handler.render_report(&mut text, finding.to_report().as_ref()).is_err() {

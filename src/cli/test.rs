@@ -14,7 +14,7 @@ use super::bundle::Bundle;
 use super::{Exit, paint};
 use crate::diagnostic::{Diagnostic, Level};
 use crate::policy::Snapshot;
-use crate::suite::{Suite, Verdict, run as run_suite, uncovered};
+use crate::suite::{Suite, Verdict, coverage, run as run_suite};
 
 /// Which tests to run, and how to tell what came of them.
 #[derive(Debug, Args)]
@@ -74,16 +74,17 @@ struct Report {
 impl Report {
     fn of(snapshot: &Snapshot, suites: &[Suite], filtered: bool) -> Self {
         let verdicts: Vec<Verdict> = suites.iter().flat_map(|suite| run_suite(snapshot, suite)).collect();
-        let policies = snapshot.policies();
-        let uncovered = match filtered {
-            true => Vec::new(),
-            false => uncovered(policies.iter().map(|policy| &*policy.id), &verdicts),
+        let uncovered = if filtered {
+            Vec::new()
+        } else {
+            let ids = snapshot.policies().into_iter().map(|policy| policy.id.to_string());
+            coverage(ids, &verdicts)
+                .into_iter()
+                .filter(|(_, (with, _))| *with == 0)
+                .map(|(id, _)| id)
+                .collect()
         };
-        Self {
-            revision: snapshot.revision().to_string(),
-            uncovered: uncovered.into_iter().map(str::to_owned).collect(),
-            verdicts,
-        }
+        Self { revision: snapshot.revision().to_string(), verdicts, uncovered }
     }
 
     fn failed(&self) -> usize {
@@ -126,10 +127,17 @@ pub(super) fn run(options: &Options) -> Exit {
 
 fn nothing_to_run(options: &Options) -> Diagnostic {
     match &options.filter {
-        Some(text) => Diagnostic::error("suite::filter", format!("no policy test has `{text}` in its name or file"))
-            .help("leave out --filter, or see all names with --verbose"),
-        None => Diagnostic::error("suite::missing", "the bundle has no policy tests, so nothing shows what it permits")
-            .help("put `<policies>_test.yaml` beside `policies/<policies>.cedar`; `palisade test --help` shows one"),
+        Some(text) => {
+            Diagnostic::error("suite::filter", format!("no policy test has `{text}` in its name or file"))
+                .help("leave out --filter, or see all names with --verbose")
+        }
+        None => Diagnostic::error(
+            "suite::missing",
+            "the bundle has no policy tests, so nothing shows what it permits",
+        )
+        .help(
+            "put `<policies>_test.yaml` beside `policies/<policies>.cedar`; `palisade test --help` shows one",
+        ),
     }
 }
 

@@ -210,18 +210,18 @@ mod tests {
 
     fn listing() -> String {
         let spoken = |method: &Method, era| if method.eras.include(era) { "yes" } else { "-" };
-        let mut lines = String::new();
+        let mut lines = Vec::new();
         for method in METHODS {
-            lines += &format!(
+            lines.push(format!(
                 "{:<25} {:<4} {:<4} {:<11} {:?}\n",
                 method.name,
                 spoken(&method, Era::Legacy),
                 spoken(&method, Era::Modern),
                 format!("{:?}", method.direction()),
                 method.target
-            );
+            ));
         }
-        lines
+        lines.concat()
     }
 
     #[test]

@@ -64,16 +64,18 @@ pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Ju
         Ask::Access(question) => return decide(snapshot, [question], facts, terms),
         Ask::Mcp(message) => message,
     };
-    let tool = |name: &Option<Uid>| tool_of(name.as_ref());
     match mcp::map(message, snapshot.catalog(), &terms.limits) {
         Mapped::Pass => Judged::bare(Decision::pass()),
-        Mapped::Deny(refusal) => Judged {
-            tool: tool(&refusal.resource),
-            action: refusal.action,
-            resource: refusal.resource,
-            arguments: refusal.arguments.map(<[u8]>::to_vec),
-            ..Judged::deny(refusal.reason, refusal.words)
-        },
+        Mapped::Deny(refusal) => {
+            let (action, resource) = refusal.about.map(|about| (about.action, about.resource)).unzip();
+            Judged {
+                tool: tool_of(resource.as_ref()),
+                action,
+                resource,
+                arguments: refusal.arguments.map(<[u8]>::to_vec),
+                ..Judged::deny(refusal.reason, refusal.words)
+            }
+        }
         Mapped::Ask(step) => {
             let judged = if actor_missing(facts, terms) {
                 let denied = Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words());
@@ -82,7 +84,7 @@ pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Ju
                 decide(snapshot, step.questions(), facts, terms)
             };
             Judged {
-                tool: tool(&judged.resource),
+                tool: tool_of(judged.resource.as_ref()),
                 data_classes: step.data_classes,
                 arguments: step.arguments.map(<[u8]>::to_vec),
                 ..judged

@@ -327,9 +327,9 @@ fn warn_of_missing(declared: &[Declared], catalog: &Catalog, findings: &mut Vec<
         }
         let missing = |uid: &EntityUid| {
             let found = cedar::uid_of(uid);
-            !known.contains(uid)
-                && !(found.kind == "Server" && catalog.server(&found.id).is_some())
-                && !(found.kind == DATA_CLASS && found.id == UNCLASSIFIED)
+            let from_catalog = found.kind == "Server" && catalog.server(&found.id).is_some();
+            let built_in = found.kind == DATA_CLASS && found.id == UNCLASSIFIED;
+            !(known.contains(uid) || from_catalog || built_in)
         };
         let parents = parents
             .iter()

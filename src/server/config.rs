@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{journal, reload, telemetry};
 use crate::identity::Callers;
+use crate::{api, json, mcp};
 
 /// The file that is read when none is named, if it is there.
 pub const FILE: &str = "palisade.yaml";
@@ -70,6 +71,27 @@ pub struct Limits {
     pub connections_max: usize,
     /// Permitted calls whose outcome can still be reported.
     pub open_decisions_max: usize,
+}
+
+impl Limits {
+    /// Those that the faces hold requests against.
+    pub fn of_the_face(&self) -> api::Limits {
+        api::Limits {
+            batch_len_max: self.batch_len_max,
+            context_depth_max: self.context_depth_max,
+            context_nodes_max: self.context_nodes_max,
+        }
+    }
+
+    /// Those that messages of MCP are held against.
+    pub fn of_messages(&self) -> mcp::Limits {
+        let json = json::Limits {
+            bytes_max: self.context_bytes_max,
+            depth_max: self.context_depth_max,
+            nodes_max: self.context_nodes_max,
+        };
+        mcp::Limits { params: json, tool_definition: json, ..mcp::Limits::default() }
+    }
 }
 
 impl Default for Limits {

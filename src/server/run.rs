@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 
 use super::config::{Limits, Settings};
 use super::data::{DataDir, DataError};
@@ -19,18 +18,14 @@ use super::reload::{Bundle, Reload, Reloads, StartError};
 use super::signals::Signals;
 use super::tasks::{TaskError, Tasks};
 use super::telemetry::{self, TelemetryError};
-use super::{SystemClock, admin, incoming, refill};
-use crate::api::proto::v1::authorization_server::AuthorizationServer;
-use crate::api::{Authorization, proto};
+use super::{SystemClock, admin, grpc, refill};
+use crate::api::Authorization;
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
 use crate::pdp::Pdp;
-use crate::{api, json, mcp};
 
 /// How long calls that have begun may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// How often an idle connection is asked whether it is still there, and how long it may take to say so.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 type Sink = Metered<Arc<Journal>>;
 
@@ -99,16 +94,17 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     if let Some(notice) = callers.notice() {
         tracing::warn!("{notice}");
     }
-    let (grpc, grpc_address) = bind("grpc", settings.listen.grpc).await?;
+    let (listener, grpc_address) = bind("grpc", settings.listen.grpc).await?;
     let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
 
     let stop = CancellationToken::new();
     let mut tasks = Tasks::new(stop.clone());
     let reloads = state.reload.reloads();
-    tasks.spawn("signals", |stop| obey(signals, reloads.clone(), stop));
+    let all = stop.clone();
+    tasks.spawn("signals", |_own| obey(signals, reloads.clone(), all));
     let limits = settings.limits.clone();
     let service = state.service(callers.clone(), &limits);
-    tasks.spawn("grpc", |stop| serve_grpc(grpc, service, limits, stop));
+    tasks.spawn("grpc", |stop| grpc::serve(listener, service, limits, stop));
     let administration = admin::Admin {
         callers: Arc::new(callers),
         metrics: state.metrics.clone(),
@@ -161,7 +157,7 @@ impl State {
             .ok_or_else(|| std::io::Error::other("nothing was published"))
             .map_err(system("no bundle came into force"))?;
         let sink = Metered::new(journal.clone(), metrics.clone());
-        let limits = message_limits(&settings.limits);
+        let limits = settings.limits.of_messages();
         let pdp = Arc::new(Pdp::new(first, sink, open.clone(), data.digest_key()?, limits));
         publisher.serve(pdp.clone());
         let reload = bundle.watch().map_err(system("the reload thread could not be started"))?;
@@ -169,56 +165,11 @@ impl State {
     }
 
     fn service(&self, callers: Callers, limits: &Limits) -> Authorization<Sink> {
-        let limits = api::Limits {
-            batch_len_max: limits.batch_len_max,
-            context_depth_max: limits.context_depth_max,
-            context_nodes_max: limits.context_nodes_max,
-        };
-        Authorization::new(self.pdp.clone(), callers, Arc::new(SystemClock), limits)
+        Authorization::new(self.pdp.clone(), callers, Arc::new(SystemClock), limits.of_the_face())
     }
-}
-
-fn message_limits(limits: &Limits) -> mcp::Limits {
-    let json = json::Limits {
-        bytes_max: limits.context_bytes_max,
-        depth_max: limits.context_depth_max,
-        nodes_max: limits.context_nodes_max,
-    };
-    mcp::Limits { params: json, tool_definition: json, ..mcp::Limits::default() }
 }
 
 async fn obey(signals: Signals, reloads: Reloads, stop: CancellationToken) -> std::io::Result<()> {
     signals.obey(reloads, stop).await;
     Ok(())
-}
-
-async fn serve_grpc(
-    listener: tokio::net::TcpListener,
-    service: Authorization<Sink>,
-    limits: Limits,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<AuthorizationServer<Authorization<Sink>>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(std::io::Error::other)?;
-    let authorization = AuthorizationServer::new(service).max_decoding_message_size(limits.message_bytes_max);
-    Server::builder()
-        .max_concurrent_streams(limits.concurrent_streams_max)
-        .http2_max_header_list_size(limits.header_list_bytes_max)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(authorization)
-        .serve_with_incoming_shutdown(incoming::incoming(listener, limits.connections_max), async move {
-            stop.cancelled().await;
-            // Who watches our health learns of the end before the connections close.
-            health.set_not_serving::<AuthorizationServer<Authorization<Sink>>>().await;
-        })
-        .await
-        .map_err(std::io::Error::other)
 }

@@ -36,7 +36,8 @@ pub fn parse(file: &File) -> Result<Suite, Vec<Diagnostic>> {
     let mut reader = Reader { file, findings: Vec::new(), names: BTreeSet::new() };
     let cases = reader.suite(form);
     if cases.is_empty() && reader.findings.is_empty() {
-        let empty = Diagnostic::error("suite::empty", "the file has neither cases nor tables, so it tests nothing");
+        let empty =
+            Diagnostic::error("suite::empty", "the file has neither cases nor tables, so it tests nothing");
         reader.findings.push(empty.in_file(file).help(HELP));
     }
     if reader.findings.is_empty() { Ok(Suite { file: file.clone(), cases }) } else { Err(reader.findings) }
@@ -44,7 +45,9 @@ pub fn parse(file: &File) -> Result<Suite, Vec<Diagnostic>> {
 
 fn malformed(file: &File, error: &serde_saphyr::Error) -> Diagnostic {
     let message = match error.without_snippet() {
-        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice"),
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key `{key}` stands twice")
+        }
         other => other.to_string().lines().next().unwrap_or("it cannot be read as YAML").to_owned(),
     };
     let finding = Diagnostic::error("suite::form", message).help(HELP);
@@ -186,7 +189,10 @@ impl Reader<'_> {
             let mut met = BTreeSet::new();
             for name in names {
                 if !met.insert(&name.value) {
-                    self.refuse(name.referenced, format!("the {kind} `{}` stands twice in the table", name.value));
+                    self.refuse(
+                        name.referenced,
+                        format!("the {kind} `{}` stands twice in the table", name.value),
+                    );
                 }
             }
         }
@@ -197,14 +203,20 @@ impl Reader<'_> {
             }
             for name in &allowed.value {
                 if !parties.iter().any(|party| party.name.value == name.value) {
-                    let words = format!("`permit` names the party `{}`, which the table does not have", name.value);
+                    let words =
+                        format!("`permit` names the party `{}`, which the table does not have", name.value);
                     self.refuse(name.referenced, words);
                 }
             }
         }
     }
 
-    fn party(&mut self, form: PartyForm, established: &BTreeMap<String, Value>, now: Timestamp) -> Option<Party> {
+    fn party(
+        &mut self,
+        form: PartyForm,
+        established: &BTreeMap<String, Value>,
+        now: Timestamp,
+    ) -> Option<Party> {
         let PartyForm { name, principal, actor, earlier_actors } = form;
         let facts = self.facts(&principal, actor.as_ref(), &earlier_actors, established.clone(), now)?;
         Some(Party { name: name.value, facts })
@@ -213,7 +225,8 @@ impl Reader<'_> {
     fn established(&mut self, facts: BTreeMap<String, Spanned<Json>>) -> BTreeMap<String, Value> {
         for (name, value) in &facts {
             if NOT_A_FACT.contains(&name.as_str()) {
-                let words = format!("`{name}` is not written as a fact: it follows from the other keys of the case");
+                let words =
+                    format!("`{name}` is not written as a fact: it follows from the other keys of the case");
                 self.refuse(value.referenced, words);
             }
         }
@@ -296,7 +309,8 @@ impl Reader<'_> {
         let parsed = OffsetDateTime::parse(&text.value, &Rfc3339).ok();
         let ms = parsed.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
         if ms.is_none() {
-            let words = format!("`{}` is not an instant; write RFC 3339, as in 2026-11-21T10:00:00Z", text.value);
+            let words =
+                format!("`{}` is not an instant; write RFC 3339, as in 2026-11-21T10:00:00Z", text.value);
             self.refuse(text.referenced, words);
         }
         ms.map_or(otherwise, Timestamp)

@@ -31,7 +31,9 @@ pub fn strangers(snapshot: &Snapshot, suite: &Suite) -> Vec<Diagnostic> {
     let policies = snapshot.policies();
     let mut findings = Vec::new();
     let mut stranger = |case: &super::Case, code, message: String, help: &str| {
-        findings.push(Diagnostic::error(code, message).at(&suite.file, case.place.clone(), "this case").help(help));
+        findings.push(
+            Diagnostic::error(code, message).at(&suite.file, case.place.clone(), "this case").help(help),
+        );
     };
     for case in &suite.cases {
         for name in case.facts.established.keys().filter(|name| !snapshot.establishes(name)) {

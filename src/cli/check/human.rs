@@ -12,7 +12,8 @@ pub(super) fn render(report: &Report) -> String {
     let mut text = drawn(&bundle.findings);
     let parts = bundle.snapshot.as_ref().map(untyped).unwrap_or_default();
     if !parts.is_empty() {
-        let note = "arguments that policies cannot read; `context.input_unseen` names those that are present:";
+        let note =
+            "arguments that policies cannot read; `context.input_unseen` names those that are present:";
         let _ = writeln!(text, "{DIM}{note}{RESET}");
     }
     for (tool, part) in parts {
@@ -36,7 +37,8 @@ fn summary(report: &Report) -> String {
             let (policies, entities) = (counted(policies, "policy"), counted(entities, "entity"));
             let (actions, servers) = (counted(actions, "action"), counted(servers, "server"));
             let (tools, revision) = (counted(tools, "tool"), snapshot.revision());
-            let holds = format!("{policies}, {entities}, {actions}, {servers} with {tools}, revision {revision}");
+            let holds =
+                format!("{policies}, {entities}, {actions}, {servers} with {tools}, revision {revision}");
             found(format!("{GREEN}ok{RESET}: {holds}"))
         }
         (Some(_), false) if report.bundle.count(Level::Error) == 0 => {

@@ -12,7 +12,10 @@ pub(super) fn render(report: &Report) -> String {
     };
     let whole = case("bundle", &about(None), report);
     let files = report.bundle.paths.iter().map(|path| case(path, &about(Some(path)), report));
-    document(&[Group { name: "palisade check".to_owned(), cases: std::iter::once(whole).chain(files).collect() }])
+    document(&[Group {
+        name: "palisade check".to_owned(),
+        cases: std::iter::once(whole).chain(files).collect(),
+    }])
 }
 
 fn case(name: &str, findings: &[&Diagnostic], report: &Report) -> Case {

@@ -22,7 +22,9 @@ pub(super) fn lines(verdict: &Verdict) -> Vec<(char, String)> {
 
 /// As [`lines`], in one text.
 pub(super) fn text(verdict: &Verdict) -> String {
-    lines(verdict).into_iter().map(|(mark, line)| format!("{mark} {line}\n")).collect()
+    let marked: Vec<String> =
+        lines(verdict).into_iter().map(|(mark, line)| format!("{mark} {line}")).collect();
+    marked.join("\n")
 }
 
 /// The answer as it would have been, had it been as wanted; what is not looked at is as it came.
@@ -96,7 +98,7 @@ mod tests {
     fn a_deny_where_a_permit_was_wanted_shows_its_reason() {
         let wanted = Expected { permit: true, reason: None, determining: ids(&["a", "b"]) };
         let verdict = verdict(wanted, Outcome::Deny(DenyReason::Forbidden), &["g"]);
-        let diff = "- decision: permit\n+ decision: deny\n+ reason: Forbidden\n+ reason text: not today\n  determining:\n-   - a\n-   - b\n+   - g\n";
+        let diff = "- decision: permit\n+ decision: deny\n+ reason: Forbidden\n+ reason text: not today\n  determining:\n-   - a\n-   - b\n+   - g";
         assert_eq!(text(&verdict), diff);
     }
 
@@ -104,15 +106,17 @@ mod tests {
     fn what_the_case_does_not_look_at_is_not_marked() {
         let wanted = Expected { permit: false, reason: Some(DenyReason::NoPermit), determining: None };
         let verdict = verdict(wanted, Outcome::Deny(DenyReason::Forbidden), &["g"]);
-        let diff = "  decision: deny\n- reason: NoPermit\n+ reason: Forbidden\n  reason text: not today\n  determining:\n    - g\n";
+        let diff = "  decision: deny\n- reason: NoPermit\n+ reason: Forbidden\n  reason text: not today\n  determining:\n    - g";
         assert_eq!(text(&verdict), diff);
     }
 
     #[test]
     fn a_permit_where_a_deny_was_wanted_names_who_permitted() {
-        let wanted = Expected { permit: false, reason: Some(DenyReason::Forbidden), determining: ids(&["g"]) };
+        let wanted =
+            Expected { permit: false, reason: Some(DenyReason::Forbidden), determining: ids(&["g"]) };
         let verdict = verdict(wanted, Outcome::Permit, &["a"]);
-        let diff = "- decision: deny\n- reason: Forbidden\n+ decision: permit\n  determining:\n-   - g\n+   - a\n";
+        let diff =
+            "- decision: deny\n- reason: Forbidden\n+ decision: permit\n  determining:\n-   - g\n+   - a";
         assert_eq!(text(&verdict), diff);
     }
 }

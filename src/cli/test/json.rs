@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Report;
-use crate::access::Outcome;
+use crate::access::{DenyReason, Outcome};
 use crate::cli::check::finding;
 use crate::diagnostic::Diagnostic;
 use crate::suite::{Expected, Verdict};
@@ -25,12 +25,11 @@ pub(super) fn document(report: &Report) -> Value {
 /// No test was run.
 pub(super) fn refusal(findings: &[Diagnostic]) -> Value {
     let findings: Vec<Value> = findings.iter().map(finding).collect();
-    let (passed, failed) = (0, 0);
     json!({
         "ok": false,
         "revision": null,
-        "passed": passed,
-        "failed": failed,
+        "passed": 0,
+        "failed": 0,
         "cases": [],
         "uncovered": [],
         "findings": findings,
@@ -49,7 +48,7 @@ fn case(verdict: &Verdict) -> Value {
         "line": line,
         "name": name,
         "passed": verdict.passed(),
-        "expected": { "decision": word(*permit), "reason": reason.map(|reason| reason.name()), "determining": wanted },
+        "expected": { "decision": word(*permit), "reason": reason.map(DenyReason::name), "determining": wanted },
         "got": {
             "decision": word(outcome.is_permit()),
             "reason": came,

@@ -1,0 +1,209 @@
+//! Every case of `tests/cases` embedded and over gRPC: the wanted decision, the wanted record, and the same of both.
+
+use std::collections::BTreeSet;
+
+use palisade::access::Outcome;
+use palisade::api::proto::v1;
+use palisade::mcp::method::METHODS;
+use palisade::pdp::Answer;
+use serde_json::Value as Json;
+
+use crate::cases::{self, Case, CaseFile, Expect};
+use crate::pdp::TestPdp;
+use crate::wire;
+
+/// What differs between two askings of the same thing.
+const VOLATILE: [&str; 4] = ["face", "decision", "time", "duration_us"];
+
+/// An answer in words that both faces can say.
+#[derive(Debug, PartialEq)]
+struct Said {
+    permit: bool,
+    /// In lower case without word breaks.
+    reason: String,
+    words: String,
+    /// Id, effect and half.
+    determining: Vec<(String, String, String)>,
+    errors: Vec<String>,
+    arguments_digest: String,
+    resource: Option<(String, String)>,
+    revision: String,
+}
+
+#[tokio::test]
+async fn every_case_gives_the_same_decision_and_record_embedded_and_over_grpc() {
+    let mut wrong = Vec::new();
+    for file in cases::all() {
+        wrong.extend(failures(&file).await);
+    }
+    assert!(wrong.is_empty(), "{} failures:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_case_that_wants_something_else_fails() {
+    let file = cases::all().into_iter().find(|file| !file.cases.is_empty()).unwrap();
+    let good = file.cases[0].clone();
+    let mut turned = good.clone();
+    turned.expect = if good.expect == Expect::Permit { Expect::Deny } else { Expect::Permit };
+    let mut other_policy = good.clone();
+    other_policy.determining = Some(BTreeSet::from(["nobody/wrote-this".to_owned()]));
+    let mut other_record = good.clone();
+    other_record.record.insert("caller".into(), Json::from("somebody else"));
+    for case in [turned, other_policy, other_record] {
+        let mut file = cases::all().into_iter().find(|other| other.name == file.name).unwrap();
+        file.cases = vec![case];
+        assert_ne!(failures(&file).await, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn there_are_enough_cases_with_names_of_their_own_over_every_method() {
+    let files = cases::all();
+    let cases: Vec<&Case> = files.iter().flat_map(|file| &file.cases).collect();
+    let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    assert!(cases.len() >= 35, "only {} cases", cases.len());
+    assert_eq!(names.len(), cases.len(), "two cases have the same name");
+    let asked: BTreeSet<&str> = cases.iter().filter_map(|case| case.method()).collect();
+    for method in METHODS.iter().filter(|method| !method.name.ends_with('*')) {
+        assert!(asked.contains(method.name), "no case asks `{}`", method.name);
+    }
+    assert!(asked.iter().any(|name| name.starts_with("notifications/")));
+}
+
+/// What is wrong with the cases of a file, in words.
+async fn failures(file: &CaseFile) -> Vec<String> {
+    let mut builder = TestPdp::builder().snapshot(file.snapshot());
+    for case in &file.cases {
+        builder = builder.caller(&token(case), case.caller());
+    }
+    let pdp = builder.start().await;
+    let mut wrong = Vec::new();
+    for case in &file.cases {
+        let found = check(&pdp, case).await;
+        wrong.extend(found.into_iter().map(|problem| format!("{}: {}: {problem}", file.name, case.name)));
+    }
+    wrong
+}
+
+/// Each case has a caller of its own.
+fn token(case: &Case) -> String {
+    format!("t {}", case.name.escape_default())
+}
+
+async fn check(pdp: &TestPdp, case: &Case) -> Vec<String> {
+    let request = case.request();
+    let embedded = said_embedded(pdp.embedded(&request).expect("the ledger takes records"));
+    let embedded_record = pdp.ledger.last();
+    let mut client = pdp.client_of(Some(&token(case))).await;
+    let over_grpc = match client.authorize(wire::request(&request)).await {
+        Ok(response) => said_over_grpc(response.into_inner()),
+        Err(status) => return vec![format!("no answer over gRPC: {status}")],
+    };
+    let grpc_record = pdp.ledger.last();
+
+    let mut wrong = against(case, &embedded, &embedded_record);
+    if embedded != over_grpc {
+        wrong.push(format!("the faces answer differently:\n  {embedded:?}\n  {over_grpc:?}"));
+    }
+    if lasting(&embedded_record) != lasting(&grpc_record) {
+        wrong.push(format!("the faces record differently:\n  {embedded_record}\n  {grpc_record}"));
+    }
+    if (&embedded_record["face"], &grpc_record["face"]) != (&"embedded".into(), &"grpc".into()) {
+        wrong.push("a record names another face".into());
+    }
+    wrong
+}
+
+/// Holds an answer and its record against the case.
+fn against(case: &Case, said: &Said, record: &Json) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut want = |what: &str, wanted: String, found: String| {
+        if wanted != found {
+            wrong.push(format!("{what}: wanted {wanted}, found {found} ({:?})", said.words));
+        }
+    };
+    want("decision", format!("{:?}", case.expect == Expect::Permit), format!("{:?}", said.permit));
+    let reason = case.reason.as_deref().unwrap_or_default();
+    want("reason", reason.to_lowercase(), said.reason.clone());
+    if let Some(words) = &case.words {
+        want("words", words.clone(), said.words.contains(words).then(|| words.clone()).unwrap_or_default());
+    }
+    if let Some(determining) = &case.determining {
+        let found: BTreeSet<&String> = said.determining.iter().map(|(id, ..)| id).collect();
+        want("determining", format!("{determining:?}"), format!("{found:?}"));
+    }
+    let errors: BTreeSet<&String> = said.errors.iter().collect();
+    want("errors", format!("{:?}", case.errors), format!("{errors:?}"));
+
+    want("record.type", "\"decided\"".into(), record["type"].to_string());
+    want("record.outcome", if said.permit { "permit" } else { "deny" }.into(), text(&record["outcome"]));
+    want("record.reason", said.reason.clone(), text(&record["reason"]).to_lowercase());
+    want("record.reason_text", said.words.clone(), text(&record["reason_text"]));
+    want("record.revision", said.revision.clone(), text(&record["revision"]));
+    want("record.arguments_digest", said.arguments_digest.clone(), text(&record["arguments_digest"]));
+    let recorded = record["determining"].as_array().cloned().unwrap_or_default();
+    let recorded: Vec<_> =
+        recorded.iter().map(|p| (text(&p["id"]), text(&p["effect"]), text(&p["half"]))).collect();
+    want("record.determining", format!("{:?}", said.determining), format!("{recorded:?}"));
+    for (name, value) in &case.record {
+        want(&format!("record.{name}"), value.to_string(), record[name].to_string());
+    }
+    wrong
+}
+
+fn text(json: &Json) -> String {
+    json.as_str().unwrap_or_default().to_owned()
+}
+
+/// A record without what differs between two askings.
+fn lasting(record: &Json) -> Json {
+    let mut record = record.clone();
+    for name in VOLATILE {
+        record.as_object_mut().unwrap().remove(name);
+    }
+    record
+}
+
+fn said_embedded(answer: Answer) -> Said {
+    let word = |word: String| word.to_lowercase();
+    Said {
+        permit: answer.decision.outcome.is_permit(),
+        reason: match answer.decision.outcome {
+            Outcome::Permit => String::new(),
+            Outcome::Deny(reason) => reason.name().to_lowercase(),
+        },
+        words: answer.decision.reason,
+        determining: answer
+            .decision
+            .determining
+            .iter()
+            .map(|p| (p.id.to_string(), word(format!("{:?}", p.effect)), word(format!("{:?}", p.half))))
+            .collect(),
+        errors: answer.decision.errors.iter().map(|error| error.id.to_string()).collect(),
+        arguments_digest: answer.arguments_digest.unwrap_or_default(),
+        resource: answer.resource.map(|uid| (uid.kind, uid.id)),
+        revision: answer.revision.to_string(),
+    }
+}
+
+fn said_over_grpc(answer: v1::AuthorizeResponse) -> Said {
+    let word = |name: &str, prefix: &str| name.trim_start_matches(prefix).replace('_', "").to_lowercase();
+    let reason = word(answer.reason().as_str_name(), "DENY_REASON_");
+    Said {
+        permit: answer.decision() == v1::Decision::Permit,
+        reason: if reason == "unspecified" { String::new() } else { reason },
+        determining: answer
+            .determining
+            .iter()
+            .map(|p| {
+                let effect = word(p.effect().as_str_name(), "EFFECT_");
+                (p.id.clone(), effect, word(p.half().as_str_name(), "HALF_"))
+            })
+            .collect(),
+        errors: answer.errors.into_iter().map(|error| error.policy_id).collect(),
+        words: answer.reason_text,
+        arguments_digest: answer.arguments_digest,
+        resource: answer.resource.map(|uid| (uid.r#type, uid.id)),
+        revision: answer.revision,
+    }
+}

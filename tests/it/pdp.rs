@@ -1,0 +1,252 @@
+//! The PDP under test: the service that the binary serves, on a free port, and the same PDP embedded.
+//! Never a stand-in: only the sink and the clock are the test's.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use palisade::access::{DecisionId, Timestamp};
+use palisade::api::proto::v1::authorization_client::AuthorizationClient;
+use palisade::api::{Authorization, Clock};
+use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
+use palisade::diagnostic::File;
+use palisade::identity::{Caller, Callers, Role, Servers};
+use palisade::pdp::{Answer, Error, Occasion, Pdp, Request};
+use palisade::policy::{Snapshot, compile};
+use palisade::server::config::Limits;
+use palisade::server::{SystemClock, grpc};
+use palisade::source;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+
+/// 2026-11-21T10:00:00Z, a Saturday.
+pub const NOW: Timestamp = Timestamp(1_795_255_200_000);
+
+/// The token of the caller that a [`TestPdp`] has unless it is given others.
+pub const TOKEN: &str = "t-gateway";
+
+/// A client that sends its token with each call.
+pub type Client = AuthorizationClient<InterceptedService<Channel, Bearer>>;
+
+/// The files of the bundle in the repository, without its policy tests.
+pub fn shipped_files() -> Vec<File> {
+    sources().files.clone()
+}
+
+/// The policy tests of the bundle in the repository.
+pub fn shipped_tests() -> Vec<File> {
+    sources().tests.clone()
+}
+
+fn sources() -> &'static source::Sources {
+    static READ: OnceLock<source::Sources> = OnceLock::new();
+    READ.get_or_init(|| {
+        source::read(Path::new(env!("CARGO_MANIFEST_DIR")), &source::Limits::default()).unwrap()
+    })
+}
+
+/// The bundle in the repository, compiled once.
+pub fn shipped() -> Arc<Snapshot> {
+    static COMPILED: OnceLock<Arc<Snapshot>> = OnceLock::new();
+    COMPILED.get_or_init(|| snapshot(&shipped_files())).clone()
+}
+
+/// The files compiled; the test fails with every finding when they do not.
+pub fn snapshot(files: &[File]) -> Arc<Snapshot> {
+    let compiled = compile(files).unwrap_or_else(|findings| {
+        let lines: Vec<String> = findings.iter().map(|f| format!("{}: {}", f.code, f.message)).collect();
+        panic!("the bundle does not compile:\n{}", lines.join("\n"))
+    });
+    Arc::new(compiled.snapshot)
+}
+
+/// A caller for every server.
+pub fn caller(name: &str, roles: &[Role]) -> Caller {
+    let roles: BTreeSet<Role> = roles.iter().copied().collect();
+    Caller { name: name.into(), roles, servers: Servers::All, agentless: false }
+}
+
+/// What a gateway usually may.
+pub fn gateway() -> Caller {
+    caller("gateway", &[Role::Authorize, Role::Assert, Role::Outcome])
+}
+
+/// Records in memory, and a switch that makes it refuse them.
+#[derive(Debug)]
+pub struct Ledger {
+    memory: Memory,
+    full: AtomicBool,
+}
+
+impl Ledger {
+    /// From now on nothing can be recorded, or everything again.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    /// The records so far.
+    pub fn records(&self) -> Vec<serde_json::Value> {
+        self.memory.records()
+    }
+
+    /// The latest record.
+    pub fn last(&self) -> serde_json::Value {
+        self.records().pop().expect("something was recorded")
+    }
+}
+
+impl AuditSink for Ledger {
+    fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError> {
+        if self.full.load(Ordering::SeqCst) {
+            let source = std::io::Error::from(std::io::ErrorKind::StorageFull).into();
+            return Err(AuditError::Write { place: "memory".into(), source });
+        }
+        self.memory.record(record)
+    }
+}
+
+/// The instant of the test and real ids.
+struct FixedClock(Timestamp);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+
+    fn decision_id(&self) -> DecisionId {
+        SystemClock.decision_id()
+    }
+}
+
+/// Sends a bearer token, or none.
+#[derive(Debug, Clone)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+        if let Some(authorization) = &self.0 {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// What a [`TestPdp`] is made of.
+pub struct Builder {
+    snapshot: Arc<Snapshot>,
+    callers: Vec<(String, Caller)>,
+    local: Option<Caller>,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+}
+
+impl Builder {
+    /// Decides on this snapshot.
+    pub fn snapshot(mut self, snapshot: Arc<Snapshot>) -> Self {
+        self.snapshot = snapshot;
+        self
+    }
+
+    /// Knows one caller more, by its token.
+    pub fn caller(mut self, token: &str, caller: Caller) -> Self {
+        self.callers.push((token.to_owned(), caller));
+        self
+    }
+
+    /// Knows a caller that needs no token.
+    pub fn local(mut self, caller: Caller) -> Self {
+        self.local = Some(caller);
+        self
+    }
+
+    /// Holds requests against other limits.
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// Decides at another instant.
+    pub fn now(mut self, now: Timestamp) -> Self {
+        self.clock = Arc::new(FixedClock(now));
+        self
+    }
+
+    /// Serves. Needs a runtime, and ends with the value.
+    pub async fn start(self) -> TestPdp {
+        let ledger = Arc::new(Ledger { memory: Memory::new(1_000_000), full: AtomicBool::new(false) });
+        let open = Arc::new(OpenDecisions::new(self.limits.open_decisions_max));
+        let key = DigestKey::new(&[7; 32]);
+        let pdp = Pdp::new(self.snapshot, ledger.clone(), open, key, self.limits.of_messages());
+        let pdp = Arc::new(pdp);
+        let digest = |token: &str| Sha256::digest(token.as_bytes()).into();
+        let named = self.callers.into_iter().map(|(token, caller)| (digest(&token), caller));
+        let callers = Callers::new(named, self.local);
+        let face = self.limits.of_the_face();
+        let service = Authorization::new(pdp.clone(), callers, self.clock.clone(), face);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(grpc::serve(listener, service, self.limits, stop.clone()));
+        TestPdp { pdp, ledger, address, clock: self.clock, stop: stop.drop_guard() }
+    }
+}
+
+/// A PDP with its gRPC face.
+pub struct TestPdp {
+    pub pdp: Arc<Pdp<Arc<Ledger>>>,
+    pub ledger: Arc<Ledger>,
+    pub address: SocketAddr,
+    clock: Arc<dyn Clock>,
+    stop: DropGuard,
+}
+
+impl TestPdp {
+    /// The shipped bundle and no caller, at [`NOW`].
+    pub fn builder() -> Builder {
+        Builder {
+            snapshot: shipped(),
+            callers: Vec::new(),
+            local: None,
+            limits: Limits::default(),
+            clock: Arc::new(FixedClock(NOW)),
+        }
+    }
+
+    /// The shipped bundle and the usual [`gateway`] under [`TOKEN`].
+    pub async fn start() -> Self {
+        Self::builder().caller(TOKEN, gateway()).start().await
+    }
+
+    /// A connection.
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    /// A client with this token, or without one.
+    pub async fn client_of(&self, token: Option<&str>) -> Client {
+        let bearer = token.map(|token| format!("Bearer {token}").parse().unwrap());
+        AuthorizationClient::with_interceptor(self.channel().await, Bearer(bearer))
+    }
+
+    /// A client with [`TOKEN`].
+    pub async fn client(&self) -> Client {
+        self.client_of(Some(TOKEN)).await
+    }
+
+    /// The same PDP, asked by a call of the library.
+    pub fn embedded(&self, request: &Request) -> Result<Answer, Error> {
+        let occasion = Occasion { id: self.clock.decision_id(), now: self.clock.now(), elapsed_us: &|| 0 };
+        self.pdp.evaluate(request, occasion).settle()
+    }
+
+    /// Lets the server finish what it began, and end.
+    pub fn stop(self) {
+        drop(self.stop);
+    }
+}

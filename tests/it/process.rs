@@ -1,0 +1,18 @@
+//! The real binary as a child process: how it starts, reloads, records, is looked after and stops.
+//! Never reaches inside: everything is seen through sockets, files, output and exit codes.
+
+mod child;
+mod http;
+mod load;
+mod place;
+mod server;
+
+mod admin;
+mod journal;
+mod limits;
+mod outage;
+mod reload;
+mod start;
+mod stop;
+mod thousand;
+mod traces;

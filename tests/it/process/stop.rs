@@ -1,0 +1,98 @@
+//! How a server stops: what was begun ends, what is new is refused, nothing is lost.
+
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+
+use palisade::api::proto::v1;
+use palisade::api::proto::v1::authorize_stream_response::Result as StreamResult;
+use rustix::process::Signal;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+
+use super::child::until;
+use super::load::{Load, SINGLES};
+use super::place::{PERMIT, Place};
+use super::server::{is_permit, probe};
+
+/// What a client says of a call that its server no longer takes: safe to ask elsewhere.
+fn never_sent(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::Cancelled)
+}
+
+#[test]
+fn a_stop_under_load_ends_every_call_that_was_begun_and_loses_no_line() {
+    let place = Place::with(PERMIT);
+    let server = place.start();
+    let load = Load::on(server.grpc);
+    load.wait_for_more(200);
+    server.process().signal(Signal::TERM);
+    // The calls one by one and in batches end by being refused; the stream ends when it is asked to.
+    load.wait_until_refused();
+    let tally = load.end();
+    let ended = server.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("SIGTERM"), "{ended:?}");
+    for status in &tally.failed {
+        assert!(never_sent(status), "{status:?}");
+    }
+    assert_eq!(tally.failed.len(), SINGLES + 1, "the stream went on until its end: {:?}", tally.failed);
+    let lines: BTreeSet<String> =
+        place.records_of("decided").iter().map(|line| line["decision"].to_string()).collect();
+    let answers: BTreeSet<String> = tally.ids.iter().map(|id| format!("\"{id}\"")).collect();
+    assert_eq!(lines.len(), place.records_of("decided").len());
+    assert_eq!(answers.len(), tally.ids.len(), "every id is unique");
+    assert_eq!(lines, answers, "a line for each answer, an answer for each line");
+    println!("stopped under load: {} answers, {} lines", answers.len(), lines.len());
+}
+
+#[test]
+fn a_stopping_server_refuses_what_is_new_says_so_and_ends_what_was_begun() {
+    let place = Place::with(PERMIT);
+    let server = place.start();
+    let client = server.client();
+    let ask = |id: &str| v1::AuthorizeStreamRequest { request: Some(probe(id)) };
+    let (requests, outgoing) = mpsc::channel(4);
+    let mut answers = client.runtime().block_on(async {
+        requests.send(ask("before")).await.unwrap();
+        client.grpc().authorize_stream(ReceiverStream::new(outgoing)).await.unwrap().into_inner()
+    });
+    let mut next = || {
+        let answer = client.runtime().block_on(answers.message()).unwrap()?;
+        match answer.result {
+            Some(StreamResult::Response(answer)) => Some((answer.request_id.clone(), is_permit(&answer))),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(next(), Some(("before".into(), true)));
+
+    server.process().signal(Signal::TERM);
+    server.log().wait_for_text("stopping");
+    until("new connections are refused", || TcpStream::connect(server.grpc).is_err().then_some(()));
+    assert_eq!(server.client().ask(probe("")).unwrap_err().code(), Code::Unavailable);
+    let refused = client.ask(probe("")).unwrap_err();
+    assert!(never_sent(&refused), "the connection takes no new call: {refused:?}");
+    let ready = server.get("/readyz");
+    assert_eq!((ready.status, ready.body.as_str()), (503, "stopping\n"));
+    assert_eq!(server.get("/livez").status, 200);
+
+    client.runtime().block_on(requests.send(ask("after"))).unwrap();
+    assert_eq!(next(), Some(("after".into(), true)), "a stream that was begun goes on");
+    drop(requests);
+    assert_eq!(next(), None);
+    let ended = server.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(place.records_of("decided").len(), 2);
+}
+
+#[test]
+fn an_interrupt_stops_like_a_terminate_even_with_idle_connections() {
+    let place = Place::with(PERMIT);
+    let server = place.start();
+    let clients: Vec<_> = (0..3).map(|_| server.client()).collect();
+    assert!(clients.iter().all(super::server::Client::may_read));
+    server.process().signal(Signal::INT);
+    assert_eq!(server.end().code, Some(0));
+    // The data directory is free again, at once.
+    assert!(place.start().client().may_read());
+}
