@@ -1,7 +1,9 @@
 //! W3C trace context as it comes in gRPC metadata (W3C Trace Context, §3.2).
 //! Never trusts it beyond joining traces: a malformed header is no header.
 
-use opentelemetry::propagation::Extractor;
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tonic::metadata::{KeyRef, MetadataMap};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -19,8 +21,7 @@ pub(super) fn trace_id(metadata: &MetadataMap) -> Option<String> {
 
 /// Makes the caller's span the parent of ours.
 pub(super) fn adopt(span: &tracing::Span, metadata: &MetadataMap) {
-    let parent =
-        opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(metadata)));
+    let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Carrier(metadata));
     // The span is new and belongs to nobody yet, so this cannot fail in a way that matters: at worst it is a root.
     drop(span.set_parent(parent));
 }

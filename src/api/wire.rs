@@ -116,7 +116,7 @@ fn decode_access(access: v1::Access, limits: &Limits) -> Result<Question, Malfor
         let problem = format!("has {} items, more than the limit of {ENTITIES_MAX}", entities.len());
         return Err(Malformed::new("access.entities", problem));
     }
-    let mut budget = Budget { nodes: limits.context_nodes_max, depth_max: limits.context_depth_max };
+    let mut budget = Budget { limits, nodes: limits.context_nodes_max };
     let mut question =
         Question::new(required_uid("access.action", action)?, required_uid("access.resource", resource)?);
     question.context = members("access.context", context, &mut budget, 1)?;
@@ -129,22 +129,28 @@ fn decode_access(access: v1::Access, limits: &Limits) -> Result<Question, Malfor
 }
 
 /// What a request may still spend on values.
-struct Budget {
+struct Budget<'a> {
+    limits: &'a Limits,
     nodes: usize,
-    depth_max: usize,
 }
 
-impl Budget {
+impl Budget<'_> {
     fn spend(&mut self, field: &str, depth: usize) -> Result<(), Malformed> {
-        if depth > self.depth_max {
-            return Err(Malformed::new(field, format!("nests deeper than the limit of {}", self.depth_max)));
+        let Limits { context_depth_max, context_nodes_max, .. } = self.limits;
+        if depth > *context_depth_max {
+            let problem = format!("nests deeper than the limit `context_depth_max` of {context_depth_max}");
+            return Err(Malformed::new(field, problem));
         }
         match self.nodes.checked_sub(1) {
             Some(left) => {
                 self.nodes = left;
                 Ok(())
             }
-            None => Err(Malformed::new(field, "holds more values than the limit `context_nodes_max`")),
+            None => {
+                let problem =
+                    format!("holds more values than the limit `context_nodes_max` of {context_nodes_max}");
+                Err(Malformed::new(field, problem))
+            }
         }
     }
 }
@@ -152,7 +158,7 @@ impl Budget {
 fn members(
     field: &str,
     members: BTreeMap<String, v1::Value>,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
     depth: usize,
 ) -> Result<BTreeMap<String, Value>, Malformed> {
     members
@@ -166,7 +172,7 @@ fn members(
 fn decode_value(
     field: &str,
     value: v1::Value,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
     depth: usize,
 ) -> Result<Value, Malformed> {
     use v1::value::Kind;

@@ -1,16 +1,13 @@
-//! Logs and traces: where they go, and whose trace a call belongs to.
+//! Logs and traces: where they go.
 //! Never the audit, and never in the way: a collector that cannot be reached costs spans, not answers.
 
 use std::io;
 use std::time::Duration;
 
-use http::{HeaderMap, Uri};
-use opentelemetry::Context;
-use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use http::Uri;
+use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, WithExportConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
@@ -140,55 +137,9 @@ pub(super) fn check_endpoint(endpoint: &str) -> Result<(), String> {
     }
 }
 
-/// The trace that a call belongs to, from its W3C `traceparent` and `tracestate` (Trace Context, section 3). A
-/// header that is not one counts as absent. Give it to the call's span with `set_parent`.
-pub fn parent_from(headers: &HeaderMap) -> Context {
-    TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers))
-}
-
-/// The id of a context's trace, 32 hexadecimal digits; none when it has no valid one.
-pub fn trace_id(context: &Context) -> Option<String> {
-    let span = context.span();
-    let span = span.span_context();
-    span.is_valid().then(|| span.trace_id().to_string())
-}
-
-struct Headers<'a>(&'a HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn trace_of(traceparent: &str) -> Option<String> {
-        let headers = HeaderMap::from_iter([(
-            http::HeaderName::from_static("traceparent"),
-            http::HeaderValue::from_str(traceparent).unwrap(),
-        )]);
-        trace_id(&parent_from(&headers))
-    }
-
-    #[test]
-    fn a_call_belongs_to_the_trace_that_it_names() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_of(&format!("00-{id}-00f067aa0ba902b7-01")).as_deref(), Some(id));
-    }
-
-    #[test]
-    fn a_header_that_names_no_trace_counts_as_absent() {
-        assert_eq!(trace_of("nonsense"), None);
-        assert_eq!(trace_of(&format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))), None);
-        assert_eq!(trace_id(&parent_from(&HeaderMap::new())), None);
-    }
 
     #[test]
     fn an_address_without_scheme_or_with_tls_is_no_collector() {

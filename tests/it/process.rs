@@ -12,6 +12,7 @@ mod journal;
 mod limits;
 mod outage;
 mod reload;
+mod secrets;
 mod start;
 mod stop;
 mod thousand;
