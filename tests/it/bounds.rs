@@ -172,7 +172,7 @@ async fn a_value_nests_as_deep_as_its_limit_and_no_deeper() {
 async fn a_value_that_nests_without_end_is_refused_before_it_is_built() {
     let pdp = TestPdp::start().await;
     for (depth, code, words) in [
-        (33, Code::InvalidArgument, "nests deeper than the limit of 32"),
+        (33, Code::InvalidArgument, "`context_depth_max` of 32"),
         (64, Code::Internal, "recursion limit"),
         (5_000, Code::Internal, "recursion limit"),
     ] {
@@ -210,6 +210,9 @@ async fn the_bytes_of_a_request_that_is_deep_but_not_too_deep_are_read() {
     let pdp = TestPdp::start().await;
     let answer = v1::AuthorizeResponse::decode(&*sent(&pdp, &deep(32)).await.unwrap()).unwrap();
     assert_eq!(answer.decision(), v1::Decision::Permit);
+    let records = context(nested(32, |inner| record("x", inner)));
+    let answer = pdp.client().await.authorize(records).await.unwrap().into_inner();
+    assert_eq!(answer.decision(), v1::Decision::Permit, "a record takes more messages a level than a set");
 }
 
 #[tokio::test]
