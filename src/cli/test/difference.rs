@@ -90,13 +90,13 @@ mod tests {
         }
     }
 
-    fn ids(ids: &[&str]) -> Option<std::collections::BTreeSet<String>> {
-        Some(ids.iter().map(|id| (*id).to_owned()).collect())
+    fn ids(ids: &[&str]) -> std::collections::BTreeSet<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
     }
 
     #[test]
     fn a_deny_where_a_permit_was_wanted_shows_its_reason() {
-        let wanted = Expected { permit: true, reason: None, determining: ids(&["a", "b"]) };
+        let wanted = Expected { permit: true, reason: None, determining: Some(ids(&["a", "b"])) };
         let verdict = verdict(wanted, Outcome::Deny(DenyReason::Forbidden), &["g"]);
         let diff = "- decision: permit\n+ decision: deny\n+ reason: Forbidden\n+ reason text: not today\n  determining:\n-   - a\n-   - b\n+   - g";
         assert_eq!(text(&verdict), diff);
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_permit_where_a_deny_was_wanted_names_who_permitted() {
         let wanted =
-            Expected { permit: false, reason: Some(DenyReason::Forbidden), determining: ids(&["g"]) };
+            Expected { permit: false, reason: Some(DenyReason::Forbidden), determining: Some(ids(&["g"])) };
         let verdict = verdict(wanted, Outcome::Permit, &["a"]);
         let diff =
             "- decision: deny\n- reason: Forbidden\n+ decision: permit\n  determining:\n-   - g\n+   - a";
