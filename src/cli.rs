@@ -4,6 +4,7 @@
 mod authorize;
 mod bundle;
 mod check;
+mod junit;
 mod paint;
 mod serve;
 mod test;
@@ -90,6 +91,18 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }
     };
     exit.into()
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Says on standard error what went wrong and what to do.

@@ -191,12 +191,13 @@ struct Failure<'a> {
     policy: &'a str,
     half: Half,
     /// The kind of failure: the engine's own words may quote arguments.
-    failure: &'a str,
+    #[serde(rename = "failure")]
+    kind: &'a str,
 }
 
 impl<'a> From<&'a PolicyError> for Failure<'a> {
     fn from(error: &'a PolicyError) -> Self {
         let PolicyError { id, half, kind, message: _ } = error;
-        Self { policy: id, half: *half, failure: kind }
+        Self { policy: id, half: *half, kind }
     }
 }

@@ -1,39 +1,63 @@
 //! A bundle directory, read and compiled for a command.
-//! Never prints, except through the caller's own words.
+//! Never decides how findings are shown, except for a command that cannot go on with them.
 
 use std::path::Path;
 
-use super::{Exit, paint, trouble};
-use crate::diagnostic::{Diagnostic, File};
-use crate::policy::{Compiled, compile as compile_files};
-use crate::source::{self, Sources};
+use super::{Exit, chain, paint, trouble};
+use crate::diagnostic::{Diagnostic, File, Level, sort};
+use crate::policy::{self, Compiled, Snapshot};
+use crate::source::{self, Limits, Sources};
 use crate::suite::{self, Suite};
 
-/// Reads a bundle, or says why not.
-pub(super) fn read(directory: &Path) -> Result<Sources, Exit> {
-    source::read(directory, &source::Limits::default()).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        trouble(format!("{error}{cause}"))
-    })
+/// Everything that a bundle directory holds, as far as it is sound.
+pub(super) struct Bundle {
+    /// The paths of all files, tests included.
+    pub(super) paths: Vec<String>,
+    /// The compiled bundle; none when an error stands in it.
+    pub(super) snapshot: Option<Snapshot>,
+    /// The tests that could be understood.
+    pub(super) suites: Vec<Suite>,
+    /// All that is to be said about the bundle and its tests.
+    pub(super) findings: Vec<Diagnostic>,
 }
 
-/// Compiles a bundle, or prints its findings.
+impl Bundle {
+    /// Reads and compiles the bundle in a directory, and understands its tests.
+    pub(super) fn load(directory: &Path) -> Result<Self, Exit> {
+        let Sources { files, tests, directories: _ } = read(directory)?;
+        let (snapshot, mut findings) = match policy::compile(&files) {
+            Ok(Compiled { snapshot, warnings }) => (Some(snapshot), warnings),
+            Err(findings) => (None, findings),
+        };
+        let mut suites = Vec::new();
+        for test in &tests {
+            match suite::parse(test) {
+                Ok(suite) => {
+                    findings.extend(snapshot.iter().flat_map(|snapshot| suite::strangers(snapshot, &suite)));
+                    suites.push(suite);
+                }
+                Err(found) => findings.extend(found),
+            }
+        }
+        sort(&mut findings);
+        let paths = files.iter().chain(&tests).map(|File { path, text: _ }| path.to_string()).collect();
+        Ok(Self { paths, snapshot, suites, findings })
+    }
+
+    /// How many findings are of this level.
+    pub(super) fn count(&self, level: Level) -> usize {
+        self.findings.iter().filter(|finding| finding.level == level).count()
+    }
+}
+
+/// Compiles the bundle in a directory for a command that needs a sound one; says on standard error what is wrong.
 pub(super) fn compile(directory: &Path) -> Result<Compiled, Exit> {
-    let sources = read(directory)?;
-    compile_files(&sources.files).map_err(|findings| {
+    policy::compile(&read(directory)?.files).map_err(|findings| {
         paint::findings(&findings);
         Exit::Findings
     })
 }
 
-/// Understands the test files of a bundle.
-pub(super) fn suites(tests: &[File]) -> (Vec<Suite>, Vec<Diagnostic>) {
-    let (mut suites, mut findings) = (Vec::new(), Vec::new());
-    for file in tests {
-        match suite::parse(file) {
-            Ok(suite) => suites.push(suite),
-            Err(found) => findings.extend(found),
-        }
-    }
-    (suites, findings)
+fn read(directory: &Path) -> Result<Sources, Exit> {
+    source::read(directory, &Limits::default()).map_err(|error| trouble(chain(&error)))
 }

@@ -1,128 +1,119 @@
-//! `palisade check`: every finding of a whole bundle, and what policies cannot see of its tools.
-//! Never changes a file.
+//! `palisade check`: everything that is wrong with a bundle, at once, in the form that its reader wants.
+//! Never changes a file, and never asks a server.
 
-mod reports;
+mod human;
+mod json;
+mod junit;
+mod sarif;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, bundle, paint};
-use crate::diagnostic::{Diagnostic, File};
-use crate::policy::{Snapshot, compile};
-use crate::suite;
+use super::Exit;
+use super::bundle::Bundle;
+use crate::catalog::Untyped;
+use crate::diagnostic::Level;
+use crate::policy::Snapshot;
 
-/// Which bundle, and how to print what is found.
+pub(super) use json::finding;
+
+/// What to check, and how to say it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Examples:
-  palisade check                          the bundle in the current directory
-  palisade check --deny warnings          for CI: a rule about a tool that is gone does not pass
-  palisade check --format sarif > findings.sarif
+Exit codes: 0 the bundle is sound · 1 it has an error (or a warning, with --deny warnings) · 2 it cannot be read
 
-Exit codes: 0 nothing to complain about, 1 findings, 2 the bundle cannot be read.")]
+Examples:
+  palisade check                                      the bundle in the current directory
+  palisade check policies-repo --deny warnings        for CI: warnings fail too
+  palisade check --format sarif > palisade.sarif      for code scanning; paths are relative to DIR")]
 pub(super) struct Options {
-    /// The bundle directory: schemas/, policies/, entities/, tools/.
+    /// The bundle: a directory with schemas/, policies/, entities/ and tools/.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// How to print the findings: for people, as one JSON document, as SARIF 2.1.0, as a `JUnit` report.
+    /// How to print the findings.
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
-    /// Let warnings fail the check too.
+    /// Findings that fail the check besides errors.
     #[arg(long, value_enum, value_name = "LEVEL")]
     deny: Option<Deny>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
+    /// For people: each finding with its source line and what to do; colours on a terminal only.
     Human,
+    /// One document: ok, revision, counts, findings, and what policies cannot see of tools' arguments.
     Json,
+    /// SARIF 2.1.0, for code scanning.
     Sarif,
+    /// `JUnit` XML: a test case for each file.
     Junit,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Deny {
-    /// Warnings are errors.
+    /// Warnings: the bundle loads, but its author should look.
     Warnings,
 }
 
-/// What a check came to.
-struct Checked {
-    files: Vec<File>,
-    findings: Vec<Diagnostic>,
-    snapshot: Option<Snapshot>,
+/// What the check came to.
+struct Report {
+    bundle: Bundle,
+    /// The least level that fails the check.
+    failing: Level,
+}
+
+impl Report {
+    fn ok(&self) -> bool {
+        self.bundle.findings.iter().all(|finding| finding.level < self.failing)
+    }
 }
 
 pub(super) fn run(options: &Options) -> Exit {
-    let sources = match bundle::read(&options.directory) {
-        Ok(sources) => sources,
+    let bundle = match Bundle::load(&options.directory) {
+        Ok(bundle) => bundle,
         Err(exit) => return exit,
     };
-    let checked = check(sources.files, sources.tests);
+    let failing = match options.deny {
+        Some(Deny::Warnings) => Level::Warning,
+        None => Level::Error,
+    };
+    let report = Report { bundle, failing };
     match options.format {
-        Format::Human => human(&checked),
-        Format::Json => anstream::println!("{:#}", reports::json(&checked)),
-        Format::Sarif => anstream::println!("{:#}", reports::sarif(&checked)),
-        Format::Junit => anstream::println!("{}", reports::junit(&checked)),
+        Format::Human => anstream::print!("{}", human::render(&report)),
+        Format::Json => anstream::println!("{:#}", json::document(&report)),
+        Format::Sarif => anstream::println!("{:#}", sarif::document(&report.bundle.findings)),
+        Format::Junit => anstream::print!("{}", junit::render(&report)),
     }
-    let (errors, warnings) = paint::count(&checked.findings);
-    match options.deny {
-        Some(Deny::Warnings) if warnings > 0 => Exit::Findings,
-        Some(Deny::Warnings) | None if errors > 0 => Exit::Findings,
-        Some(Deny::Warnings) | None => Exit::Ok,
+    if report.ok() { Exit::Ok } else { Exit::Findings }
+}
+
+/// How much a sound bundle holds.
+struct Counts {
+    policies: usize,
+    entities: usize,
+    actions: usize,
+    servers: usize,
+    tools: usize,
+}
+
+impl Counts {
+    fn of(snapshot: &Snapshot) -> Self {
+        let actions = snapshot.action_count();
+        Self {
+            policies: snapshot.policies().len(),
+            // The store holds the actions too.
+            entities: snapshot.entity_count().saturating_sub(actions),
+            actions,
+            servers: snapshot.catalog().servers().count(),
+            tools: snapshot.catalog().servers().map(|server| server.tools.len()).sum(),
+        }
     }
 }
 
-fn check(files: Vec<File>, tests: Vec<File>) -> Checked {
-    let (suites, mut findings) = bundle::suites(&tests);
-    let snapshot = match compile(&files) {
-        Ok(compiled) => {
-            findings.extend(compiled.warnings);
-            findings.extend(suites.iter().flat_map(|tests| suite::strangers(&compiled.snapshot, tests)));
-            Some(compiled.snapshot)
-        }
-        Err(found) => {
-            findings.extend(found);
-            None
-        }
-    };
-    crate::diagnostic::sort(&mut findings);
-    Checked { files: files.into_iter().chain(tests).collect(), findings, snapshot }
-}
-
-/// The parts of tools' schemas that Cedar cannot type: tool, argument, why.
-fn untyped(snapshot: &Snapshot) -> impl Iterator<Item = (String, &str, &str)> {
+/// The parts of tools' arguments that policies cannot read: `<server>/<tool>`, and which part and why.
+fn untyped(snapshot: &Snapshot) -> Vec<(String, &Untyped)> {
     let tools = snapshot.catalog().servers().flat_map(|server| server.tools.values());
-    tools.flat_map(|tool| {
-        let id = tool.action().id;
-        tool.untyped.iter().map(move |part| (id.clone(), part.path.as_str(), part.why.as_str()))
-    })
-}
-
-fn human(checked: &Checked) {
-    paint::findings(&checked.findings);
-    let Some(snapshot) = &checked.snapshot else {
-        anstream::println!("{}", paint::summary(&checked.findings));
-        return;
-    };
-    let parts: Vec<_> = untyped(snapshot).collect();
-    if !parts.is_empty() {
-        anstream::println!(
-            "no policy can read these arguments; a call that has one names it in `context.input_unseen`:"
-        );
-        for (tool, path, why) in parts {
-            anstream::println!("  {tool} {path}: {why}");
-        }
-    }
-    let (servers, tools) =
-        snapshot.catalog().servers().fold((0, 0), |(s, t), server| (s + 1, t + server.tools.len()));
-    anstream::println!(
-        "ok: {} policies, {} entities, {} actions, {servers} servers with {tools} tools; {}",
-        snapshot.policies().len(),
-        snapshot.entity_count(),
-        snapshot.action_count(),
-        paint::summary(&checked.findings),
-    );
-    anstream::println!("revision {}", snapshot.revision());
+    tools.flat_map(|tool| tool.untyped.iter().map(|part| (tool.uid().id, part))).collect()
 }

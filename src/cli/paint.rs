@@ -1,66 +1,47 @@
-//! Findings on paper: as people read them, and as programs do.
-//! Never prints colours where no terminal is: anstream takes them out.
+//! How findings and words look. Colours are always written and reach terminals only: `anstream` removes them
+//! elsewhere, and honours `NO_COLOR` and `CLICOLOR_FORCE`.
+//! Never chooses what is said.
 
-use serde_json::{Value as Json, json};
+use miette::{GraphicalReportHandler, GraphicalTheme};
 
-use crate::diagnostic::{Diagnostic, Level};
+use crate::diagnostic::Diagnostic;
 
-/// Every finding as `miette` draws it, on standard error.
-pub(super) fn findings(findings: &[Diagnostic]) {
+pub(super) const BOLD: &str = "\u{1b}[1m";
+pub(super) const DIM: &str = "\u{1b}[2m";
+pub(super) const GREEN: &str = "\u{1b}[32m";
+pub(super) const RED: &str = "\u{1b}[31m";
+pub(super) const YELLOW: &str = "\u{1b}[33m";
+pub(super) const RESET: &str = "\u{1b}[0m";
+
+/// The width that findings are wrapped to: the same in a terminal, a pipe and a CI log.
+const WIDTH: usize = 110;
+
+/// Findings with their source lines, one after the other.
+pub(super) fn drawn(findings: &[Diagnostic]) -> String {
+    let handler =
+        GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(WIDTH).with_links(false);
+    let mut text = String::new();
     for finding in findings {
-        anstream::eprintln!("{:?}", finding.to_report());
+        if handler.render_report(&mut text, finding.to_report().as_ref()).is_err() {
+            text.push_str(&finding.message);
+        }
+        text.push('\n');
     }
+    text
 }
 
-/// How many errors and warnings.
-pub(super) fn count(findings: &[Diagnostic]) -> (usize, usize) {
-    let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
-    (errors, findings.len() - errors)
+/// Shows findings on standard error.
+pub(super) fn findings(findings: &[Diagnostic]) {
+    anstream::eprint!("{}", drawn(findings));
 }
 
-/// `2 errors, 1 warning`
-pub(super) fn summary(findings: &[Diagnostic]) -> String {
-    let (errors, warnings) = count(findings);
-    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"))
-}
-
-/// `error` or `warning`
-pub(super) fn level(finding: &Diagnostic) -> &'static str {
-    match finding.level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-    }
-}
-
-/// One finding as a JSON object.
-pub(super) fn document(finding: &Diagnostic) -> Json {
-    let (line, column) = finding.position().unzip();
-    json!({
-        "level": level(finding),
-        "code": finding.code,
-        "message": finding.message,
-        "help": finding.help,
-        "file": finding.file.as_ref().map(|file| &*file.path),
-        "line": line,
-        "column": column,
-        "label": finding.label.as_ref().map(|(_, label)| label),
-    })
-}
-
-/// Text within XML.
-pub(super) fn xml(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).fold(
-        String::new(),
-        |mut xml, letter| {
-            match letter {
-                '<' => xml.push_str("&lt;"),
-                '>' => xml.push_str("&gt;"),
-                '&' => xml.push_str("&amp;"),
-                '"' => xml.push_str("&quot;"),
-                other => xml.push(other),
-            }
-            xml
-        },
-    )
+/// `1 error`, `3 errors`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    let plural = match noun.strip_suffix('y') {
+        Some(_) if count == 1 => noun.to_owned(),
+        Some(stem) => format!("{stem}ies"),
+        None if count == 1 => noun.to_owned(),
+        None => format!("{noun}s"),
+    };
+    format!("{count} {plural}")
 }

@@ -434,3 +434,13 @@ fn an_entity_file_that_can_be_read_in_two_ways_is_refused() {
     let escaped = r#"{"active": {"__\u0065xtn": {"fn": "unknown", "arg": "x"}}, "clearances": []}"#;
     assert_eq!(human(escaped), ["entity::unknown"]);
 }
+
+#[test]
+fn where_tools_are_not_modelled_an_unknown_action_is_an_error_of_its_policy() {
+    let schema =
+        "entity Human; entity Doc; action \"read\" appliesTo { principal: [Human], resource: [Doc] };";
+    let policy = r#"permit(principal, action == Action::"crm/refund", resource);"#;
+    let files = [File::new("schemas/s.cedarschema", schema), File::new("policies/p.cedar", policy)];
+    let findings = compile(&files).unwrap_err();
+    assert!(findings.iter().all(|f| f.file.as_ref().is_some_and(|file| &*file.path == "policies/p.cedar")));
+}
