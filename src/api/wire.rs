@@ -141,17 +141,13 @@ impl Budget<'_> {
             let problem = format!("nests deeper than the limit `context_depth_max` of {context_depth_max}");
             return Err(Malformed::new(field, problem));
         }
-        match self.nodes.checked_sub(1) {
-            Some(left) => {
-                self.nodes = left;
-                Ok(())
-            }
-            None => {
-                let problem =
-                    format!("holds more values than the limit `context_nodes_max` of {context_nodes_max}");
-                Err(Malformed::new(field, problem))
-            }
-        }
+        let Some(left) = self.nodes.checked_sub(1) else {
+            let problem =
+                format!("holds more values than the limit `context_nodes_max` of {context_nodes_max}");
+            return Err(Malformed::new(field, problem));
+        };
+        self.nodes = left;
+        Ok(())
     }
 }
 
