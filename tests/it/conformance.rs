@@ -126,7 +126,7 @@ fn against(case: &Case, said: &Said, record: &Json) -> Vec<String> {
     let reason = case.reason.as_deref().unwrap_or_default();
     want("reason", reason.to_lowercase(), said.reason.clone());
     if let Some(words) = &case.words {
-        want("words", words.clone(), said.words.contains(words).then(|| words.clone()).unwrap_or_default());
+        want("words", words.clone(), if said.words.contains(words) { words.clone() } else { String::new() });
     }
     if let Some(determining) = &case.determining {
         let found: BTreeSet<&String> = said.determining.iter().map(|(id, ..)| id).collect();

@@ -8,12 +8,20 @@
     reason = "a test may"
 )]
 
+mod asks;
+mod bounds;
 mod cases;
 mod cli;
 mod conformance;
+mod grpc;
 mod matrix;
+mod outcome;
 mod pdp;
 mod process;
+mod raw;
+mod roles;
+mod secrets;
 mod shipped;
+mod sink;
 mod swap;
 mod wire;

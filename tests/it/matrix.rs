@@ -119,18 +119,22 @@ fn matrix() -> String {
     }
     let arguments = arguments();
     for server in shipped().catalog().servers() {
-        let numbers: String = (1..=PARTIES.len()).map(|number| format!("{number:>4}")).collect();
+        let numbers = row((1..=PARTIES.len()).map(|number| number.to_string()));
         writeln!(text, "\n{:<44}{numbers}", "").unwrap();
         for name in server.tools.keys() {
             let tool = format!("{}/{name}", server.id);
-            let cells: String = PARTIES
-                .iter()
-                .map(|party| format!("{:>4}", cell(&server.id, name, &arguments[&tool], *party)))
-                .collect();
+            let cells = row(PARTIES.iter().map(|party| cell(&server.id, name, &arguments[&tool], *party)));
             writeln!(text, "{tool:<44}{cells}").unwrap();
         }
     }
     text
+}
+
+fn row(cells: impl Iterator<Item = String>) -> String {
+    cells.fold(String::new(), |mut row, cell| {
+        write!(row, "{cell:>4}").unwrap();
+        row
+    })
 }
 
 /// One party and one tool, in letters.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use palisade::access::{DecisionId, Timestamp};
@@ -77,17 +77,22 @@ pub fn gateway() -> Caller {
     caller("gateway", &[Role::Authorize, Role::Assert, Role::Outcome])
 }
 
-/// Records in memory, and a switch that makes it refuse them.
+/// Records in memory, as long as there is room.
 #[derive(Debug)]
 pub struct Ledger {
     memory: Memory,
-    full: AtomicBool,
+    /// How many records more it takes.
+    room: AtomicUsize,
 }
 
 impl Ledger {
-    /// From now on nothing can be recorded, or everything again.
-    pub fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
+    fn new() -> Self {
+        Self { memory: Memory::new(1_000_000), room: AtomicUsize::new(usize::MAX) }
+    }
+
+    /// From now on it takes this many records and no more.
+    pub fn set_room(&self, records: usize) {
+        self.room.store(records, Ordering::SeqCst);
     }
 
     /// The records so far.
@@ -103,7 +108,8 @@ impl Ledger {
 
 impl AuditSink for Ledger {
     fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError> {
-        if self.full.load(Ordering::SeqCst) {
+        let take = |room: usize| room.checked_sub(1);
+        if self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err() {
             let source = std::io::Error::from(std::io::ErrorKind::StorageFull).into();
             return Err(AuditError::Write { place: "memory".into(), source });
         }
@@ -159,6 +165,11 @@ impl Builder {
         self
     }
 
+    /// Knows the usual [`gateway`] under [`TOKEN`].
+    pub fn gateway(self) -> Self {
+        self.caller(TOKEN, gateway())
+    }
+
     /// Knows a caller that needs no token.
     pub fn local(mut self, caller: Caller) -> Self {
         self.local = Some(caller);
@@ -171,15 +182,15 @@ impl Builder {
         self
     }
 
-    /// Decides at another instant.
-    pub fn now(mut self, now: Timestamp) -> Self {
-        self.clock = Arc::new(FixedClock(now));
+    /// Decides at the instant that this machine's clock tells, not at [`NOW`].
+    pub fn real_clock(mut self) -> Self {
+        self.clock = Arc::new(SystemClock);
         self
     }
 
     /// Serves. Needs a runtime, and ends with the value.
     pub async fn start(self) -> TestPdp {
-        let ledger = Arc::new(Ledger { memory: Memory::new(1_000_000), full: AtomicBool::new(false) });
+        let ledger = Arc::new(Ledger::new());
         let open = Arc::new(OpenDecisions::new(self.limits.open_decisions_max));
         let key = DigestKey::new(&[7; 32]);
         let pdp = Pdp::new(self.snapshot, ledger.clone(), open, key, self.limits.of_messages());
@@ -220,7 +231,7 @@ impl TestPdp {
 
     /// The shipped bundle and the usual [`gateway`] under [`TOKEN`].
     pub async fn start() -> Self {
-        Self::builder().caller(TOKEN, gateway()).start().await
+        Self::builder().gateway().start().await
     }
 
     /// A connection.

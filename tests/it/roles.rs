@@ -1,0 +1,250 @@
+//! Every RPC × every caller: who gets an answer, and with which code. And the servers that a caller enforces.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use palisade::api::proto::v1;
+use palisade::api::proto::v1::authorization_client::AuthorizationClient;
+use palisade::diagnostic::File;
+use palisade::identity::{Caller, Role, Servers};
+use serde_json::{Value as Json, json};
+use tokio_stream::iter;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+
+use crate::asks::{access, by, crm, lookup, mcp, streamed};
+use crate::pdp::{TOKEN, TestPdp, caller, gateway, shipped_files, snapshot};
+
+/// `deny` is the answer of a PDP that knows nobody: a caller without `assert` names nobody.
+const TABLE: &str = "\
+caller            Authorize          explain            AuthorizeBatch     AuthorizeStream    ReportOutcome      Health             Reflection
+no token          Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
+a wrong token     Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
+no bearer token   Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
+no role           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+authorize         Ok, deny           PermissionDenied   Ok, deny           Ok, deny           PermissionDenied   Ok                 Ok
+assert            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+outcome           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   NotFound           Ok                 Ok
+explain           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+admin             PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+authorize assert  Ok, permit         PermissionDenied   Ok, permit         Ok, permit         PermissionDenied   Ok                 Ok
+all               Ok, permit         Ok, permit         Ok, permit         Ok, permit         NotFound           Ok                 Ok
+";
+
+#[tokio::test]
+async fn every_call_by_every_caller_is_as_the_table_says() {
+    let mut builder = TestPdp::builder();
+    let mut rows = vec![
+        ("no token".to_owned(), None),
+        ("a wrong token".to_owned(), Some("Bearer nobody".to_owned())),
+        ("no bearer token".to_owned(), Some("Basic dC1hbGw6".to_owned())),
+    ];
+    let alone = Role::ALL.iter().map(|role| (role.name().to_owned(), vec![*role]));
+    let callers = std::iter::once(("no role".to_owned(), vec![])).chain(alone).chain([
+        ("authorize assert".to_owned(), vec![Role::Authorize, Role::Assert]),
+        ("all".to_owned(), Role::ALL.to_vec()),
+    ]);
+    for (name, roles) in callers {
+        builder = builder.caller(&name, caller(&name, &roles));
+        rows.push((name.clone(), Some(format!("Bearer {name}"))));
+    }
+    let pdp = builder.start().await;
+    let columns = [
+        "Authorize",
+        "explain",
+        "AuthorizeBatch",
+        "AuthorizeStream",
+        "ReportOutcome",
+        "Health",
+        "Reflection",
+    ];
+    let mut found = row("caller", &columns.map(str::to_owned));
+    for (name, authorization) in rows {
+        found += &row(&name, &codes(&pdp, authorization.as_deref()).await);
+    }
+    assert!(found == TABLE, "{}", similar::TextDiff::from_lines(TABLE, &found).unified_diff());
+    let answered = TABLE.matches("Ok, ").count();
+    assert_eq!(pdp.ledger.records().len(), answered, "only answers are recorded");
+}
+
+fn row(name: &str, cells: &[String; 7]) -> String {
+    let mut row = format!("{name:<18}");
+    for cell in cells {
+        write!(row, "{cell:<19}").unwrap();
+    }
+    format!("{}\n", row.trim_end())
+}
+
+/// What one caller gets for each call.
+async fn codes(pdp: &TestPdp, authorization: Option<&str>) -> [String; 7] {
+    let channel = pdp.channel().await;
+    let mut client = AuthorizationClient::new(channel.clone());
+    let explain = v1::AuthorizeRequest { explain: true, ..lookup() };
+    let batch = v1::AuthorizeBatchRequest { requests: vec![lookup()] };
+    let outcome = v1::ReportOutcomeRequest {
+        decision_id: "d-1".into(),
+        status: v1::OutcomeStatus::Succeeded.into(),
+        ..v1::ReportOutcomeRequest::default()
+    };
+    let decision = |answer: &v1::AuthorizeResponse| {
+        let word = if answer.decision() == v1::Decision::Permit { "permit" } else { "deny" };
+        format!("Ok, {word}")
+    };
+    let unary =
+        client.authorize(with(authorization, lookup())).await.map(|answer| decision(answer.get_ref()));
+    let explained =
+        client.authorize(with(authorization, explain)).await.map(|answer| decision(answer.get_ref()));
+    let batched = client.authorize_batch(with(authorization, batch)).await;
+    let reported = client.report_outcome(with(authorization, outcome)).await;
+    [
+        word(unary),
+        word(explained),
+        word(batched.map(|answer| decision(&answer.get_ref().responses[0]))),
+        word(stream(&mut client, authorization).await.map(|answer| decision(&answer))),
+        word(reported.map(|_| "Ok".to_owned())),
+        word(health(channel.clone(), authorization).await.map(|()| "Ok".to_owned())),
+        word(reflection(channel, authorization).await.map(|()| "Ok".to_owned())),
+    ]
+}
+
+fn with<T>(authorization: Option<&str>, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(authorization) = authorization {
+        request.metadata_mut().insert("authorization", authorization.parse().unwrap());
+    }
+    request
+}
+
+fn word(result: Result<String, Status>) -> String {
+    result.unwrap_or_else(|status| format!("{:?}", status.code()))
+}
+
+async fn stream(
+    client: &mut AuthorizationClient<Channel>,
+    authorization: Option<&str>,
+) -> Result<v1::AuthorizeResponse, Status> {
+    use v1::authorize_stream_response::Result as Item;
+    let requests = with(authorization, iter([streamed(lookup())]));
+    let mut answers = client.authorize_stream(requests).await?.into_inner();
+    match answers.message().await?.unwrap().result.unwrap() {
+        Item::Response(answer) => Ok(answer),
+        Item::Error(error) => Err(Status::new(Code::from(error.code), error.message)),
+    }
+}
+
+async fn health(channel: Channel, authorization: Option<&str>) -> Result<(), Status> {
+    let asked = HealthCheckRequest { service: String::new() };
+    HealthClient::new(channel).check(with(authorization, asked)).await.map(|_| ())
+}
+
+async fn reflection(channel: Channel, authorization: Option<&str>) -> Result<(), Status> {
+    let asked = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let requests = with(authorization, iter([asked]));
+    let mut answers =
+        ServerReflectionClient::new(channel).server_reflection_info(requests).await?.into_inner();
+    answers.message().await.map(|_| ())
+}
+
+#[tokio::test]
+async fn the_local_caller_needs_no_token_and_has_no_more_than_its_roles() {
+    let local = caller("local", &[Role::Authorize, Role::Assert]);
+    let pdp = TestPdp::builder().local(local).start().await;
+    let found = codes(&pdp, None).await;
+    let (permit, no) = ("Ok, permit", "PermissionDenied");
+    assert_eq!(found, [permit, no, permit, permit, no, "Ok", "Ok"]);
+    assert_eq!(pdp.ledger.last()["caller"], "local");
+    assert_eq!(codes(&pdp, Some("Bearer nobody")).await[0], "Unauthenticated", "a wrong token is no token");
+}
+
+#[tokio::test]
+async fn a_caller_speaks_only_for_the_servers_that_it_enforces() {
+    let servers = Servers::Named(BTreeSet::from(["crm".to_owned()]));
+    let pdp = TestPdp::builder().caller(TOKEN, Caller { servers, ..gateway() }).start().await;
+    let list = |resource: &str| access("Action::\"tools/list\"", resource);
+    for request in [
+        mcp("git", "tools/list", &Json::Null),
+        mcp("git", "ping", &Json::Null),
+        mcp("git", "sampling/createMessage", &json!({})),
+        mcp("nowhere", "tools/list", &Json::Null),
+        mcp("", "tools/list", &Json::Null),
+        mcp("CRM", "tools/list", &Json::Null),
+        list("Server::\"git\""),
+        list("Tool::\"git/git_log\""),
+        list("Resource::\"git/demo://x\""),
+        list("Prompt::\"git/p\""),
+        list("McpTask::\"git/t\""),
+        list("Tool::\"git\""),
+    ] {
+        let asked = by("Human::\"ana\"", Some("Agent::\"support-bot\""), request);
+        refused_for_its_server(&pdp, asked).await;
+    }
+    let question = access("Action::\"sampling/createMessage\"", "Agent::\"coder\"");
+    refused_for_its_server(&pdp, by("Server::\"everything\"", None, question)).await;
+    assert_eq!(pdp.ledger.records().len(), 0, "what was refused was not decided");
+
+    let mut client = pdp.client().await;
+    for request in [mcp("crm", "tools/list", &Json::Null), list("Server::\"crm\"")] {
+        let asked = by("Human::\"ana\"", Some("Agent::\"support-bot\""), request);
+        assert_eq!(client.authorize(asked).await.unwrap().into_inner().decision(), v1::Decision::Permit);
+    }
+}
+
+/// Alone, as one of a batch, and on a stream.
+async fn refused_for_its_server(pdp: &TestPdp, request: v1::AuthorizeRequest) {
+    let mut client = pdp.client().await;
+    let refused = client.authorize(request.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "{request:?}");
+    assert!(refused.message().contains("does not enforce"), "{refused}");
+    let batch = v1::AuthorizeBatchRequest { requests: vec![lookup(), request.clone()] };
+    assert_eq!(client.authorize_batch(batch).await.unwrap_err().code(), Code::PermissionDenied);
+    let mut answers = client.authorize_stream(iter([streamed(request)])).await.unwrap().into_inner();
+    match answers.message().await.unwrap().unwrap().result.unwrap() {
+        v1::authorize_stream_response::Result::Error(error) => {
+            assert_eq!(Code::from(error.code), Code::PermissionDenied);
+        }
+        answer @ v1::authorize_stream_response::Result::Response(_) => panic!("{answer:?}"),
+    }
+}
+
+#[tokio::test]
+async fn explanations_and_the_texts_of_policy_errors_are_for_those_who_may_have_them() {
+    let mut files = shipped_files();
+    files.push(File::new(
+        "policies/overflow.cedar",
+        r#"@id("test/overflow") forbid (principal, action == Action::"crm/issue_refund", resource)
+           when { context.input.amount + 1 > 1000000 };"#,
+    ));
+    let pdp = TestPdp::builder()
+        .snapshot(snapshot(&files))
+        .gateway()
+        .caller("t-desk", caller("desk", &[Role::Authorize, Role::Assert, Role::Explain]))
+        .start()
+        .await;
+    let asked = crm(&json!({ "name": "issue_refund", "arguments": { "order": "o", "amount": i64::MAX } }));
+    let (mut plain, mut desk) = (pdp.client().await, pdp.client_of(Some("t-desk")).await);
+
+    let answer = plain.authorize(asked.clone()).await.unwrap().into_inner();
+    assert_eq!(answer.reason(), v1::DenyReason::PolicyError);
+    assert!(answer.errors.iter().all(|error| error.policy_id == "test/overflow" && error.message.is_empty()));
+    assert_eq!(answer.errors.len(), 2, "in each half");
+    assert!(!answer.reason_text.contains(&i64::MAX.to_string()));
+    let explained = v1::AuthorizeRequest { explain: true, ..asked };
+    assert_eq!(plain.authorize(explained.clone()).await.unwrap_err().code(), Code::PermissionDenied);
+
+    let answer = desk.authorize(explained.clone()).await.unwrap().into_inner();
+    assert!(answer.errors.iter().all(|error| error.message.contains("overflow")), "{:?}", answer.errors);
+    assert!(!answer.explanation.is_empty());
+    let answer = desk.authorize(lookup()).await.unwrap().into_inner();
+    assert!(answer.explanation.is_empty(), "it did not ask for an explanation");
+    let answer =
+        desk.authorize(v1::AuthorizeRequest { explain: true, ..lookup() }).await.unwrap().into_inner();
+    assert!(answer.explanation.iter().any(|line| line.contains("support/crm")), "{:?}", answer.explanation);
+}
