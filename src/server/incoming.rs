@@ -5,12 +5,17 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// How long to wait when the operating system has no connection to give, such as when files run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection that holds one of the places.
 #[derive(Debug)]
@@ -19,37 +24,44 @@ pub struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
-/// Accepts connections, at most `connections_max` at once.
+/// Accepts connections, at most `connections_max` at once. Dropping the stream closes the port, at once and even when
+/// every place is taken: a client that connects to a server that stops is refused, and asks elsewhere.
 pub fn incoming(
     listener: TcpListener,
     connections_max: usize,
 ) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
-    futures_stream(listener, places)
-}
-
-fn futures_stream(
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
-    let (sender, receiver) = tokio::sync::mpsc::channel(1);
-    // Ends when the server drops the receiving end, which it does when it stops.
+    let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            let accepted = tokio::select! {
-                () = sender.closed() => return,
-                accepted = listener.accept() => accepted,
-            };
-            let connection = accepted.and_then(|(stream, _)| {
-                stream.set_nodelay(true)?;
-                Ok(Connection { stream, _place: place })
-            });
-            if sender.send(connection).await.is_err() {
-                return;
-            }
+        tokio::select! {
+            () = sender.closed() => {}
+            () = accept_all(listener, places, &sender) => {}
         }
     });
-    tokio_stream::wrappers::ReceiverStream::new(receiver)
+    ReceiverStream::new(receiver)
+}
+
+/// Ends when nobody wants connections any more.
+async fn accept_all(
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    sender: &mpsc::Sender<io::Result<Connection>>,
+) {
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it answers may come later, never wrong.
+                drop(stream.set_nodelay(true));
+                if sender.send(Ok(Connection { stream, _place: place })).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a gRPC connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
 }
 
 impl Connected for Connection {

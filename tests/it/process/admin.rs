@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use palisade::audit::digest::hex;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -14,7 +15,7 @@ use super::server::{probe, tool_call};
 
 /// A configuration with one caller, `gw`, that may ask and no more.
 fn gateway(token: &str) -> String {
-    let digest: String = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(token.as_bytes()));
     format!(
         "callers:\n  - name: gw\n    token_sha256: {digest}\n    roles: [authorize, assert]\n    servers: \"*\"\n"
     )
@@ -99,7 +100,7 @@ fn a_head_without_end_is_refused_and_others_are_served() {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: ").unwrap();
     // It may be cut off in the middle of this.
-    let _ = stream.write_all(&[b'a'; 64 * 1024]);
+    let _ = stream.write_all(&vec![b'a'; 64 * 1024]);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);

@@ -1,7 +1,8 @@
 //! As much of HTTP/1.1 as the administration needs.
 //! Never keeps a connection.
 
-use std::io::{Read, Write};
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
@@ -35,7 +36,7 @@ pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, 
         text.push_str("Host: localhost\r\n");
     }
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     text.push_str("\r\n");
     stream.write_all(text.as_bytes()).unwrap();

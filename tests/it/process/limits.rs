@@ -1,6 +1,7 @@
 //! The limits of the configuration, as a client meets them: each is answered with a clear status.
 
 use palisade::api::proto::v1;
+use palisade::api::proto::v1::authorize_stream_response::Result::{Error, Response};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -197,7 +198,6 @@ fn a_stream_answers_a_request_over_a_limit_with_an_error_and_goes_on() {
         assert!(answers.message().await.unwrap().is_none());
         (refused, answered)
     });
-    use v1::authorize_stream_response::Result::{Error, Response};
     match (refused, answered) {
         (Error(error), Response(answer)) => {
             assert_eq!(Code::from(error.code), Code::InvalidArgument);

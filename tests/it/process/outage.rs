@@ -168,3 +168,29 @@ fn a_folder_that_cannot_take_a_new_file_stops_answers_until_it_can() {
     assert_eq!(place.records_of("resumed").len(), 1);
     assert_eq!(server.get("/readyz").status, 200);
 }
+
+#[test]
+fn a_server_out_of_file_descriptors_keeps_its_connections_and_comes_back() {
+    let place = Place::with(PERMIT);
+    let server = place.start();
+    let client = server.client();
+    assert!(client.may_read());
+    let usual = getrlimit(Resource::Nofile);
+    let limit = |current| {
+        let limit = Rlimit { current, maximum: usual.maximum };
+        prlimit(Some(server.process().pid()), Resource::Nofile, limit).expect("a limit of a child of ours");
+    };
+    // Fewer than it has open: it gets no more.
+    limit(Some(8));
+    let waiting = server.client();
+    let call = waiting.runtime().spawn({
+        let mut grpc = waiting.grpc();
+        async move { grpc.authorize(probe("waiting")).await }
+    });
+    server.log().wait_for_text("a gRPC connection was not accepted");
+    assert!((0..20).all(|_| client.may_read()), "who is connected is answered");
+    assert!(!call.is_finished());
+    limit(usual.current);
+    let answer = waiting.runtime().block_on(call).unwrap().unwrap().into_inner();
+    assert_eq!(answer.request_id, "waiting");
+}

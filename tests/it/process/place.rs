@@ -157,7 +157,7 @@ impl Place {
         let folder = self.data().join("audit");
         let mut files: Vec<PathBuf> = names(&folder)
             .into_iter()
-            .filter(|name| name.starts_with("audit-") && name.ends_with(".jsonl"))
+            .filter(|name| name.starts_with("audit-"))
             .map(|name| folder.join(name))
             .collect();
         files.push(self.journal());

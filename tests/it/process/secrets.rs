@@ -1,11 +1,13 @@
 //! What must not be written down: arguments, tokens and headers stand in no file, log, metric or answer.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorize_request::Question;
 use serde_json::json;
 
+use super::http;
 use super::place::{Place, tree};
 use super::server::{is_permit, probe_with, text, tool_call};
 
@@ -79,29 +81,23 @@ fn arguments_tokens_and_headers_are_found_nowhere() {
         let metadata = [("x-secret", header.as_str()), ("tracestate", state.as_str())];
         match client.ask_with(call, &metadata) {
             Ok(answer) => {
-                if is_permit(&answer) {
-                    permits += 1
-                } else {
-                    denies += 1
-                }
-                told.push_str(&format!("{answer:?}\n"));
+                let count = if is_permit(&answer) { &mut permits } else { &mut denies };
+                *count += 1;
+                writeln!(told, "{answer:?}").unwrap();
             }
             Err(status) => {
                 errors += 1;
-                told.push_str(&format!("{status:?}\n"));
+                writeln!(told, "{status:?}").unwrap();
             }
         }
     }
     let token = format!("Bearer {}", canaries.next());
     let good = tool_call("lookup_customer", &json!({"customer_id": "c-1"}));
-    told.push_str(&format!("{:?}\n", client.ask_with(good, &[("authorization", &token)]).unwrap_err()));
-    let admin = super::http::request(server.admin, "GET", "/bundle", &[("Authorization", &token)]);
-    told.push_str(&format!("{admin:?}\n"));
+    let refused = client.ask_with(good, &[("authorization", &token)]).unwrap_err();
+    let bundle = http::request(server.admin, "GET", "/bundle", &[("Authorization", &token)]);
     let basic = format!("Basic {}", canaries.next());
-    told.push_str(&format!(
-        "{:?}\n",
-        super::http::request(server.admin, "POST", "/reload", &[("Authorization", &basic)])
-    ));
+    let reload = http::request(server.admin, "POST", "/reload", &[("Authorization", &basic)]);
+    writeln!(told, "{refused:?}\n{bundle:?}\n{reload:?}").unwrap();
     assert!(permits >= 2 && denies >= 8, "{permits} permits, {denies} denies, {errors} errors: {told}");
     assert!(canaries.0 > 50, "{}", canaries.0);
 

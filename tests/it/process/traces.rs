@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use palisade::audit::digest::hex;
 use tokio::runtime::Runtime;
 use tonic::{Request, Response, Status};
 
@@ -81,10 +82,6 @@ impl Collector {
     fn next(&self) -> (String, Span) {
         self.spans.recv_timeout(DEADLINE).expect("a span arrives")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
