@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::uri::{self, UriFault};
 use crate::value::Value;
 
-/// The class of everything that nobody has classified.
+/// The class of everything that nobody has classified; no clearance contains it unless somebody writes it down.
 pub const UNCLASSIFIED: &str = "unclassified";
 
 /// How long a URI may be: no request names a longer one.
