@@ -89,7 +89,7 @@ fn role(file: &File) -> Result<Option<Role<'_>>, Box<Diagnostic>> {
     } else {
         return Ok(None);
     };
-    match id_fault(id) {
+    match server_id_fault(id) {
         None => Ok(Some(role(id))),
         Some((what, help)) => {
             let message = format!("`{id}` cannot be the id of a server: {what}");
@@ -98,9 +98,9 @@ fn role(file: &File) -> Result<Option<Role<'_>>, Box<Diagnostic>> {
     }
 }
 
-fn id_fault(id: &str) -> Option<(&'static str, &'static str)> {
-    const CHARACTERS: &str =
-        "name the file with lower-case letters, digits, `.`, `_` and `-`, a letter or digit first";
+/// Why this cannot be the id of a server, and what to do; nothing when it can.
+pub fn server_id_fault(id: &str) -> Option<(&'static str, &'static str)> {
+    const CHARACTERS: &str = "use lower-case letters, digits, `.`, `_` and `-`, a letter or digit first";
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     if id.is_empty() || id.len() > SERVER_ID_LEN_MAX {
         Some(("it has to be 1 to 128 characters long", CHARACTERS))
