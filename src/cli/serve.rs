@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Exit, trouble};
+use crate::diagnostic::chain;
 use crate::server::config::{self, Environment, Overrides};
 use crate::server::reload::StartError;
 use crate::server::{Announce, ServeError};
@@ -66,16 +67,4 @@ fn announce(news: Announce) {
         Announce::Admin(address) => anstream::println!("admin listening on {address}"),
         Announce::Ready => anstream::println!("ready"),
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -7,9 +7,9 @@ use cedar_policy::{Entities, Entity, EntityUid, EvalResult, RestrictedExpression
 use serde_json::value::RawValue;
 
 use super::cedar;
-use super::schema::{CompiledSchema, chain};
+use super::schema::CompiledSchema;
 use crate::catalog::{Catalog, Server, Tool, UNCLASSIFIED};
-use crate::diagnostic::{Diagnostic, File};
+use crate::diagnostic::{Diagnostic, File, chain};
 use crate::value::{Uid, Value};
 
 /// The entity type of data classes.

@@ -12,7 +12,7 @@ use super::content::Content;
 use super::{Candidate, Config, Ended, Failing, Finding, InForce, StartError, Status, Target};
 use crate::access::Revision;
 use crate::audit::{AuditError, AuditSink, Cause, Changes, Published, Record, Rfc3339};
-use crate::diagnostic::{Diagnostic, File};
+use crate::diagnostic::{Diagnostic, File, chain};
 use crate::server::clock;
 use crate::server::metrics::{Attempt, Metrics};
 use crate::source::{self, Sources};
@@ -137,7 +137,7 @@ impl<T: Target> Bundle<T> {
     /// Reads, and compiles what is new: afterwards `ready` holds what should come into force, if that is another.
     fn load(&mut self) -> Result<(), Fault> {
         let Sources { files, tests: _, directories } = source::read(&self.config.bundle, &self.config.limits)
-            .map_err(|error| Fault::new(text(&error)))?;
+            .map_err(|error| Fault::new(chain(&error)))?;
         self.directories = directories;
         let content = Content::of(&files);
         if content == self.in_force {
@@ -183,7 +183,7 @@ impl<T: Target> Bundle<T> {
         let changes = Changes::between(&self.in_force.files, &content.files);
         if let Err(error) = record(&*self.sink, &self.config, &candidate, Some(&previous), cause, &changes) {
             self.ready = Some((content, candidate));
-            return Err(Fault::new(format!("the publication waits for its audit record: {}", text(&error))));
+            return Err(Fault::new(format!("the publication waits for its audit record: {}", chain(&error))));
         }
         let in_force = in_force(&candidate, cause);
         self.metrics.published(&in_force.revision, in_force.since.0);
@@ -252,16 +252,4 @@ fn in_force<S>(candidate: &Candidate<S>, cause: Cause) -> InForce {
         counts: candidate.counts,
         warnings: candidate.warnings.iter().map(Finding::from).collect(),
     }
-}
-
-/// An error with its causes.
-fn text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
