@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use arguments::{Admitted, ArgumentFault};
 pub use facts::{ToolFacts, UNCLASSIFIED};
-pub use files::RESERVED_SERVER_IDS;
+pub use files::{RESERVED_SERVER_IDS, server_id_fault};
 pub use tool::Tool;
 pub use typing::Untyped;
 
@@ -84,6 +84,20 @@ impl Server {
             self.resources.iter().filter_map(|entry| Some((entry.specificity(canonical_uri)?, entry)));
         let best = named.max_by_key(|(specificity, _)| *specificity);
         facts::classes(&best.map(|(_, entry)| entry.data_classes.clone()).unwrap_or_default())
+    }
+
+    /// What the operator put into data classes, in words, with the classes: tools, resources and prompts.
+    pub fn classified(&self) -> impl Iterator<Item = (String, &BTreeSet<String>)> {
+        let id = &self.id;
+        let tools =
+            self.tools.values().map(|tool| (format!("`{}`", tool.action().id), &tool.facts.data_classes));
+        let resources = self.resources.iter();
+        let resources = resources
+            .map(move |entry| (format!("the resource `{}` of `{id}`", entry.uri), &entry.data_classes));
+        let prompts = self.prompts.iter();
+        let prompts =
+            prompts.map(move |(name, entry)| (format!("the prompt `{name}` of `{id}`"), &entry.data_classes));
+        tools.chain(resources).chain(prompts)
     }
 
     /// The data classes of a prompt.

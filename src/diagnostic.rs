@@ -127,8 +127,35 @@ pub fn sort(findings: &mut [Diagnostic]) {
     findings.sort_by(|a, b| key(a).cmp(&key(b)));
 }
 
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 fn key(finding: &Diagnostic) -> (Option<&str>, usize, &str, &str) {
     let path = finding.file.as_ref().map(|file| &*file.path);
     let start = finding.label.as_ref().map_or(0, |(span, _)| span.start);
     (path, start, finding.code, &finding.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no bundle")]
+    struct Outer(#[source] std::fmt::Error);
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        assert_eq!(chain(&std::fmt::Error), std::fmt::Error.to_string());
+        assert_eq!(chain(&Outer(std::fmt::Error)), format!("no bundle: {}", std::fmt::Error));
+    }
 }

@@ -92,5 +92,6 @@ pub mod catalog;
 pub mod access;
 pub mod identity;
 pub mod json;
+pub mod uri;
 pub mod diagnostic;
 pub mod value;

@@ -5,7 +5,6 @@ mod headers;
 mod message;
 pub mod method;
 mod target;
-pub mod uri;
 
 use std::collections::BTreeSet;
 

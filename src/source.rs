@@ -75,6 +75,12 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
+    /// A symbolic link leads to nothing: to what was moved, removed or is not mounted.
+    #[error("`{path}` is a link that leads nowhere; mend what it names, or remove the link")]
+    LeadsNowhere {
+        /// The link.
+        path: PathBuf,
+    },
     /// A name is not UTF-8.
     #[error("the name of `{path}` is not UTF-8; rename it")]
     NameNotUtf8 {
@@ -161,9 +167,10 @@ pub fn read(bundle: &Path, limits: &Limits) -> Result<Sources, SourceError> {
 }
 
 impl SourceError {
-    /// Whether a file may just have been replaced by another.
+    /// Whether a file may just have been replaced by another, or a mounted volume by its next state.
     fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        matches!(self, Self::LeadsNowhere { .. })
+            || matches!(self, Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 

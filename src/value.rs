@@ -131,19 +131,4 @@ impl Value {
     pub fn record<N: Into<String>>(members: impl IntoIterator<Item = (N, Value)>) -> Self {
         Self::Record(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
-
-    /// How deep the value nests: 1 for a scalar.
-    pub fn depth(&self) -> usize {
-        match self {
-            Self::Set(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
-            Self::Record(members) => 1 + members.values().map(Self::depth).max().unwrap_or(0),
-            Self::Null
-            | Self::Bool(_)
-            | Self::Long(_)
-            | Self::Number(_)
-            | Self::String(_)
-            | Self::Entity(_)
-            | Self::Extension(..) => 1,
-        }
-    }
 }

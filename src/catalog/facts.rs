@@ -5,10 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::uri::{self, UriFault};
 use crate::value::Value;
 
-/// The class of everything that nobody has classified.
+/// The class of everything that nobody has classified; no clearance contains it unless somebody writes it down.
 pub const UNCLASSIFIED: &str = "unclassified";
+
+/// How long a URI may be: no request names a longer one.
+const URI_BYTES_MAX: usize = 4096;
 
 /// The groups that follow from a tool's flags; a facts file cannot name them.
 pub(super) const DERIVED_GROUPS: [&str; 3] = ["destructive", "open-world", "read-only"];
@@ -114,6 +118,18 @@ pub(super) fn classes(named: &BTreeSet<String>) -> BTreeSet<String> {
 }
 
 impl ResourceEntry {
+    /// How `uri` has to be written in order to match.
+    pub(super) fn canonical_uri(&self) -> Result<String, UriFault> {
+        match self.uri.strip_suffix('*') {
+            Some(beginning) => Ok(uri::canonical_beginning(beginning, URI_BYTES_MAX)? + "*"),
+            // Braces are a template's where they pair, as in a completion, and literal where they do not.
+            None => match uri::canonical_template(&self.uri, URI_BYTES_MAX) {
+                Err(UriFault::Template) => uri::canonical(&self.uri, URI_BYTES_MAX),
+                template => template,
+            },
+        }
+    }
+
     /// How much of `uri` the entry names, if it is about it: an exact name is worth more than any beginning.
     pub(super) fn specificity(&self, uri: &str) -> Option<usize> {
         match self.uri.strip_suffix('*') {

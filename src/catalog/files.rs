@@ -89,7 +89,7 @@ fn role(file: &File) -> Result<Option<Role<'_>>, Box<Diagnostic>> {
     } else {
         return Ok(None);
     };
-    match id_fault(id) {
+    match server_id_fault(id) {
         None => Ok(Some(role(id))),
         Some((what, help)) => {
             let message = format!("`{id}` cannot be the id of a server: {what}");
@@ -98,9 +98,9 @@ fn role(file: &File) -> Result<Option<Role<'_>>, Box<Diagnostic>> {
     }
 }
 
-fn id_fault(id: &str) -> Option<(&'static str, &'static str)> {
-    const CHARACTERS: &str =
-        "name the file with lower-case letters, digits, `.`, `_` and `-`, a letter or digit first";
+/// Why this cannot be the id of a server, and what to do; nothing when it can.
+pub fn server_id_fault(id: &str) -> Option<(&'static str, &'static str)> {
+    const CHARACTERS: &str = "use lower-case letters, digits, `.`, `_` and `-`, a letter or digit first";
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     if id.is_empty() || id.len() > SERVER_ID_LEN_MAX {
         Some(("it has to be 1 to 128 characters long", CHARACTERS))
@@ -194,23 +194,7 @@ fn check(file: &File, facts: &FactsFile, names: &BTreeSet<&str>, findings: &mut 
             findings.push(Diagnostic::error("catalog::facts", message).help(help).at(file, span, "here"));
         }
     }
-    let mut uris = BTreeSet::new();
-    for entry in &facts.resources {
-        let uri = entry.uri.as_str();
-        let what = if uri.strip_suffix('*').unwrap_or(uri).contains('*') {
-            "has a `*` that is not at its end"
-        } else if uri.is_empty() {
-            "is empty"
-        } else if uris.insert(uri) {
-            continue;
-        } else {
-            "stands twice"
-        };
-        let message = format!("the resource URI `{uri}` {what}");
-        let help = "name each URI once; a `*` at the end stands for any rest, and the longest match counts";
-        let span = place::of_text(file, uri);
-        findings.push(Diagnostic::error("catalog::facts", message).help(help).at(file, span, "here"));
-    }
+    check_uris(file, facts, findings);
     let classes = facts.tools.values().map(|t| &t.data_classes);
     let classes = classes.chain(facts.resources.iter().map(|r| &r.data_classes));
     let mut classes = classes.chain(facts.prompts.values().map(|p| &p.data_classes));
@@ -219,6 +203,38 @@ fn check(file: &File, facts: &FactsFile, names: &BTreeSet<&str>, findings: &mut 
         let help = "leave the list out, or name a data class or group of the bundle";
         let message = "a data class or group without a name";
         findings.push(Diagnostic::error("catalog::facts", message).help(help).in_file(file));
+    }
+}
+
+/// A URI that is not canonical would match nothing, and what it classifies would count as unclassified.
+fn check_uris(file: &File, facts: &FactsFile, findings: &mut Vec<Diagnostic>) {
+    const ONCE: &str =
+        "name each URI once; a `*` at the end stands for any rest, and the longest match counts";
+    let mut uris = BTreeSet::new();
+    for entry in &facts.resources {
+        let uri = entry.uri.as_str();
+        let (what, help) = if uri.strip_suffix('*').unwrap_or(uri).contains('*') {
+            ("has a `*` that is not at its end".to_owned(), ONCE.to_owned())
+        } else if uri.is_empty() {
+            ("is empty".to_owned(), ONCE.to_owned())
+        } else if !uris.insert(uri) {
+            ("stands twice".to_owned(), ONCE.to_owned())
+        } else {
+            match entry.canonical_uri() {
+                Ok(canonical) if canonical == uri => continue,
+                Ok(canonical) => {
+                    ("is not canonical and would match nothing".to_owned(), format!("write `{canonical}`"))
+                }
+                Err(fault) => (
+                    format!("would match nothing: it {fault}"),
+                    "write an absolute URI as the server lists it, or the beginning of one and a `*`"
+                        .to_owned(),
+                ),
+            }
+        };
+        let message = format!("the resource URI `{uri}` {what}");
+        let span = place::of_text(file, uri);
+        findings.push(Diagnostic::error("catalog::facts", message).help(help).at(file, span, "here"));
     }
 }
 

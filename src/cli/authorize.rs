@@ -12,14 +12,14 @@ use tonic::Request;
 use tonic::metadata::AsciiMetadataValue;
 
 use super::{Exit, Format, bundle, trouble};
+use crate::api::Authorization;
 use crate::api::proto::v1;
 use crate::api::proto::v1::authorization_client::AuthorizationClient;
 use crate::api::proto::v1::authorization_server::Authorization as _;
-use crate::api::{Authorization, Limits};
 use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
 use crate::identity::{Caller, Callers, Role, Servers};
-use crate::mcp;
 use crate::pdp::Pdp;
+use crate::server::config::Limits;
 use crate::server::{DEFAULT_GRPC, SystemClock, data};
 
 /// The question and whom to ask.
@@ -130,7 +130,8 @@ fn offline(
     // The digest of a question that nobody records is keyed with nothing in particular.
     let key = DigestKey::new(&[0; KEY_BYTES]);
     let open = Arc::new(OpenDecisions::new(0));
-    let pdp = Pdp::new(Arc::new(compiled.snapshot), Memory::new(1), open, key, mcp::Limits::default());
+    let limits = Limits::default();
+    let pdp = Pdp::new(Arc::new(compiled.snapshot), Memory::new(1), open, key, limits.of_messages());
     let oneself = Caller {
         name: "palisade authorize".into(),
         roles: Role::ALL.into(),
@@ -138,7 +139,7 @@ fn offline(
         agentless: false,
     };
     let callers = Callers::new([], Some(oneself));
-    let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), Limits::default());
+    let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), limits.of_the_face());
     runtime
         .block_on(service.authorize(Request::new(request)))
         .map(tonic::Response::into_inner)

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, chain, trouble};
+use super::{Exit, trouble};
+use crate::diagnostic::chain;
 use crate::server::config::{self, Environment, Overrides};
 use crate::server::reload::StartError;
 use crate::server::{Announce, ServeError};
@@ -37,12 +38,14 @@ pub(super) struct Options {
 
 pub(super) fn run(options: Options) -> Exit {
     let Options { config, bundle, grpc, admin, data } = options;
+    // The people and tools of the first question are those of the shipped bundle.
+    let hint = config.is_none() && bundle.is_none();
     let overrides = Overrides { bundle, data, grpc, admin };
     let settings = match config::load(config.as_deref(), overrides, Environment::read()) {
         Ok(settings) => settings,
         Err(error) => return trouble(chain(&error)),
     };
-    match crate::server::serve(settings, announce) {
+    match crate::server::serve(settings, |news| announce(news, hint)) {
         Ok(()) => Exit::Ok,
         Err(ServeError::Start(StartError::Refused(findings))) => {
             super::paint::findings(&findings);
@@ -53,10 +56,13 @@ pub(super) fn run(options: Options) -> Exit {
     }
 }
 
-fn announce(news: Announce) {
+fn announce(news: Announce, hint: bool) {
     match news {
         Announce::Grpc(address) => {
             anstream::println!("grpc listening on {address}");
+            if !hint {
+                return;
+            }
             let program = std::env::args().next().unwrap_or_else(|| "palisade".into());
             anstream::eprintln!(
                 "ask a first question:  {program} authorize --grpc {address} --human ana --agent support-bot \

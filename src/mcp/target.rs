@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::{DenyReason, Entity, Question};
 use crate::catalog::{Admitted, Server, Tool};
+use crate::uri;
 use crate::value::{Uid, Value};
 
 use super::headers::Headers;
 use super::message::{self, Limits, Message, Params};
 use super::method::{Method, Target};
-use super::{Refusal, Step, action, shown, uri};
+use super::{Refusal, Step, action, shown};
 
 /// A message from the agent's side to a server of the catalog.
 #[derive(Debug)]

@@ -7,14 +7,12 @@ use cedar_policy::{Entities, Entity, EntityUid, EvalResult, RestrictedExpression
 use serde_json::value::RawValue;
 
 use super::cedar;
-use super::schema::{CompiledSchema, chain};
-use crate::catalog::{Catalog, Server, Tool};
-use crate::diagnostic::{Diagnostic, File};
+use super::schema::CompiledSchema;
+use crate::catalog::{Catalog, Server, Tool, UNCLASSIFIED};
+use crate::diagnostic::{Diagnostic, File, chain};
 use crate::json;
 use crate::value::{Uid, Value};
 
-/// The class of everything that nobody classified; no clearance contains it unless somebody writes it down.
-pub(super) const UNCLASSIFIED: &str = "unclassified";
 /// The entity type of data classes.
 pub(super) const DATA_CLASS: &str = "DataClass";
 /// How deep the JSON of an entity may nest.
@@ -306,10 +304,10 @@ fn check_classes(
     below: &BTreeMap<String, BTreeSet<String>>,
     findings: &mut Vec<Diagnostic>,
 ) {
-    for tool in server.tools.values() {
-        for class in tool.facts.data_classes.iter().filter(|class| !below.contains_key(*class)) {
+    for (what, classes) in server.classified() {
+        for class in classes.iter().filter(|class| !below.contains_key(*class)) {
             findings.push(
-                Diagnostic::warning("catalog::class", format!("`{}` has the data class `{class}`, which no file of entities/ declares", tool.action().id))
+                Diagnostic::warning("catalog::class", format!("{what} has the data class `{class}`, which no file of entities/ declares"))
                     .help("declare DataClass::\"…\" in entities/, or fix the name in the facts file; nobody can be cleared for it"),
             );
         }

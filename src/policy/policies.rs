@@ -9,10 +9,10 @@ use cedar_policy::{
 };
 
 use super::cedar;
-use super::schema::{TOOL_GROUP_ACTION, chain, finding};
+use super::schema::{TOOL_GROUP_ACTION, finding};
 use super::snapshot::PolicyInfo;
 use crate::access::Effect;
-use crate::diagnostic::{Diagnostic, File};
+use crate::diagnostic::{Diagnostic, File, chain};
 
 /// The longest policy id.
 const ID_LEN_MAX: usize = 128;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::cedar::{self, ActionShape};
 use super::sources;
 use crate::catalog::{Catalog, Tool};
-use crate::diagnostic::{Diagnostic, File};
+use crate::diagnostic::{Diagnostic, File, chain};
 use crate::value::{Member, Shape, Uid};
 
 /// The action group that every tool belongs to.
@@ -264,16 +264,4 @@ pub(super) fn finding(code: &'static str, error: &dyn miette::Diagnostic, file: 
         }
         None => finding,
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn miette::Diagnostic) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

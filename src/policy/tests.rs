@@ -444,3 +444,25 @@ fn where_tools_are_not_modelled_an_unknown_action_is_an_error_of_its_policy() {
     let findings = compile(&files).unwrap_err();
     assert!(findings.iter().all(|f| f.file.as_ref().is_some_and(|file| &*file.path == "policies/p.cedar")));
 }
+
+#[test]
+fn a_data_class_that_no_entity_declares_is_a_warning_wherever_the_facts_name_it() {
+    let facts = "tools:\n  refund: { data_classes: [secert] }\n\
+                 resources:\n  - { uri: 'crm://a/*', data_classes: [pubic, public] }\n  - uri: crm://b\n\
+                 prompts:\n  greet: { data_classes: [interal] }\n";
+    let mut files = files("");
+    files[3] = File::new("tools/crm.facts.yaml", facts);
+    let compiled = compile(&files).unwrap_or_else(|findings| panic!("{:?}", codes(&findings)));
+    let mut found: Vec<&str> =
+        compiled.warnings.iter().filter(|f| f.code == "catalog::class").map(|f| &*f.message).collect();
+    found.sort_unstable();
+    let wanted = [
+        ("`crm/refund`", "secert"),
+        ("the prompt `greet` of `crm`", "interal"),
+        ("the resource `crm://a/*` of `crm`", "pubic"),
+    ];
+    assert_eq!(found.len(), wanted.len(), "{found:?}");
+    for (found, (what, class)) in found.iter().zip(wanted) {
+        assert!(found.starts_with(&format!("{what} has the data class `{class}`")), "{found}");
+    }
+}

@@ -89,13 +89,14 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     let _telemetry = telemetry::start(&settings.telemetry)?;
     let signals = Signals::listen()
         .map_err(|source| ServeError::System { what: "cannot listen to signals", source })?;
+    // First, so that a start that cannot listen leaves no record of a publication.
+    let (listener, grpc_address) = bind("grpc", settings.listen.grpc).await?;
+    let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
     let state = State::open(&settings)?;
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
     if let Some(notice) = callers.notice() {
         tracing::warn!("{notice}");
     }
-    let (listener, grpc_address) = bind("grpc", settings.listen.grpc).await?;
-    let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
 
     let stop = CancellationToken::new();
     let mut tasks = Tasks::new(stop.clone());

@@ -126,5 +126,67 @@ fn what_is_not_a_file_is_refused_and_not_waited_for() {
     fs::remove_file(directory.path().join("policies/b.cedar")).unwrap();
     symlink("nowhere", directory.path().join("policies/b.cedar")).unwrap();
     let error = refused(&directory, &Limits::default());
-    assert!(matches!(error, SourceError::Unreadable { .. }), "{error}");
+    assert!(matches!(error, SourceError::LeadsNowhere { .. }), "{error}");
+}
+
+#[test]
+fn a_link_to_a_folder_that_leads_nowhere_is_refused_and_named() {
+    for folder in ["policies", "entities"] {
+        let directory = bundle(&[("policies/a.cedar", ""), ("entities/a.json", "[]")]);
+        let link = directory.path().join(folder).join("guard");
+        symlink("/nowhere", &link).unwrap();
+        let error = refused(&directory, &Limits::default());
+        assert!(matches!(&error, SourceError::LeadsNowhere { path } if *path == link), "{error}");
+        assert!(error.to_string().contains("remove the link"), "{error}");
+    }
+}
+
+#[test]
+fn a_folder_below_policies_that_cannot_be_looked_at_is_refused() {
+    let directory = bundle(&[("policies/a.cedar", "")]);
+    // A link to itself and a way through a file: errors of `stat` that root gets too.
+    for target in ["guard", "a.cedar/guard"] {
+        let link = directory.path().join("policies/guard");
+        symlink(target, &link).unwrap();
+        let error = refused(&directory, &Limits::default());
+        assert!(matches!(&error, SourceError::Unreadable { path, .. } if *path == link), "{error}");
+        fs::remove_file(link).unwrap();
+    }
+    assert!(read(directory.path(), &Limits::default()).is_ok());
+}
+
+#[test]
+fn a_folder_of_the_bundle_that_is_a_link_to_nowhere_is_not_empty() {
+    for folder in ["schemas", "policies", "entities", "tools"] {
+        let directory = bundle(&[("README.md", "")]);
+        assert!(read(directory.path(), &Limits::default()).unwrap().files.is_empty());
+        let link = directory.path().join(folder);
+        symlink("/nowhere", &link).unwrap();
+        let error = refused(&directory, &Limits::default());
+        assert!(matches!(&error, SourceError::LeadsNowhere { path } if *path == link), "{error}");
+    }
+}
+
+#[test]
+fn links_to_nowhere_that_would_not_be_read_anyway_are_passed_over() {
+    let directory = bundle(&[("policies/a.cedar", ""), ("tools/crm.json", "{}")]);
+    for link in ["policies/.lock", "policies/..data", "tools/deep", "notes"] {
+        symlink("/nowhere", directory.path().join(link)).unwrap();
+    }
+    assert_eq!(read(directory.path(), &Limits::default()).unwrap().files.len(), 2);
+}
+
+#[test]
+fn a_mounted_folder_is_refused_while_its_volume_is_away_and_read_when_it_is_back() {
+    let directory = bundle(&[("policies/..1/guards/a.cedar", "1"), ("policies/..2/guards/a.cedar", "2")]);
+    let policies = directory.path().join("policies");
+    symlink("..data/guards", policies.join("guards")).unwrap();
+    for (volume, text) in [("..1", "1"), ("..2", "2")] {
+        let error = refused(&directory, &Limits::default());
+        assert!(matches!(error, SourceError::LeadsNowhere { .. }), "{error}");
+        symlink(volume, policies.join("..data")).unwrap();
+        let sources = read(directory.path(), &Limits::default()).unwrap();
+        assert_eq!(&*sources.files[0].text, text);
+        fs::remove_file(policies.join("..data")).unwrap();
+    }
 }

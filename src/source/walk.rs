@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -99,10 +99,26 @@ pub(super) fn list(bundle: &Path, limits: &Limits) -> Result<Listing, SourceErro
     let listing = Listing { found: Vec::new(), directories: BTreeSet::new() };
     let mut walk = Walk { bundle, limits, listing, above: Vec::new() };
     for folder in &FOLDERS {
-        walk.enter(folder, folder.name)?;
+        if !is_absent(&bundle.join(folder.name)) {
+            walk.enter(folder, folder.name)?;
+        }
     }
     walk.listing.found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(walk.listing)
+}
+
+/// Whether there is no such name at all; a link that leads nowhere is there.
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Why a part of a bundle that should be there cannot be looked at.
+fn unseen(path: &Path, source: Error) -> SourceError {
+    let path = path.to_owned();
+    if source.kind() == ErrorKind::NotFound && !is_absent(&path) {
+        return SourceError::LeadsNowhere { path };
+    }
+    SourceError::Unreadable { path, source }
 }
 
 struct Walk<'a> {
@@ -114,15 +130,11 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Lists a directory; one that is not there is empty.
+    /// Lists a directory. One that cannot be looked at is refused: what it holds may be what forbids.
     fn enter(&mut self, folder: &Folder, relative: &str) -> Result<(), SourceError> {
         let path = self.bundle.join(relative);
         let unreadable = |source| SourceError::Unreadable { path: path.clone(), source };
-        let real = match fs::canonicalize(&path) {
-            Ok(real) => real,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(unreadable(error)),
-        };
+        let real = fs::canonicalize(&path).map_err(|error| unseen(&path, error))?;
         if self.above.contains(&real) {
             return Err(SourceError::Loop { path });
         }
@@ -150,9 +162,10 @@ impl Walk<'_> {
         let kind = folder.ends.iter().find(|(end, _)| relative.ends_with(end)).map(|(_, kind)| *kind);
         let found = match fs::metadata(&path) {
             Ok(found) => found,
-            // What vanished just now, and a link that leads nowhere, matter only if they would be read.
-            Err(_) if kind.is_none() => return Ok(()),
-            Err(source) => return Err(SourceError::Unreadable { path, source }),
+            // Neither as a file nor as a folder would it be read.
+            Err(_) if kind.is_none() && !folder.nested => return Ok(()),
+            // It may be a folder of guards. What vanished just now is not in the next listing, which `read` makes.
+            Err(error) => return Err(unseen(&path, error)),
         };
         if found.is_dir() {
             return if folder.nested { self.enter(folder, relative) } else { Ok(()) };

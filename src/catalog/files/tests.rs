@@ -196,7 +196,7 @@ fn facts_that_contradict_themselves_are_refused() {
     }
     facts_error("resources:\n  - uri: 'a://*/b'\n", "not at its end", "a://*/b");
     facts_error("resources:\n  - uri: ''\n", "is empty", "");
-    facts_error("resources:\n  - uri: a://b\n  - uri: a://b\n", "stands twice", "a://b");
+    facts_error("resources:\n  - uri: aa://b\n  - uri: aa://b\n", "stands twice", "aa://b");
     facts_error("tools:\n  find: {data_classes: ['']}\n", "without a name", "");
 }
 
@@ -235,4 +235,34 @@ fn a_header_that_cannot_be_compared_is_worth_a_warning() {
     let (level, message, at) = finding(&[("tools/crm.json", text)]);
     assert_eq!((level, at.as_str()), (Level::Warning, "\"t\""));
     assert!(message.contains("x-mcp-header"), "{message}");
+}
+
+#[test]
+fn a_resource_uri_that_is_not_canonical_is_an_error_that_spells_it() {
+    for (uri, canonical) in [
+        ("file:/pub/x", "file:///pub/x"),
+        ("file:/pub/*", "file:///pub/*"),
+        ("FILE:///pub/%7esecret/*", "file:///pub/~secret/*"),
+        ("https://crm.example:443/a", "https://crm.example/a"),
+        ("Demo://{user}/%7e", "demo://{user}/~"),
+        ("demo://static/", "demo://static"),
+    ] {
+        let facts = format!("resources:\n  - uri: '{uri}'\n");
+        let files = [("tools/crm.json", CRM), ("tools/crm.facts.yaml", facts.as_str())];
+        error(&files, "is not canonical", uri);
+        assert_eq!(findings(&files)[0].help.as_deref(), Some(&*format!("write `{canonical}`")));
+    }
+    facts_error("resources:\n  - uri: /pub/x\n", "is not an absolute URI", "/pub/x");
+    facts_error("resources:\n  - uri: 'a b://*'\n", "white space", "a b://*");
+}
+
+#[test]
+fn a_canonical_resource_uri_or_beginning_has_no_findings() {
+    for uri in
+        ["demo://static/*", "demo://static", "file:///pub/x", "crm://*", "*", "crm://{id}", "crm://{id}/*"]
+    {
+        let facts = format!("resources:\n  - uri: '{uri}'\n");
+        let found = findings(&[("tools/crm.json", CRM), ("tools/crm.facts.yaml", &facts)]);
+        assert!(found.is_empty(), "{found:?}");
+    }
 }

@@ -11,6 +11,7 @@ use serde_saphyr::Spanned;
 
 use super::typed::{self, Switch, Typed};
 use super::{ADMIN, ConfigError, Environment, GRPC, Limits, Listen, Overrides, Place, Settings};
+use crate::catalog::server_id_fault;
 use crate::identity::{Caller, Callers, LOCAL, OPERATOR, Role, Servers, TokenDigest};
 use crate::server::data::parse_hex;
 use crate::server::{journal, reload, telemetry};
@@ -161,14 +162,13 @@ impl ConfigFile<'_> {
             typed::Servers::All => return Ok(Servers::All),
             typed::Servers::Named(names) => names,
         };
-        match names.iter().find(|name| !is_server_id(name)) {
-            Some(wrong) => {
-                let problem =
-                    format!("`{wrong}` cannot be a server's id: those are like `crm` or `github.com`");
-                Err(self.invalid(key, Some(typed), problem))
+        for name in names {
+            if let Some((what, help)) = server_id_fault(name) {
+                let problem = format!("`{name}` cannot be the id of a server: {what}; {help}");
+                return Err(self.invalid(key, Some(typed), problem));
             }
-            None => Ok(Servers::Named(names.iter().cloned().collect())),
         }
+        Ok(Servers::Named(names.iter().cloned().collect()))
     }
 
     /// The local caller: believed only where no other machine can claim to be it.
@@ -276,10 +276,4 @@ impl ConfigFile<'_> {
             open_decisions_max: within!(open_decisions_max, 0..=10_000_000),
         })
     }
-}
-
-/// `[a-z0-9][a-z0-9._-]*`
-fn is_server_id(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.starts_with(plain) && text.chars().all(|c| plain(c) || matches!(c, '.' | '_' | '-'))
 }

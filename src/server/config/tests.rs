@@ -124,6 +124,9 @@ fn callers_that_cannot_be_told_apart_or_may_do_nothing_are_refused() {
     check(&caller("b", &other, "[]", "'*'"), &["callers[1].roles"]);
     check(&caller("b", &other, "[root]", "'*'"), &["p.yaml:3", "root"]);
     check(&caller("b", &other, "[authorize]", "[CRM]"), &["callers[1].servers", "`CRM`"]);
+    check(&caller("b", &other, "[authorize]", "[tools]"), &["callers[1].servers", "`tools`", "MCP's own"]);
+    let long = format!("[{}]", "x".repeat(129));
+    check(&caller("b", &other, "[authorize]", &long), &["callers[1].servers", "1 to 128 characters"]);
     check(&caller("b", &other, "[authorize]", "all"), &["p.yaml:3", "list of server ids"]);
 }
 

@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use super::content::Content;
 use super::{Candidate, Config, Ended, Failing, Finding, InForce, StartError, Status, Target};
 use crate::access::Revision;
-use crate::audit::{AuditError, AuditSink, Cause, Changes, Published, Record, Rfc3339};
-use crate::diagnostic::{Diagnostic, File};
+use crate::audit::{AuditError, AuditSink, Cause, Changes, Counts, Published, Record, Rfc3339};
+use crate::diagnostic::{Diagnostic, File, chain};
 use crate::server::clock;
 use crate::server::metrics::{Attempt, Metrics};
 use crate::source::{self, Sources};
@@ -68,7 +68,9 @@ impl<T: Target> Bundle<T> {
         let in_force = in_force(&candidate, Cause::Start);
         let now = in_force.since;
         metrics.published(&in_force.revision, now.0);
-        tracing::info!(revision = in_force.revision.short(), counts = ?in_force.counts, "the bundle is in force");
+        let Counts { files, policies, entities, servers, tools } = in_force.counts;
+        let revision = in_force.revision.short();
+        tracing::info!(revision, files, policies, entities, servers, tools, "the bundle is in force");
         let bundle = config.bundle.display().to_string();
         let status = Status { bundle, in_force, last_attempt: now, last_success: now, failing: None };
         target.publish(candidate.snapshot);
@@ -137,7 +139,7 @@ impl<T: Target> Bundle<T> {
     /// Reads, and compiles what is new: afterwards `ready` holds what should come into force, if that is another.
     fn load(&mut self) -> Result<(), Fault> {
         let Sources { files, tests: _, directories } = source::read(&self.config.bundle, &self.config.limits)
-            .map_err(|error| Fault::new(text(&error)))?;
+            .map_err(|error| Fault::new(chain(&error)))?;
         self.directories = directories;
         let content = Content::of(&files);
         if content == self.in_force {
@@ -183,12 +185,23 @@ impl<T: Target> Bundle<T> {
         let changes = Changes::between(&self.in_force.files, &content.files);
         if let Err(error) = record(&*self.sink, &self.config, &candidate, Some(&previous), cause, &changes) {
             self.ready = Some((content, candidate));
-            return Err(Fault::new(format!("the publication waits for its audit record: {}", text(&error))));
+            return Err(Fault::new(format!("the publication waits for its audit record: {}", chain(&error))));
         }
         let in_force = in_force(&candidate, cause);
         self.metrics.published(&in_force.revision, in_force.since.0);
         let (revision, previous) = (in_force.revision.short(), previous.short());
-        tracing::info!(revision, previous, ?cause, counts = ?in_force.counts, "another bundle is in force");
+        let Counts { files, policies, entities, servers, tools } = in_force.counts;
+        tracing::info!(
+            revision,
+            previous,
+            ?cause,
+            files,
+            policies,
+            entities,
+            servers,
+            tools,
+            "another bundle is in force"
+        );
         self.target.publish(candidate.snapshot);
         self.in_force = content;
         Ok(Some(in_force))
@@ -252,16 +265,4 @@ fn in_force<S>(candidate: &Candidate<S>, cause: Cause) -> InForce {
         counts: candidate.counts,
         warnings: candidate.warnings.iter().map(Finding::from).collect(),
     }
-}
-
-/// An error with its causes.
-fn text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -255,6 +255,23 @@ fn a_bad_bundle_changes_nothing_and_a_mended_one_comes_into_force() {
 }
 
 #[test]
+fn a_folder_of_guards_that_leads_nowhere_leaves_the_last_good_bundle_in_force() {
+    let parent = bundle("one");
+    let path = parent.path().join("bundle");
+    write(&path, "policies/..1/guards/g.cedar", "g");
+    symlink("..1", path.join("policies/..data")).unwrap();
+    symlink("..data/guards", path.join("policies/guards")).unwrap();
+    let running = Running::on(&path);
+    fs::remove_file(path.join("policies/..data")).unwrap();
+    assert!(matches!(running.look(), Ended::Failed { .. }));
+    running.nothing_published();
+    assert!(running.status().failing.is_some());
+    write(&path, "policies/..2/guards/g.cedar", "h");
+    symlink("..2", path.join("policies/..data")).unwrap();
+    assert_eq!(running.next(), "hone");
+}
+
+#[test]
 fn a_panic_of_the_compiler_does_not_end_reloading() {
     let parent = bundle("one");
     let path = parent.path().join("bundle");

@@ -241,3 +241,53 @@ proptest! {
         prop_assert_eq!(canonical(&escaped, LIMIT), canonical(&text, LIMIT));
     }
 }
+
+#[test]
+fn a_beginning_of_canonical_uris_is_its_own_canonical_form() {
+    for text in [
+        "",
+        "demo",
+        "demo:",
+        "demo://",
+        "demo://static",
+        "demo://static/",
+        "demo://static/a",
+        "demo://static/a/.",
+        "demo://{user}/",
+        "file:///pub/",
+        "https:",
+        "https://",
+        "https://exam",
+        "https://example.com:8443",
+        "https://example.com/a?q=",
+        "urn:isbn:",
+    ] {
+        assert_eq!(canonical_beginning(text, LIMIT).as_deref(), Ok(text), "{text}");
+    }
+}
+
+#[test]
+fn any_other_beginning_is_spelled_anew_or_refused() {
+    for (text, wanted) in [
+        ("FILE:///pub/%7esecret/", "file:///pub/~secret/"),
+        ("file:/pub/", "file:///pub/"),
+        ("Demo://Static/", "demo://static/"),
+        ("HTTP", "http"),
+        ("https://example.com:443", "https://example.com"),
+        ("https://EXAMPLE.com/", "https://example.com/"),
+        ("demo://h/a/../b/", "demo://h/b/"),
+        ("demo://h/a%3a", "demo://h/a:"),
+    ] {
+        assert_eq!(canonical_beginning(text, LIMIT).as_deref(), Ok(wanted), "{text}");
+    }
+    for (text, wanted) in [
+        ("/etc/", UriFault::Relative),
+        ("demo://h/%4", UriFault::BadEscape),
+        ("demo://h/a b/", UriFault::UnsafeCharacter),
+        ("demo://h/#", UriFault::Fragment),
+        ("demo://h//", UriFault::EmptySegment),
+        ("demo://{user", UriFault::Template),
+    ] {
+        assert_eq!(canonical_beginning(text, LIMIT), Err(wanted), "{text}");
+    }
+}

@@ -141,6 +141,28 @@ pub fn canonical_template(text: &str, bytes_max: usize) -> Result<String, UriFau
     Ok(name)
 }
 
+/// The canonical form of a beginning of URIs or of URI templates: of all that begins with it, as far as it is written
+/// out. A beginning that comes back unchanged is that of some canonical URI; any other is that of none.
+pub fn canonical_beginning(text: &str, bytes_max: usize) -> Result<String, UriFault> {
+    // What may follow decides how a beginning reads: it may end within a host, a port, a path or a scheme.
+    const RESTS: [&str; 5] = ["x", "x/x", "/x", "//x/x", "xx:x"];
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let (mut spelled, mut fault) = (None, None);
+    for rest in RESTS {
+        match canonical_template(&format!("{text}{rest}"), bytes_max) {
+            Ok(name) => match name.strip_suffix(rest) {
+                Some(beginning) if beginning == text => return Ok(text.to_owned()),
+                Some(beginning) => spelled = spelled.or_else(|| Some(beginning.to_owned())),
+                None => {}
+            },
+            Err(found) => fault = fault.or(Some(found)),
+        }
+    }
+    spelled.ok_or(fault.unwrap_or(UriFault::Ambiguous))
+}
+
 fn stand_in(index: usize) -> String {
     format!("expression{index}stands-here")
 }
