@@ -10,6 +10,7 @@ mod test;
 
 use std::process::ExitCode;
 
+use crate::server::stack;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Palisade decides each step of an AI agent at the moment of use.
@@ -78,7 +79,16 @@ impl From<Exit> for ExitCode {
 
 /// Runs one command.
 pub fn run(arguments: Arguments) -> ExitCode {
-    let exit = match arguments.command {
+    // Compiling, testing and explaining recurse as deep as a policy does.
+    match stack::deep(|| obey(arguments)) {
+        Ok(exit) => exit,
+        Err(error) => trouble(format!("no thread could be made: {error}")),
+    }
+    .into()
+}
+
+fn obey(arguments: Arguments) -> Exit {
+    match arguments.command {
         None => serve::run(serve::Options::default()),
         Some(Command::Serve(options)) => serve::run(options),
         Some(Command::Check(options)) => check::run(&options),
@@ -88,8 +98,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             anstream::println!("palisade {}", env!("CARGO_PKG_VERSION"));
             Exit::Ok
         }
-    };
-    exit.into()
+    }
 }
 
 /// Says on standard error what went wrong and what to do.
