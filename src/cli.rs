@@ -10,8 +10,9 @@ mod test;
 
 use std::process::ExitCode;
 
-use crate::server::stack;
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::server::stack;
 
 /// Palisade decides each step of an AI agent at the moment of use.
 ///
