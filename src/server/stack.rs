@@ -20,3 +20,6 @@ pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
         thread.join().map_or_else(|panic| resume_unwind(panic), Ok)
     })
 }
+
+#[cfg(test)]
+mod tests;
