@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::server::stack;
+
 /// Palisade decides each step of an AI agent at the moment of use.
 ///
 /// A gateway or an MCP server asks before each step; Palisade evaluates Cedar policies, writes the evidence, and
@@ -79,7 +81,16 @@ impl From<Exit> for ExitCode {
 
 /// Runs one command.
 pub fn run(arguments: Arguments) -> ExitCode {
-    let exit = match arguments.command {
+    // Compiling, testing and explaining recurse as deep as a policy does.
+    match stack::deep(|| obey(arguments)) {
+        Ok(exit) => exit,
+        Err(error) => trouble(format!("no thread could be made: {error}")),
+    }
+    .into()
+}
+
+fn obey(arguments: Arguments) -> Exit {
+    match arguments.command {
         None => serve::run(serve::Options::default()),
         Some(Command::Serve(options)) => serve::run(options),
         Some(Command::Check(options)) => check::run(&options),
@@ -89,8 +100,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             anstream::println!("palisade {}", env!("CARGO_PKG_VERSION"));
             Exit::Ok
         }
-    };
-    exit.into()
+    }
 }
 
 /// An error with its causes, in one line.

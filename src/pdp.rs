@@ -164,14 +164,9 @@ impl<S: AuditSink> Pdp<S> {
         self.evaluate_on(&snapshot, request, occasion)
     }
 
-    /// Decides several requests on one snapshot and records each answer.
-    pub fn evaluate_all<'a>(
-        &self,
-        requests: impl IntoIterator<Item = (&'a Request, Occasion<'a>)>,
-    ) -> Vec<Pending> {
-        let snapshot = self.snapshots.load();
-        let evaluate = |(request, occasion)| self.evaluate_on(&snapshot, request, occasion);
-        requests.into_iter().map(evaluate).collect()
+    /// Decides several requests on one snapshot, in the caller's own time.
+    pub fn batch(&self) -> Batch<'_, S> {
+        Batch { pdp: self, snapshot: self.snapshots.load_full() }
     }
 
     fn evaluate_on(&self, snapshot: &Snapshot, request: &Request, occasion: Occasion<'_>) -> Pending {
@@ -256,6 +251,19 @@ impl<S: AuditSink> Pdp<S> {
             trace_id: request.trace_id.as_deref(),
             duration_us: (occasion.elapsed_us)(),
         }))
+    }
+}
+
+/// Requests that are decided on one snapshot, whatever is published meanwhile.
+pub struct Batch<'a, S> {
+    pdp: &'a Pdp<S>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl<S: AuditSink> Batch<'_, S> {
+    /// Decides one of the requests and records the answer.
+    pub fn evaluate(&self, request: &Request, occasion: Occasion<'_>) -> Pending {
+        self.pdp.evaluate_on(&self.snapshot, request, occasion)
     }
 }
 

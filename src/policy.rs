@@ -1,6 +1,7 @@
 //! From a bundle's files to a [`Snapshot`], and from a question on it to a decision.
 //! Never reads a file, a clock or a socket, and never writes a record: deciding has no side effect.
 
+mod bounds;
 mod cedar;
 mod compile;
 mod decide;

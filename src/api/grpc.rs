@@ -61,6 +61,34 @@ impl<S: AuditSink> Authorization<S> {
         Self::settle(caller, request.request_id, pending)
     }
 
+    /// All requests of a batch on one snapshot. Other calls get their turn between them.
+    async fn answer_all(
+        &self,
+        caller: &Arc<Caller>,
+        requests: Vec<v1::AuthorizeRequest>,
+        trace_id: Option<String>,
+    ) -> Result<Vec<v1::AuthorizeResponse>, Status> {
+        let arrived = Instant::now();
+        if requests.len() > self.inner.limits.batch_len_max {
+            let limit = self.inner.limits.batch_len_max;
+            let problem =
+                format!("has {} items, more than the limit `batch_len_max` of {limit}", requests.len());
+            return Err(malformed(&Malformed::new("requests", problem)));
+        }
+        let admit = |request| self.admit(caller, request, trace_id.clone());
+        let requests = requests.into_iter().map(admit).collect::<Result<Vec<_>, _>>()?;
+        let batch = self.inner.pdp.batch();
+        let mut pending = Vec::with_capacity(requests.len());
+        for request in &requests {
+            let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+            pending.push(batch.evaluate(request, self.occasion(&elapsed_us)));
+            tokio::task::yield_now().await;
+        }
+        // Every item has its record before the first answer is given.
+        let settled = requests.into_iter().zip(pending);
+        settled.map(|(request, pending)| Self::settle(caller, request.request_id, pending)).collect()
+    }
+
     /// Decodes, and checks what the caller may ask at all.
     fn admit(
         &self,
@@ -137,24 +165,8 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         trace::adopt(&span, request.metadata());
         let caller = self.caller(&request)?;
         let trace_id = trace::trace_id(request.metadata());
-        let _entered = span.enter();
-        let arrived = Instant::now();
-        let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         let v1::AuthorizeBatchRequest { requests } = request.into_inner();
-        if requests.len() > self.inner.limits.batch_len_max {
-            let limit = self.inner.limits.batch_len_max;
-            let problem =
-                format!("has {} items, more than the limit `batch_len_max` of {limit}", requests.len());
-            return Err(malformed(&Malformed::new("requests", problem)));
-        }
-        let admit = |request| self.admit(&caller, request, trace_id.clone());
-        let requests = requests.into_iter().map(admit).collect::<Result<Vec<_>, _>>()?;
-        let pending = self.inner.pdp.evaluate_all(requests.iter().map(|r| (r, self.occasion(&elapsed_us))));
-        let responses = requests
-            .iter()
-            .zip(pending)
-            .map(|(request, pending)| Self::settle(&caller, request.request_id.clone(), pending))
-            .collect::<Result<_, _>>()?;
+        let responses = self.answer_all(&caller, requests, trace_id).instrument(span).await?;
         Ok(Response::new(v1::AuthorizeBatchResponse { responses }))
     }
 

@@ -48,7 +48,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 1 MiB of JSON, methods of 128 bytes, names of 256, URIs of 4,096; 64 subscriptions; 64 headers of 8 KiB.
+    /// 1 MiB of JSON, methods of 128 bytes, names of 256, URIs of 4,096; 16 subscriptions; 64 headers of 8 KiB.
     fn default() -> Self {
         Self {
             params: json::Limits::default(),
@@ -56,7 +56,7 @@ impl Default for Limits {
             method_bytes_max: 128,
             name_bytes_max: 256,
             uri_bytes_max: 4096,
-            subscriptions_max: 64,
+            subscriptions_max: 16,
             headers_max: 64,
             header_bytes_max: 8192,
         }

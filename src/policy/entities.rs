@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use cedar_policy::{Entities, Entity, EntityUid, EvalResult, RestrictedExpression, Schema};
 use serde_json::value::RawValue;
 
+use super::bounds::{self, Language};
 use super::cedar;
 use super::schema::CompiledSchema;
 use crate::catalog::{Catalog, Server, Tool, UNCLASSIFIED};
@@ -33,6 +34,9 @@ pub(super) struct Declared {
 pub(super) fn parse(files: &[&File], schema: &Schema, findings: &mut Vec<Diagnostic>) -> Vec<Declared> {
     let mut declared = Vec::new();
     for file in files {
+        if !bounds::holds(file, Language::Entities, findings) {
+            continue;
+        }
         if let Some(finding) = ambiguous(file) {
             findings.push(finding);
             continue;
@@ -105,7 +109,17 @@ fn parse_one(
     span: std::ops::Range<usize>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Entity> {
-    let value = serde_json::from_str(item.get()).ok()?;
+    let value = match serde_json::from_str(item.get()) {
+        Ok(value) => value,
+        Err(error) => {
+            findings.push(
+                Diagnostic::error("entity::json", format!("the entity cannot be read: {error}"))
+                    .at(file, head(&span), "in this entity")
+                    .help("mend the value; line and column count from the beginning of the entity"),
+            );
+            return None;
+        }
+    };
     match Entity::from_json_value(value, Some(schema)) {
         Ok(entity) => Some(entity),
         Err(error) => {

@@ -8,6 +8,7 @@ use cedar_policy::{
     ActionConstraint, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
 };
 
+use super::bounds::{self, Language};
 use super::cedar;
 use super::schema::{TOOL_GROUP_ACTION, finding};
 use super::snapshot::PolicyInfo;
@@ -34,6 +35,9 @@ pub(super) struct Written {
 pub(super) fn parse(files: &[&File], findings: &mut Vec<Diagnostic>) -> Vec<Written> {
     let mut written: Vec<Written> = Vec::new();
     for file in files {
+        if !bounds::holds(file, Language::Policies, findings) {
+            continue;
+        }
         match file.text.parse::<PolicySet>() {
             Ok(set) => written.extend(named(&set, file, findings)),
             Err(errors) => {

@@ -7,6 +7,7 @@ use cedar_policy::{Schema, SchemaFragment};
 use miette::Diagnostic as _;
 use serde_json::{Map, Value as Json, json};
 
+use super::bounds::{self, Language};
 use super::cedar::{self, ActionShape};
 use super::sources;
 use crate::catalog::{Catalog, Tool};
@@ -52,6 +53,9 @@ pub(super) fn parse(files: &[&File], findings: &mut Vec<Diagnostic>) -> Fragment
         );
     }
     for file in files {
+        if !bounds::holds(file, Language::Schema, findings) {
+            continue;
+        }
         let parsed = SchemaFragment::from_cedarschema_str(&file.text).map(|(fragment, _)| fragment);
         match parsed {
             Ok(fragment) => match fragment.clone().to_json_value() {

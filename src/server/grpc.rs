@@ -35,6 +35,7 @@ pub async fn serve<S: AuditSink + 'static>(
         .build_v1()
         .map_err(io::Error::other)?;
     let authorization = AuthorizationServer::new(service).max_decoding_message_size(limits.message_bytes_max);
+    let connections = incoming::incoming(listener, limits.connections_max, incoming::PREFACE_TIMEOUT);
     Server::builder()
         .max_concurrent_streams(limits.concurrent_streams_max)
         .http2_max_header_list_size(limits.header_list_bytes_max)
@@ -43,7 +44,7 @@ pub async fn serve<S: AuditSink + 'static>(
         .add_service(health_service)
         .add_service(reflection)
         .add_service(authorization)
-        .serve_with_incoming_shutdown(incoming::incoming(listener, limits.connections_max), async move {
+        .serve_with_incoming_shutdown(connections, async move {
             stop.cancelled().await;
             // Who watches our health learns of the end before the connections close.
             health.set_not_serving::<AuthorizationServer<Authorization<S>>>().await;

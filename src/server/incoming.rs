@@ -1,65 +1,94 @@
 //! Connections as they come in, no more than a limit at once: further ones wait in the kernel's queue.
-//! Never reads from a connection itself.
+//! Never keeps a place for a client that does not begin to speak.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Sleep, sleep};
 use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// How long to wait when the operating system has no connection to give, such as when files run out.
+/// How long a client may take for the first bytes of a connection.
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The length of the first bytes: the preface of HTTP/2 (RFC 9113, section 3.4).
+const PREFACE_BYTES: usize = 24;
+/// How long to wait when the operating system has no connection to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A connection that holds one of the places.
+/// A connection that holds one of the places, until it is dropped.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
+    preface: Option<Preface>,
     _place: OwnedSemaphorePermit,
 }
 
-/// Accepts connections, at most `connections_max` at once. Dropping the stream closes the port, at once and even when
-/// every place is taken: a client that connects to a server that stops is refused, and asks elsewhere.
-pub fn incoming(
-    listener: TcpListener,
-    connections_max: usize,
-) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        tokio::select! {
-            () = sender.closed() => {}
-            () = accept_all(listener, places, &sender) => {}
-        }
-    });
-    ReceiverStream::new(receiver)
+/// The first bytes that have not come yet.
+#[derive(Debug)]
+struct Preface {
+    missing: usize,
+    deadline: Pin<Box<Sleep>>,
 }
 
-/// Ends when nobody wants connections any more.
-async fn accept_all(
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-    sender: &mpsc::Sender<io::Result<Connection>>,
-) {
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Without it answers may come later, never wrong.
-                drop(stream.set_nodelay(true));
-                if sender.send(Ok(Connection { stream, _place: place })).await.is_err() {
-                    return;
-                }
+/// The accepted connections. Whoever drops it ends the accepting.
+#[derive(Debug)]
+pub struct Incoming {
+    connections: mpsc::Receiver<Connection>,
+    _accepting: AbortOnDropHandle<()>,
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.connections.poll_recv(cx).map(|connection| connection.map(Ok))
+    }
+}
+
+/// Accepts connections, at most `connections_max` at once, each of which has `preface_timeout` to begin to speak.
+pub fn incoming(listener: TcpListener, connections_max: usize, preface_timeout: Duration) -> Incoming {
+    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    let (sender, connections) = mpsc::channel(1);
+    let accepting = tokio::spawn(async move {
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            let stream = accept(&listener).await;
+            let preface = Preface { missing: PREFACE_BYTES, deadline: Box::pin(sleep(preface_timeout)) };
+            if sender.send(Connection { stream, preface: Some(preface), _place: place }).await.is_err() {
+                return;
             }
+        }
+    });
+    Incoming { connections, _accepting: AbortOnDropHandle::new(accepting) }
+}
+
+/// The next connection, however long the operating system refuses to give one.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await.and_then(|(stream, _)| stream.set_nodelay(true).map(|()| stream)) {
+            Ok(stream) => return stream,
             Err(error) => {
-                tracing::warn!(%error, "a gRPC connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::warn!(%error, "a connection was not accepted");
+                sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+impl Preface {
+    /// An error when the first bytes are late.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.deadline.as_mut().poll(cx) {
+            Poll::Ready(()) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the client did not begin to speak"))
+            }
+            Poll::Pending => Ok(()),
         }
     }
 }
@@ -78,7 +107,18 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let Self { stream, preface, _place } = &mut *self;
+        let Some(awaited) = preface else {
+            return Pin::new(stream).poll_read(cx, buffer);
+        };
+        awaited.poll_late(cx)?;
+        let before = buffer.filled().len();
+        ready!(Pin::new(stream).poll_read(cx, buffer))?;
+        awaited.missing = awaited.missing.saturating_sub(buffer.filled().len().saturating_sub(before));
+        if awaited.missing == 0 {
+            *preface = None;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -107,3 +147,6 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use super::reload::{Bundle, Reload, Reloads, StartError};
 use super::signals::Signals;
 use super::tasks::{TaskError, Tasks};
 use super::telemetry::{self, TelemetryError};
-use super::{SystemClock, admin, grpc, refill};
+use super::{SystemClock, admin, grpc, refill, stack};
 use crate::api::Authorization;
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
@@ -76,10 +76,18 @@ pub enum Announce {
 ///
 /// # Errors
 /// [`ServeError`].
-pub fn serve(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), ServeError> {
+pub fn serve(settings: Settings, announce: impl FnMut(Announce) + Send) -> Result<(), ServeError> {
+    // The first bundle compiles here.
+    stack::deep(|| serve_here(settings, announce))
+        .map_err(|source| ServeError::System { what: "no thread could be made", source })?
+}
+
+fn serve_here(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("palisade-worker")
+        // Policies are evaluated here.
+        .thread_stack_size(stack::STACK_BYTES)
         .build()
         .map_err(|source| ServeError::System { what: "no runtime could be made", source })?;
     runtime.block_on(run(settings, announce))

@@ -66,6 +66,22 @@ async fn a_batch_is_answered_in_order_on_one_revision() {
     assert_eq!(pdp.ledger.records().len(), 256);
 }
 
+/// On a runtime of one thread: who is not let in between sees no record of the batch, or all of them.
+#[tokio::test]
+async fn a_batch_lets_others_in_between_its_items() {
+    let pdp = TestPdp::start().await;
+    let mut client = pdp.client().await;
+    let batch = v1::AuthorizeBatchRequest { requests: vec![lookup(); 64] };
+    let answers = tokio::spawn(async move { client.authorize_batch(batch).await });
+    let mut seen = BTreeSet::new();
+    while !answers.is_finished() {
+        seen.insert(pdp.ledger.records().len());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(answers.await.unwrap().unwrap().into_inner().responses.len(), 64);
+    assert!(seen.iter().any(|records| (1..64).contains(records)), "{seen:?}");
+}
+
 #[tokio::test]
 async fn a_batch_over_the_limit_is_refused_by_the_name_of_the_limit() {
     let pdp = TestPdp::builder().gateway().limits(|limits| limits.batch_len_max = 3).start().await;

@@ -114,8 +114,14 @@ fn decide_until(
     let (mut met_permit, mut met_deny, mut said) = (false, false, false);
     while !done.load(Ordering::SeqCst) {
         let occasion = || Occasion { id: DecisionId("d".into()), now: NOW, elapsed_us: &|| 0 };
-        let pending = pdp.evaluate_all(requests.iter().map(|request| (request, occasion())));
-        let answers: Vec<_> = pending.into_iter().map(|pending| pending.settle().unwrap()).collect();
+        let batch = pdp.batch();
+        let evaluate = |request| {
+            let pending = batch.evaluate(request, occasion());
+            // The other thread may publish between any two.
+            std::thread::yield_now();
+            pending.settle().unwrap()
+        };
+        let answers: Vec<_> = requests.iter().map(evaluate).collect();
         let first = answers[0].revision.clone();
         seen.mixed_batches += usize::from(answers.iter().any(|answer| answer.revision != first));
         for answer in &answers {

@@ -71,7 +71,7 @@ fn a_subscription_list_is_held_to_its_kind_and_length() {
         ),
         (r#"{"resourceSubscriptions":["crm://public/a",7]}"#.to_owned(), "resourceSubscriptions[1]` must be"),
         (r#"{"resourceSubscriptions":["a"]}"#.to_owned(), "resourceSubscriptions[0]` is not an absolute URI"),
-        (format!(r#"{{"resourceSubscriptions":[{many}]}}"#), "names more than 64 resources"),
+        (format!(r#"{{"resourceSubscriptions":[{many}]}}"#), "names more than 16 resources"),
     ] {
         let sent = modern("subscriptions/listen", &format!(r#"{{"notifications":{notifications}}}"#));
         let refusal = refusal(&sent);

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::watch::Watches;
 use super::{Bundle, Ended, Status, Target};
 use crate::audit::Cause;
+use crate::server::stack::STACK_BYTES;
 
 /// How many requests and events may wait for the thread.
 const WAITING_MAX: usize = 64;
@@ -77,7 +78,8 @@ impl<T: Target> Bundle<T> {
         watches.follow(&self.config.bundle, &self.directories);
         let reloads = Reloads { commands, status: self.status() };
         let mut looks = Looks { bundle: self, watches };
-        let thread = std::thread::Builder::new().name("palisade-reload".into()).spawn(move || {
+        let builder = std::thread::Builder::new().name("palisade-reload".into()).stack_size(STACK_BYTES);
+        let thread = builder.spawn(move || {
             // What changed before the watches stood.
             looks.look(Cause::Poll);
             looks.run(&waiting);
