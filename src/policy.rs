@@ -5,6 +5,7 @@ mod bounds;
 mod cedar;
 mod compile;
 mod decide;
+mod declared;
 mod entities;
 mod explain;
 mod policies;

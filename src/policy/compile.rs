@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::schema::TOOL_GROUP_ACTION;
 use super::snapshot::Snapshot;
-use super::{entities, policies, schema};
+use super::{declared, entities, policies, schema};
 use crate::access::Revision;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, File, Level, sort};
@@ -58,7 +58,7 @@ pub fn compile(files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
         dead.insert(TOOL_GROUP_ACTION.into());
     }
     let set = policies::validate(&written, &compiled.schema, &dead, &mut findings);
-    let declared = entities::parse(&of("entities/", ".json"), &compiled.schema, &mut findings);
+    let declared = declared::parse(&of("entities/", ".json"), &compiled.schema, &mut findings);
     let below = entities::classes_below(&declared);
     let store = entities::build(declared, &catalog, &compiled, &below, &mut findings);
     match store {

@@ -74,7 +74,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         match listener.accept().await.and_then(|(stream, _)| stream.set_nodelay(true).map(|()| stream)) {
             Ok(stream) => return stream,
             Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
+                tracing::warn!(%error, "a gRPC connection was not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
