@@ -28,7 +28,7 @@ use crate::server::{DEFAULT_GRPC, SystemClock, data};
 Examples:
   palisade authorize --human ana --agent support-bot --tool crm/issue_refund --args '{\"order\":\"o-1\",\"amount\":30}'
   palisade authorize --agent night-watch --server git --method tools/list
-  palisade authorize --bundle . --principal 'Human::\"ana\"' --action 'Action::\"tools/list\"' --resource 'Server::\"crm\"'")]
+  palisade authorize --bundle . --principal 'Human::\"ana\"' --actor 'Agent::\"support-bot\"' --action 'Action::\"tools/list\"' --resource 'Server::\"crm\"'")]
 pub(super) struct Options {
     #[command(flatten)]
     ask: ask::Ask,
