@@ -28,7 +28,7 @@ pub struct Compiled {
 /// # Errors
 /// Every finding of the whole bundle, warnings included, when at least one of them is an error.
 pub fn compile(files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut findings = Vec::new();
+    let mut findings = empty_files(files);
     let of = |folder: &str, ending: &str| -> Vec<&File> {
         files.iter().filter(|file| file.path.starts_with(folder) && file.path.ends_with(ending)).collect()
     };
@@ -78,6 +78,17 @@ pub fn compile(files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
         }),
         Some(_) | None => Err(sorted(findings)),
     }
+}
+
+/// An empty file is one that somebody is about to write: taken for what it says, its rules would be gone meanwhile.
+fn empty_files(files: &[File]) -> Vec<Diagnostic> {
+    let empty = files.iter().filter(|file| file.text.trim().is_empty());
+    let finding = |file: &File| {
+        Diagnostic::error("bundle::empty", format!("`{}` is empty", file.path))
+            .in_file(file)
+            .help("remove the file, or say in a comment why it holds nothing; write files whole, by rename")
+    };
+    empty.map(finding).collect()
 }
 
 /// The digest of a bundle's content: SHA-256 over path and content of each file that decides, in the order of their

@@ -294,7 +294,7 @@ fn a_revision_names_content_and_not_order() {
     assert_eq!(compile(&files).unwrap().snapshot.revision(), &revision);
     files.push(File::new("policies/p_test.yaml", "cases: []"));
     assert_eq!(compile(&files).unwrap().snapshot.revision(), &revision);
-    files.push(File::new("policies/q.cedar", ""));
+    files.push(File::new("policies/q.cedar", "// nothing yet"));
     assert_ne!(compile(&files).unwrap().snapshot.revision(), &revision);
 }
 
@@ -450,7 +450,7 @@ fn a_data_class_that_no_entity_declares_is_a_warning_wherever_the_facts_name_it(
     let facts = "tools:\n  refund: { data_classes: [secert] }\n\
                  resources:\n  - { uri: 'crm://a/*', data_classes: [pubic, public] }\n  - uri: crm://b\n\
                  prompts:\n  greet: { data_classes: [interal] }\n";
-    let mut files = files("");
+    let mut files = files(ALL);
     files[3] = File::new("tools/crm.facts.yaml", facts);
     let compiled = compile(&files).unwrap_or_else(|findings| panic!("{:?}", codes(&findings)));
     let mut found: Vec<&str> =
@@ -465,4 +465,15 @@ fn a_data_class_that_no_entity_declares_is_a_warning_wherever_the_facts_name_it(
     for (found, (what, class)) in found.iter().zip(wanted) {
         assert!(found.starts_with(&format!("{what} has the data class `{class}`")), "{found}");
     }
+}
+
+#[test]
+fn an_empty_file_is_one_that_is_being_written() {
+    let mut files = files(ALL);
+    files.push(File::new("policies/guard.cedar", "\n"));
+    let findings = compile(&files).unwrap_err();
+    assert_eq!(codes(&findings).iter().map(|(_, code, _)| *code).collect::<Vec<_>>(), ["bundle::empty"]);
+    files.pop();
+    files.push(File::new("policies/guard.cedar", "// no guards here"));
+    assert!(compile(&files).is_ok());
 }

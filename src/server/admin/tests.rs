@@ -117,7 +117,10 @@ impl Fixture {
     }
 
     fn write(&self, text: &str) {
-        fs::write(self.directory.path().join("bundle/schemas/a.cedarschema"), text).unwrap();
+        // By rename: the watch may look at any moment.
+        let folder = self.directory.path().join("bundle/schemas");
+        fs::write(folder.join(".beside"), text).unwrap();
+        fs::rename(folder.join(".beside"), folder.join("a.cedarschema")).unwrap();
     }
 }
 

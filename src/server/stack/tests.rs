@@ -11,6 +11,8 @@ const OPERATORS_MAX: usize = 2_000;
 const SCHEMA: &str = "entity User = { deep?: DEEP }; entity Doc;
     action read appliesTo { principal: [User], resource: [Doc], context: { b: Bool, n: Long, DEEPER } };";
 
+const NO_POLICY: &str = "// none";
+
 /// The codes of the errors of a bundle, compiled on a thread with the stack of a compile.
 fn errors(schema: &str, policies: &str, entities: &str) -> Vec<&'static str> {
     let files = [
@@ -107,7 +109,8 @@ fn a_long_chain_and_plain_nests_within_the_bounds_are_whole_bundles() {
 #[test]
 fn a_schema_nests_up_to_its_bound() {
     for (open, close) in [("Set<", ">"), ("{a: ", "}")] {
-        let deep = |levels| errors(&schema(&nested(open, "Long", close, levels), "a?: Bool"), "", "[]");
+        let deep =
+            |levels| errors(&schema(&nested(open, "Long", close, levels), "a?: Bool"), NO_POLICY, "[]");
         assert_eq!(deep(NESTING_MAX - 1), [""; 0], "{open}");
         for levels in [NESTING_MAX, 20_000] {
             assert_eq!(deep(levels), ["schema::depth"], "{open} {levels}");
@@ -121,7 +124,7 @@ fn entities_nest_up_to_their_bound_and_none_is_lost_silently() {
     let entity = |deep: &str| {
         errors(
             &schema,
-            "",
+            NO_POLICY,
             &format!(r#"[{{"uid":{{"type":"User","id":"a"}},"parents":[],"attrs":{{"deep":{deep}}}}}]"#),
         )
     };
