@@ -103,18 +103,6 @@ fn obey(arguments: Arguments) -> Exit {
     }
 }
 
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// Says on standard error what went wrong and what to do.
 fn trouble(words: impl std::fmt::Display) -> Exit {
     anstream::eprintln!("error: {words}");

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::{Exit, chain, paint, trouble};
-use crate::diagnostic::{Diagnostic, File, Level, sort};
+use super::{Exit, paint, trouble};
+use crate::diagnostic::{Diagnostic, File, Level, chain, sort};
 use crate::policy::{self, Compiled, Snapshot};
 use crate::source::{self, Limits, Sources};
 use crate::suite::{self, Suite};

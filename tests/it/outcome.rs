@@ -81,6 +81,19 @@ async fn a_denied_call_has_no_outcome() {
 }
 
 #[tokio::test]
+async fn what_merely_passed_has_no_outcome() {
+    let pdp = TestPdp::start().await;
+    let mut client = pdp.client().await;
+    let mut ping = lookup();
+    let Some(v1::authorize_request::Question::Mcp(message)) = &mut ping.question else { unreachable!() };
+    message.method = "ping".into();
+    message.params.clear();
+    let id = decided(&mut client, ping).await;
+    assert_eq!(pdp.ledger.records()[0]["outcome"], "permit");
+    assert_eq!(reported(&mut client, succeeded(&id)).await, Code::NotFound);
+}
+
+#[tokio::test]
 async fn the_outcome_of_an_unknown_decision_is_not_found() {
     let pdp = TestPdp::start().await;
     let mut client = pdp.client().await;

@@ -67,3 +67,23 @@ pub(super) fn server_of(uid: &Uid) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(servers: Servers, named: &[&str]) -> bool {
+        let caller = Caller { name: "gw".into(), roles: Role::ALL.into(), servers, agentless: false };
+        require_servers(&caller, named.iter().copied()).is_ok()
+    }
+
+    #[test]
+    fn a_caller_of_named_servers_asks_about_those_and_about_nothing_else() {
+        let crm = || Servers::Named(["crm".to_owned()].into());
+        assert!(asks(crm(), &["crm"]));
+        assert!(!asks(crm(), &["git"]));
+        assert!(!asks(crm(), &["crm", "git"]));
+        assert!(!asks(crm(), &[]));
+        assert!(asks(Servers::All, &[]));
+    }
+}

@@ -165,3 +165,12 @@ fn the_documented_configuration_is_taken_and_shows_the_defaults() {
     assert_eq!(documented.telemetry.filter, default.telemetry.filter);
     assert!(documented.callers.local().is_none(), "named callers turn the local one off");
 }
+
+#[test]
+fn the_digest_of_an_empty_token_is_refused() {
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let text =
+        format!("callers: [{{ name: gw, token_sha256: {empty}, roles: [authorize], servers: '*' }}]\n");
+    check_refused(&text, &["callers[0].token_sha256", "no token at all"]);
+    assert!(parsed(&text.replace(empty, DIGEST_OF_TOKEN)).unwrap().callers.local().is_none());
+}
