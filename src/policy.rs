@@ -8,11 +8,14 @@ mod decide;
 mod declared;
 mod entities;
 mod explain;
+mod index;
 mod policies;
 mod prepare;
+mod rule;
 mod schema;
 mod snapshot;
 mod sources;
+mod store;
 
 pub use compile::{Compiled, compile};
 pub use decide::decide;

@@ -1,14 +1,17 @@
 //! A bundle's files become one immutable snapshot, or a list of everything that is wrong with them.
 //! Never publishes, and never stops at the first finding.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use cedar_policy::Authorizer;
 use sha2::{Digest as _, Sha256};
 
-use super::schema::TOOL_GROUP_ACTION;
+use super::index::{Index, Indexed};
+use super::rule::Rule;
+use super::schema::{CompiledSchema, TOOL_GROUP_ACTION};
 use super::snapshot::Snapshot;
-use super::{declared, entities, policies, schema};
+use super::store::Store;
+use super::{cedar, declared, entities, policies, schema};
 use crate::access::Revision;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, File, Level, sort};
@@ -57,27 +60,38 @@ pub fn compile(files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
     if catalog.servers().all(|server| server.tools.is_empty()) {
         dead.insert(TOOL_GROUP_ACTION.into());
     }
-    let set = policies::validate(&written, &compiled.schema, &dead, &mut findings);
+    policies::validate(&written, &compiled.schema, &dead, &mut findings);
     let declared = declared::parse(&of("entities/", ".json"), &compiled.schema, &mut findings);
     let below = entities::classes_below(&declared);
     let store = entities::build(declared, &catalog, &compiled, &below, &mut findings);
     match store {
         Some(store) if !has_errors(&findings) => Ok(Compiled {
-            snapshot: Snapshot {
-                revision: revision(files),
-                literals: literals(&written),
-                infos: written.iter().map(|w| (w.policy.id().clone(), policies::info(w))).collect(),
-                schema: compiled,
-                policies: set,
-                entities: store,
-                classes_below: below,
-                catalog,
-                authorizer: Authorizer::new(),
-            },
+            snapshot: assemble(revision(files), &written, compiled, store, below, catalog),
             warnings: sorted(findings),
         }),
         Some(_) | None => Err(sorted(findings)),
     }
+}
+
+/// Puts together what was compiled: the rules in the order of their ids, the index over them, and what their scopes
+/// ask of every action and entity.
+fn assemble(
+    revision: Revision,
+    written: &[policies::Written],
+    mut schema: CompiledSchema,
+    store: Store,
+    classes_below: BTreeMap<String, BTreeSet<String>>,
+    catalog: Catalog,
+) -> Snapshot {
+    let mut rules: Vec<Arc<Rule>> = written.iter().map(policies::rule).collect();
+    rules.sort_by(|a, b| a.info.id.cmp(&b.info.id));
+    let index =
+        Index::of(rules.iter().map(|rule| Indexed { scope: &rule.scope, condition: &rule.condition }));
+    for action in schema.actions.values_mut() {
+        action.keys = index.action_keys(&action.uid, cedar::stored(store.entities(), &action.uid));
+    }
+    let keys = index.keys_of_store(store.iter());
+    Snapshot { revision, schema, rules, index, store, keys, classes_below, catalog }
 }
 
 /// An empty file is one that somebody is about to write: taken for what it says, its rules would be gone meanwhile.
@@ -105,13 +119,6 @@ pub(super) fn revision(files: &[File]) -> Revision {
         }
     }
     Revision(crate::catalog::digest::name(&digest.finalize()).into())
-}
-
-fn literals(written: &[policies::Written]) -> Vec<cedar_policy::EntityUid> {
-    let mut literals: Vec<_> = written.iter().flat_map(|written| written.policy.entity_literals()).collect();
-    literals.sort_by_key(ToString::to_string);
-    literals.dedup();
-    literals
 }
 
 fn known_actions(fragments: &schema::Fragments, catalog: &Catalog) -> BTreeSet<String> {

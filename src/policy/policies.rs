@@ -10,6 +10,7 @@ use cedar_policy::{
 
 use super::bounds::{self, Language};
 use super::cedar;
+use super::rule::Rule;
 use super::schema::{TOOL_GROUP_ACTION, finding};
 use super::snapshot::PolicyInfo;
 use crate::access::Effect;
@@ -177,13 +178,13 @@ fn looks_like_a_tool(id: &str) -> bool {
     })
 }
 
-/// Validates every policy strictly; `dead` are actions that apply to nothing on purpose. The set is returned only to be used when there are no errors.
+/// Validates every policy strictly; `dead` are actions that apply to nothing on purpose.
 pub(super) fn validate(
     written: &[Written],
     schema: &Schema,
     dead: &BTreeSet<String>,
     findings: &mut Vec<Diagnostic>,
-) -> PolicySet {
+) {
     let mut set = PolicySet::new();
     let mut by_id: BTreeMap<&PolicyId, &Written> = BTreeMap::new();
     for policy in written {
@@ -221,7 +222,6 @@ pub(super) fn validate(
             findings.push(found);
         }
     }
-    set
 }
 
 fn validation_finding(base: Diagnostic, error: &dyn miette::Diagnostic, policy: &Written) -> Diagnostic {
@@ -294,19 +294,20 @@ fn names_only_dead_actions(policy: &Policy, dead: &BTreeSet<String>) -> bool {
     }
 }
 
-/// What answers and records say of a policy.
-pub(super) fn info(written: &Written) -> Arc<PolicyInfo> {
-    let policy = &written.policy;
-    let (line, column) = written.file.position(written.span.start);
-    Arc::new(PolicyInfo {
+/// A policy as it decides.
+pub(super) fn rule(written: &Written) -> Arc<Rule> {
+    let Written { policy, file, span } = written;
+    let (line, column) = file.position(span.start);
+    let info = PolicyInfo {
         id: policy.id().to_string().into(),
         effect: match policy.effect() {
             cedar_policy::Effect::Permit => Effect::Permit,
             cedar_policy::Effect::Forbid => Effect::Forbid,
         },
         annotations: Arc::new(policy.annotations().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()),
-        path: written.file.path.clone(),
+        path: file.path.clone(),
         line,
         column,
-    })
+    };
+    Arc::new(Rule::of(policy.as_ref(), info, file, span.clone()))
 }
