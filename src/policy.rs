@@ -16,8 +16,9 @@ mod schema;
 mod snapshot;
 mod sources;
 mod store;
+mod validate;
 
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, Compiler, compile};
 pub use decide::decide;
 pub use explain::{Explanation, Truth, explain};
 pub use snapshot::{PolicyInfo, Snapshot};

@@ -1,6 +1,7 @@
 //! The one room that touches Cedar's internals: types of a compiled schema, scopes and conditions, entities, values.
 //! Never decides. `cedar-policy-core` promises no stability, so both crates are pinned exactly.
 
+mod check;
 mod condition;
 mod entity;
 mod evaluate;
@@ -8,12 +9,13 @@ mod schema;
 mod scope;
 mod value;
 
+pub(super) use check::{Check, Checker};
 pub(super) use condition::{COUNTERPARTS, Condition, Opening, Path};
 pub(super) use entity::{entity, mentioned, neighbours, rebuilt, store, stored, with_attributes};
 pub(super) use evaluate::{Asked, Evaluation, error_kind, span_of};
 pub(super) use schema::{ActionShape, Shapes};
 pub(super) use scope::{Action, Party, Scope};
-pub(super) use value::{Record, Types, entity_uid, expression, references, uid_of, uid_of_core};
+pub(super) use value::{Record, Types, core_uid, entity_uid, expression, references, uid_of, uid_of_core};
 
 pub(super) use cedar_policy_core::ast::{Entity, EntityType, EntityUID, Expr, Literal, Policy, ValueKind};
 pub(super) use cedar_policy_core::entities::Entities;

@@ -24,7 +24,7 @@ pub(super) struct Declared {
 }
 
 /// Parses the files of `entities/`; each entity on its own, so that every one of them is reported.
-pub(super) fn parse(files: &[&File], schema: &Schema, findings: &mut Vec<Diagnostic>) -> Vec<Declared> {
+pub(super) fn parse(files: &[File], schema: &Schema, findings: &mut Vec<Diagnostic>) -> Vec<Declared> {
     let mut declared = Vec::new();
     for file in files {
         if !bounds::holds(file, Language::Entities, findings) {

@@ -36,7 +36,7 @@ impl From<Fault> for Refusal {
 
 /// A question that fits the schema, about parties that are known.
 pub(super) struct Prepared<'a> {
-    pub(super) action: &'a ActionModel,
+    pub(super) action: Party<'a>,
     pub(super) resource: Party<'a>,
     /// Entities that the request brings, in front of the store.
     pub(super) brought: BTreeMap<Uid, Arc<CedarEntity>>,
@@ -110,6 +110,8 @@ pub(super) fn prepare<'a>(
         }
     };
     let resource = resource(snapshot, &brought, &question.resource)?;
+    let keys = snapshot.action_keys.get(action.place).map_or(&[][..], Vec::as_slice);
+    let action = Party { uid: action.uid.clone(), keys: Cow::Borrowed(keys) };
     Ok(Prepared { action, resource, brought, halves })
 }
 
@@ -292,7 +294,7 @@ fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal>
     let types = &snapshot.schema.types;
     let (classes, others): (Vec<&Uid>, Vec<&Uid>) =
         entity.parents.iter().partition(|uid| uid.kind == DATA_CLASS);
-    let classes = closure(classes.into_iter().map(|uid| uid.id.clone()), &snapshot.classes_below);
+    let classes = closure(classes.into_iter().map(|uid| uid.id.clone()), snapshot.store.classes_below());
     let mut parents: HashSet<EntityUID> =
         others.into_iter().filter_map(|uid| types.uid(&uid.kind, &uid.id)).collect();
     parents.extend(classes.iter().filter_map(|class| types.uid(DATA_CLASS, class)));

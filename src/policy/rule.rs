@@ -30,6 +30,16 @@ impl Rule {
         }
     }
 
+    /// The file that it stands in.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where it stands there.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
     /// Its text in Cedar's language.
     pub(super) fn text(&self) -> &str {
         self.file.text.get(self.span.clone()).unwrap_or_default()

@@ -11,7 +11,6 @@ use smol_str::SmolStr;
 
 use super::bounds::{self, Language};
 use super::cedar::{ActionShape, COUNTERPARTS, EntityUID, Shapes, Types};
-use super::index::Key;
 use super::sources;
 use crate::catalog::{Catalog, Tool};
 use crate::diagnostic::{Diagnostic, File, chain};
@@ -38,6 +37,8 @@ pub(super) struct CompiledSchema {
     pub(super) choices: BTreeMap<String, Arc<BTreeSet<String>>>,
     /// The names of the types, parsed.
     pub(super) types: Types,
+    /// The actions that the catalog adds, each with the form of its arguments' types.
+    pub(super) tools: Vec<(EntityUID, String)>,
     /// Attributes that a PEP may override (`@source("pep")`), by entity type.
     pub(super) from_pep: BTreeMap<String, BTreeSet<String>>,
 }
@@ -56,8 +57,8 @@ pub(super) struct ActionModel {
     pub(super) common: Vec<ContextMember>,
     /// The members that this PDP fills with the other party of a delegated call.
     pub(super) counterparts: Vec<ContextMember>,
-    /// What scopes ask of it; empty until the index is made.
-    pub(super) keys: Vec<Key>,
+    /// Its place among the actions.
+    pub(super) place: usize,
 }
 
 /// A member of an action's context.
@@ -70,7 +71,7 @@ pub(super) struct ContextMember {
 }
 
 impl ActionModel {
-    fn of(uid: EntityUID, shape: ActionShape, owned: BTreeSet<String>) -> Self {
+    fn of(uid: EntityUID, place: usize, shape: ActionShape, owned: BTreeSet<String>) -> Self {
         let ActionShape { principals, resources, context } = shape;
         let member = |(name, member): (String, Member)| {
             let ours = owned.contains(&name);
@@ -80,18 +81,19 @@ impl ActionModel {
             .into_iter()
             .map(member)
             .partition(|member| member.ours && COUNTERPARTS.contains(&member.name.as_str()));
-        Self { uid: Arc::new(uid), principals, resources, owned, common, counterparts, keys: Vec::new() }
+        Self { uid: Arc::new(uid), principals, resources, owned, common, counterparts, place }
     }
 }
 
 /// What the files of `schemas/` say, before the catalog's actions are added.
+#[derive(Debug)]
 pub(super) struct Fragments {
     parsed: Vec<SchemaFragment>,
     forms: Vec<(File, Json)>,
 }
 
 /// Parses the files of `schemas/`, each on its own, so that every file's error is reported.
-pub(super) fn parse(files: &[&File], findings: &mut Vec<Diagnostic>) -> Fragments {
+pub(super) fn parse(files: &[File], findings: &mut Vec<Diagnostic>) -> Fragments {
     let mut fragments = Fragments { parsed: vec![], forms: vec![] };
     if files.is_empty() {
         findings.push(
@@ -120,24 +122,25 @@ pub(super) fn parse(files: &[&File], findings: &mut Vec<Diagnostic>) -> Fragment
 
 /// Adds the catalog's actions and the tombstones, and resolves everything.
 pub(super) fn compile(
-    fragments: Fragments,
+    fragments: &Fragments,
     catalog: &Catalog,
     tombstones: &BTreeSet<String>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<CompiledSchema> {
-    let Fragments { mut parsed, forms } = fragments;
-    let call = sources::record_type(&forms, "", CALL_TYPE);
+    let Fragments { parsed, forms } = fragments;
+    let mut parsed = parsed.clone();
+    let call = sources::record_type(forms, "", CALL_TYPE);
     let tools: Vec<&Tool> = catalog.servers().flat_map(|server| server.tools.values()).collect();
     if catalog.servers().next().is_some() {
-        let missing = missing_model(&forms, call.is_none());
+        let missing = missing_model(forms, call.is_none());
         if !missing.is_empty() {
             findings.push(model_missing(&missing));
             return None;
         }
     }
-    sources::refuse_strays(&forms, findings);
-    check_written_actions(&forms, &tools, findings);
-    let generated = generated_actions(&forms, call.as_ref(), &tools, tombstones);
+    sources::refuse_strays(forms, findings);
+    check_written_actions(forms, &tools, findings);
+    let generated = generated_actions(forms, call.as_ref(), &tools, tombstones);
     match SchemaFragment::from_json_value(json!({"": {"entityTypes": {}, "actions": generated}})) {
         Ok(fragment) => parsed.push(fragment),
         Err(error) => {
@@ -151,23 +154,29 @@ pub(super) fn compile(
     let schema = match Schema::from_schema_fragments(parsed) {
         Ok(schema) => schema,
         Err(error) => {
-            findings.push(resolve_finding(&error, &forms));
+            findings.push(resolve_finding(&error, forms));
             return None;
         }
     };
     let shapes = Shapes::of(&schema);
     let types = Types::of(&shapes);
-    let mut owned = sources::owned(&forms, call.as_ref(), &tools);
-    let model = |(uid, shape): (Uid, ActionShape)| {
+    let mut owned = sources::owned(forms, call.as_ref(), &tools);
+    let model = |((uid, shape), place): ((Uid, ActionShape), usize)| {
         let owned = owned.remove(&uid).unwrap_or_default();
-        Some((uid.clone(), ActionModel::of(types.uid(&uid.kind, &uid.id)?, shape, owned)))
+        let model = ActionModel::of(types.uid(&uid.kind, &uid.id)?, place, shape, owned);
+        Some((uid, model))
+    };
+    let tool = |tool: &&Tool| {
+        let Uid { kind, id } = tool.action();
+        Some((types.uid(&kind, &id)?, type_form(&tool.arguments).to_string()))
     };
     Some(CompiledSchema {
-        actions: shapes.actions().into_iter().filter_map(model).collect(),
+        actions: shapes.actions().into_iter().zip(0..).filter_map(model).collect(),
+        tools: tools.iter().filter_map(tool).collect(),
         kinds: shapes.kinds(),
         choices: shapes.choices().clone(),
         types,
-        from_pep: sources::from_pep(&forms),
+        from_pep: sources::from_pep(forms),
         schema,
     })
 }

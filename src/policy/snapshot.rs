@@ -1,10 +1,10 @@
 //! Everything that decides, at one instant: immutable, shared by reference, named by its revision.
 //! Never changes after it was compiled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::index::{Index, Stored};
+use super::index::{Index, Key, Stored};
 use super::rule::Rule;
 use super::schema::CompiledSchema;
 use super::store::Store;
@@ -32,16 +32,16 @@ pub struct PolicyInfo {
 /// A compiled bundle.
 pub struct Snapshot {
     pub(super) revision: Revision,
-    pub(super) schema: CompiledSchema,
+    pub(super) schema: Arc<CompiledSchema>,
     /// In the order of their ids: a rule's place is its `RuleId`.
     pub(super) rules: Vec<Arc<Rule>>,
     pub(super) index: Index,
-    pub(super) store: Store,
+    pub(super) store: Arc<Store>,
     /// What scopes ask of the entities of the store.
     pub(super) keys: Stored,
-    /// Less sensitive classes of each data class, itself included.
-    pub(super) classes_below: BTreeMap<String, BTreeSet<String>>,
-    pub(super) catalog: Catalog,
+    /// What scopes ask of the actions, by their places.
+    pub(super) action_keys: Vec<Vec<Key>>,
+    pub(super) catalog: Arc<Catalog>,
 }
 
 impl Snapshot {

@@ -1,7 +1,7 @@
 //! The entities of a bundle as decisions use them: by reference, found by our ids, with their ancestors.
 //! Never copied for a request, and never closed again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::cedar::{self, Entities, Entity, EntityUID};
@@ -13,6 +13,8 @@ pub(super) struct Store {
     entities: Entities,
     places: HashMap<Uid, usize>,
     known: Vec<Known>,
+    /// Less sensitive classes of each data class, itself included.
+    classes_below: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An entity of the store.
@@ -24,7 +26,10 @@ pub(super) struct Known {
 
 impl Store {
     /// Takes over a store whose ancestors are complete. None if an entity stands in it twice.
-    pub(super) fn of(entities: impl IntoIterator<Item = Entity>) -> Option<Self> {
+    pub(super) fn of(
+        entities: impl IntoIterator<Item = Entity>,
+        classes_below: BTreeMap<String, BTreeSet<String>>,
+    ) -> Option<Self> {
         let mut known: Vec<Known> = entities
             .into_iter()
             .map(|entity| Known { uid: Arc::new(entity.uid().clone()), entity: Arc::new(entity) })
@@ -35,12 +40,18 @@ impl Store {
             places: uids.zip(0..).collect(),
             entities: cedar::store(known.iter().map(|known| known.entity.clone()))?,
             known,
+            classes_below,
         })
     }
 
     /// All of it, as Cedar looks at it.
     pub(super) fn entities(&self) -> &Entities {
         &self.entities
+    }
+
+    /// Less sensitive classes of each data class, itself included.
+    pub(super) fn classes_below(&self) -> &BTreeMap<String, BTreeSet<String>> {
+        &self.classes_below
     }
 
     /// The entities, in the order of their places.

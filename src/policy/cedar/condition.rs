@@ -12,6 +12,9 @@ use smol_str::SmolStr;
 /// Members of the context that differ between the two halves of a delegated call.
 pub(in crate::policy) const COUNTERPARTS: [&str; 2] = ["actor", "requester"];
 
+/// The member of a tool's context that holds its typed arguments.
+pub(in crate::policy) const INPUT: &str = "input";
+
 /// What a policy asks beyond its scope: its `when` and `unless` as one expression.
 #[derive(Debug, Clone)]
 pub(in crate::policy) struct Condition {
@@ -19,6 +22,8 @@ pub(in crate::policy) struct Condition {
     pub(in crate::policy) expression: Option<Expr>,
     /// Whether both halves of a delegated call give it the same value.
     pub(in crate::policy) shared: bool,
+    /// Whether it looks at the arguments of a tool, whose types differ from tool to tool.
+    pub(in crate::policy) reads_input: bool,
     /// The entities that it names.
     pub(in crate::policy) names: Box<[Arc<EntityUID>]>,
     /// How many entities in a chain it may look into: `principal.owner.active` looks into two.
@@ -29,19 +34,26 @@ impl Condition {
     /// The condition of a policy.
     pub(in crate::policy) fn of(policy: &ast::Policy) -> Self {
         let Some(expression) = policy.non_scope_constraints().map(bare) else {
-            return Self { expression: None, shared: true, names: Box::new([]), depth: 0 };
+            return Self::nothing();
         };
-        let mut survey = Survey { shared: true, names: HashSet::new() };
+        let mut survey = Survey { shared: true, reads_input: false, names: HashSet::new() };
         let depth = survey.visit(&expression);
-        let mut names: Vec<_> = survey.names.into_iter().collect();
+        let Survey { shared, reads_input, names } = survey;
+        let mut names: Vec<_> = names.into_iter().collect();
         names.sort();
-        Self { shared: survey.shared, names: names.into(), depth, expression: Some(expression) }
+        Self { shared, reads_input, names: names.into(), depth, expression: Some(expression) }
+    }
+
+    /// Asks for nothing.
+    fn nothing() -> Self {
+        Self { expression: None, shared: true, reads_input: false, names: Box::new([]), depth: 0 }
     }
 }
 
 /// One walk over an expression.
 struct Survey {
     shared: bool,
+    reads_input: bool,
     names: HashSet<Arc<EntityUID>>,
 }
 
@@ -55,8 +67,12 @@ impl Survey {
             }
             ExprKind::Lit(_) | ExprKind::Slot(_) | ExprKind::Unknown(_) => 0,
             ExprKind::Var(Var::Action | Var::Resource) => 0,
-            ExprKind::Var(Var::Principal | Var::Context) => {
+            ExprKind::Var(Var::Principal) => {
                 self.shared = false;
+                0
+            }
+            ExprKind::Var(Var::Context) => {
+                (self.shared, self.reads_input) = (false, true);
                 0
             }
             ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
@@ -90,6 +106,7 @@ impl Survey {
     fn member(&mut self, of: &Expr, name: &str) -> Option<usize> {
         let of_context = matches!(of.expr_kind(), ExprKind::Var(Var::Context));
         self.shared &= !(of_context && COUNTERPARTS.contains(&name));
+        self.reads_input |= of_context && name == INPUT;
         of_context.then_some(0)
     }
 }

@@ -165,3 +165,8 @@ pub(in crate::policy) fn references<'v>(value: &'v Value, found: &mut impl FnMut
         ValueKind::Record(members) => members.values().for_each(|item| references(item, found)),
     }
 }
+
+/// Cedar's uid as the inner one.
+pub(in crate::policy) fn core_uid(uid: EntityUid) -> EntityUID {
+    uid.into()
+}
