@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use super::proto::v1;
 use super::wire::{self, Decoded, Malformed};
-use super::{Clock, Limits, outcome, trace};
+use super::{Clock, Limits, Peer, outcome, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
@@ -42,9 +42,9 @@ impl<S: AuditSink> Authorization<S> {
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-        // Without an address the call did not come over a network.
-        let here = request.remote_addr().is_none_or(|peer| peer.ip().to_canonical().is_loopback());
-        callers::authenticate(&self.inner.callers, request.metadata(), here)
+        // Nobody counts as local by accident: a call without a peer did not come through a listener that says so.
+        let peer = request.extensions().get().copied().unwrap_or(Peer::Elsewhere);
+        callers::authenticate(&self.inner.callers, request.metadata(), peer)
     }
 
     /// One request of a caller that is known, from the wire to the wire.

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use crate::api::Peer;
 use crate::identity::{Caller, Callers, Role, Servers};
 use crate::value::Uid;
 
 pub(super) fn authenticate(
     callers: &Callers,
     metadata: &MetadataMap,
-    here: bool,
+    peer: Peer,
 ) -> Result<Arc<Caller>, Status> {
     // A header that is no text is no bearer token either.
     let authorization = metadata.get("authorization").map(|header| header.to_str().unwrap_or_default());
     callers
-        .identify(authorization, here)
+        .identify(authorization, peer == Peer::Here)
         .cloned()
         .map_err(|unknown| Status::unauthenticated(unknown.to_string()))
 }
