@@ -26,7 +26,7 @@ pub(super) struct Options {
     /// The bundle directory: schemas/, policies/, entities/, tools/ [default: the current directory].
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// A gRPC address, HOST:PORT or unix:PATH; give it again for more [default: 127.0.0.1:8180].
+    /// A gRPC address, IP:PORT or unix:PATH; give it again for more [default: 127.0.0.1:8180].
     #[arg(long, value_name = "ADDR")]
     grpc: Vec<Address>,
     /// The address of health, metrics and administration [default: 127.0.0.1:8182].

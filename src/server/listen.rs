@@ -24,7 +24,7 @@ const PATH_BYTES_MAX: usize = if cfg!(any(target_os = "linux", target_os = "andr
 /// Where gRPC listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// `HOST:PORT`; port 0 takes a free one.
+    /// `IP:PORT`; port 0 takes a free one.
     Tcp(SocketAddr),
     /// `unix:PATH`; a relative path is relative to the current directory.
     Unix(PathBuf),

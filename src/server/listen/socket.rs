@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-/// How many connections wait in the kernel's queue: as many as Tokio lets wait at a TCP address.
+/// How many connections wait in the kernel's queue. A client that finds it full is refused at once, unlike over TCP.
 const BACKLOG: u32 = 1024;
 /// The bits of a mode that are permissions.
 const PERMISSIONS: u32 = 0o777;
