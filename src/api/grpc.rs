@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use super::proto::v1;
 use super::wire::{self, Decoded, Malformed};
-use super::{Clock, Limits, Peer, outcome, trace};
+use super::{Clock, Limits, outcome, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
@@ -42,9 +42,7 @@ impl<S: AuditSink> Authorization<S> {
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-        // Nobody counts as local by accident: a call without a peer did not come through a listener that says so.
-        let peer = request.extensions().get().copied().unwrap_or(Peer::Elsewhere);
-        callers::authenticate(&self.inner.callers, request.metadata(), peer)
+        callers::authenticate(&self.inner.callers, request.metadata(), request.extensions())
     }
 
     /// One request of a caller that is known, from the wire to the wire.

@@ -208,3 +208,23 @@ impl Drop for SocketFile {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_file_has_its_permissions_from_its_first_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = |name: &str, mode: Option<u32>| {
+            let (path, socket) = (directory.path().join(name), UnixSocket::new_stream().unwrap());
+            if let Some(mode) = mode {
+                permit(&socket, mode).unwrap();
+            }
+            socket.bind(&path).unwrap();
+            fs::symlink_metadata(path).unwrap().mode() & PERMISSIONS
+        };
+        assert_eq!(made("narrow", Some(0o600)), 0o600);
+        assert_ne!(made("usual", None), 0o600, "a umask alone would not do");
+    }
+}
