@@ -24,4 +24,6 @@ pub use explain::{Explanation, Truth, explain};
 pub use snapshot::{PolicyInfo, Snapshot};
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;

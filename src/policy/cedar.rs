@@ -20,3 +20,25 @@ pub(super) use value::{Record, Types, core_uid, entity_uid, expression, referenc
 pub(super) use cedar_policy_core::ast::{Entity, EntityType, EntityUID, Expr, Literal, Policy, ValueKind};
 pub(super) use cedar_policy_core::entities::Entities;
 pub(super) use cedar_policy_core::evaluator::EvaluationError;
+
+#[cfg(test)]
+pub(super) mod raw {
+    //! Cedar's public values taken apart, for tests that compare ours with Cedar's own.
+    use std::sync::Arc;
+
+    pub(in crate::policy) use cedar_policy_core::ast::Context;
+
+    /// A request, as conditions are evaluated for it.
+    pub(in crate::policy) fn asked(request: &cedar_policy::Request) -> super::Asked {
+        let uid = |uid: Option<&cedar_policy::EntityUid>| Arc::new(super::core_uid(uid.unwrap().clone()));
+        let Context::Value(context) = request.context().unwrap().as_ref().clone() else {
+            panic!("a context with unknown members")
+        };
+        super::Asked {
+            principal: uid(request.principal()),
+            action: uid(request.action()),
+            resource: uid(request.resource()),
+            context,
+        }
+    }
+}

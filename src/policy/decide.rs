@@ -1,11 +1,16 @@
 //! The decision: what Cedar makes of every rule that may apply to a party, made strict and put together.
 //! Never has a side effect: the same snapshot, question and facts give the same decision.
 
-use super::cedar::{self, Asked, Entities, Evaluation, EvaluationError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::cedar::{self, Asked, Entities, Entity, EntityUID, Evaluation, EvaluationError};
 use super::index::{Candidate, ConditionId, Index, RuleId};
 use super::prepare::{Prepared, Refusal, prepare};
 use super::snapshot::Snapshot;
+use super::store::Store;
 use crate::access::{Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question};
+use crate::value::Uid;
 
 /// Decides one question on one snapshot. When an agent acts for somebody, both halves are evaluated and both must
 /// permit. Any policy that fails to evaluate makes the answer a deny, for Cedar skips such a policy and a skipped
@@ -41,7 +46,7 @@ fn evaluate(snapshot: &Snapshot, prepared: &Prepared<'_>) -> Option<Vec<Verdict>
     if prepared.brought.is_empty() {
         return Some(verdicts(&snapshot.index, snapshot.store.entities(), halves));
     }
-    let slice = slice(snapshot, prepared, &halves)?;
+    let slice = slice(&snapshot.index, &snapshot.store, &prepared.brought, &halves)?;
     Some(verdicts(&snapshot.index, &slice, halves))
 }
 
@@ -52,18 +57,23 @@ pub(super) struct Evaluable {
 }
 
 /// What an evaluation of these candidates may look into: never the world.
-pub(super) fn slice(snapshot: &Snapshot, prepared: &Prepared<'_>, halves: &[Evaluable]) -> Option<Entities> {
+pub(super) fn slice(
+    index: &Index,
+    store: &Store,
+    brought: &BTreeMap<Uid, Arc<Entity>>,
+    halves: &[Evaluable],
+) -> Option<Entities> {
     let conditions = || {
         let candidates = halves.iter().flat_map(|half| &half.candidates);
-        candidates.filter_map(|candidate| snapshot.index.condition(candidate.condition))
+        candidates.filter_map(|candidate| index.condition(candidate.condition))
     };
     let depth = conditions().map(|condition| condition.depth).max().unwrap_or(0);
-    let mut from: Vec<&cedar::EntityUID> = conditions().flat_map(|c| &c.names).map(AsRef::as_ref).collect();
+    let mut from: Vec<&EntityUID> = conditions().flat_map(|c| &c.names).map(AsRef::as_ref).collect();
     for Evaluable { asked, .. } in halves {
         from.extend([asked.principal.as_ref(), asked.action.as_ref(), asked.resource.as_ref()]);
         asked.context.values().for_each(|value| cedar::references(value, &mut |uid| from.push(uid)));
     }
-    snapshot.store.slice(&prepared.brought, from, depth)
+    store.slice(brought, from, depth)
 }
 
 /// Evaluates the candidates of each party: every condition once, and those that do not look at the party once for

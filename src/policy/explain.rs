@@ -57,7 +57,9 @@ pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<E
     let entities = if prepared.brought.is_empty() {
         snapshot.store.entities()
     } else {
-        let Some(slice) = slice(snapshot, &prepared, &halves) else { return Vec::new() };
+        let Some(slice) = slice(&snapshot.index, &snapshot.store, &prepared.brought, &halves) else {
+            return Vec::new();
+        };
         sliced = slice;
         &sliced
     };
