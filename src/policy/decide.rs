@@ -33,7 +33,7 @@ pub fn decide(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Decisi
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     pub(super) satisfied: Vec<RuleId>,
-    pub(super) failed: Vec<(RuleId, EvaluationError)>,
+    pub(super) failed: Vec<(RuleId, Box<EvaluationError>)>,
 }
 
 fn evaluate(snapshot: &Snapshot, prepared: &Prepared<'_>) -> Option<Vec<Verdict>> {
@@ -79,7 +79,7 @@ pub(super) fn slice(
 /// Evaluates the candidates of each party: every condition once, and those that do not look at the party once for
 /// all parties.
 pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable>) -> Vec<Verdict> {
-    let mut known: Vec<(ConditionId, Result<bool, EvaluationError>)> = Vec::new();
+    let mut known: Vec<(ConditionId, Result<bool, Box<EvaluationError>>)> = Vec::new();
     let last = halves.len().saturating_sub(1);
     let mut verdicts = Vec::with_capacity(halves.len());
     for (place, Evaluable { asked, candidates }) in halves.into_iter().enumerate() {
@@ -92,15 +92,14 @@ pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable
                 continue;
             };
             let shared = condition.shared && last > 0;
-            let found = if shared { known.binary_search_by_key(&id, |(id, _)| *id) } else { Err(0) };
-            match found.map(|place| known.get(place)) {
-                Ok(Some((_, outcome))) => verdict.add(rules, outcome),
-                Ok(None) | Err(_) => {
-                    let outcome = evaluation.holds(condition);
-                    verdict.add(rules, &outcome);
-                    if shared && place < last {
-                        known.push((id, outcome));
-                    }
+            let before = || known.get(known.binary_search_by_key(&id, |(id, _)| *id).ok()?);
+            if let Some((_, outcome)) = before().filter(|_| shared) {
+                verdict.add(rules, outcome);
+            } else {
+                let outcome = evaluation.holds(condition);
+                verdict.add(rules, &outcome);
+                if shared && place < last {
+                    known.push((id, outcome));
                 }
             }
         }
@@ -113,7 +112,7 @@ pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable
 }
 
 impl Verdict {
-    fn add(&mut self, rules: &[Candidate], outcome: &Result<bool, EvaluationError>) {
+    fn add(&mut self, rules: &[Candidate], outcome: &Result<bool, Box<EvaluationError>>) {
         let rules = rules.iter().map(|candidate| candidate.rule);
         match outcome {
             Ok(true) => self.satisfied.extend(rules),
