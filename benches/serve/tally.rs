@@ -111,7 +111,6 @@ impl Tally {
         Slot {
             p50_us: self.latencies.quantile_us(0.5),
             p99_us: self.latencies.quantile_us(0.99),
-            p999_us: self.latencies.quantile_us(0.999),
             per_second: recorded as f64 / span.seconds(),
             cpu_us: cpu.as_secs_f64() * 1e6 / (self.calls.max(1) as f64),
             late_us: 0.0,
@@ -129,8 +128,6 @@ pub struct Slot {
     pub p50_us: f64,
     /// The 99th percentile.
     pub p99_us: f64,
-    /// The 99.9th percentile.
-    pub p999_us: f64,
     /// Answers per second.
     pub per_second: f64,
     /// Processor time of the server for one call.

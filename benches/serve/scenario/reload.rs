@@ -77,7 +77,6 @@ pub(super) fn run(bench: &Bench) -> Outcome<Vec<Row>> {
     Ok(vec![
         row("p50", |slot| slot.p50_us),
         if place.policies == 1_000 { p99.within("B7", Bound::RatioAtMost(2.0)) } else { p99 },
-        row("p99.9", |slot| slot.p999_us),
         row("made late by the client, p99", |slot| slot.late_us),
         alone("files rewritten in a turn", writes),
         alone("new revisions seen in answers of a turn", reloads),

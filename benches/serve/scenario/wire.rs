@@ -133,7 +133,6 @@ pub(super) fn open(bench: &Bench) -> Outcome<Vec<Row>> {
     })?;
     let conditions = format!("TCP, {rate} calls a second, {} connections", connections(concurrency));
     let mut rows = pair.rows(NAMES, &conditions).to_vec();
-    rows.push(pair.row(NAMES, &conditions, "p99.9", Unit::Microseconds, |slot| slot.p999_us));
     rows.push(
         pair.row(NAMES, &conditions, "made late by the client, p99", Unit::Microseconds, |slot| slot.late_us),
     );
