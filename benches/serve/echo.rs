@@ -29,7 +29,7 @@ use crate::running::{Listen, Running};
 use crate::trouble::{Attempt as _, Outcome};
 
 /// Serves in another process, started from this very binary.
-pub fn start(listen: &Listen, answer: &Path, workers: Option<usize>) -> Outcome<Running> {
+pub fn start(listen: &Listen, answer: &Path, workers: Option<u32>) -> Outcome<Running> {
     let program = std::env::current_exe().to("cannot find this binary")?;
     let mut command = Command::new(program);
     command.arg("echo").arg("--listen").arg(listen.to_string()).arg("--answer").arg(answer);

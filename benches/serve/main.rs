@@ -30,6 +30,7 @@ use prost::Message as _;
 use bench::Bench;
 use options::{Options, Part};
 use place::Place;
+use procfs::Others;
 use report::Report;
 use running::Listen;
 use trouble::{Attempt as _, Outcome};
@@ -53,6 +54,7 @@ fn measure(options: Options) -> Outcome<ExitCode> {
     let out = options.out.clone().unwrap_or_else(|| folder.join("bench/serve.md"));
     let joined = options.report.clone();
     let bench = Bench::new(options)?;
+    let others = Others::from_now()?;
     let answer_bytes = answer_bytes(&bench)?;
     let Options { quick, workers, .. } = bench.options;
     let mut report = Report::new(bench.effort, quick, workers, Some(answer_bytes));
@@ -60,6 +62,7 @@ fn measure(options: Options) -> Outcome<ExitCode> {
         eprintln!("{} …", format!("{scenario:?}").to_lowercase());
         report.add(scenario, scenario::run(scenario, &bench));
     }
+    report.close(&others)?;
     println!("{}", report.markdown());
     let json = report.write(&out)?;
     eprintln!("written to {} and {}", out.display(), json.display());

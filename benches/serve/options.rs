@@ -30,8 +30,8 @@ pub struct Options {
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: u32,
     /// Worker threads of the server, and of the echo alike [default: as many as there are cores].
-    #[arg(long)]
-    pub workers: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub workers: Option<u32>,
     /// Where the table goes; the figures of each round go to a .json beside it [default: target/bench/serve.md].
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -55,7 +55,7 @@ impl Place {
     }
 
     /// Serves with an empty data directory, and waits until it answers.
-    pub fn serve(&self, listen: &Listen, workers: Option<usize>) -> Outcome<Running> {
+    pub fn serve(&self, listen: &Listen, workers: Option<u32>) -> Outcome<Running> {
         let data = self.path().join("data");
         if data.exists() {
             fs::remove_dir_all(&data).to("cannot empty the data directory")?;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -12,16 +12,66 @@ use crate::trouble::{Attempt as _, Outcome};
 
 /// User and system time of a process, exited threads included; in steps of a clock tick (10 ms).
 pub fn cpu(process: u32) -> Outcome<Duration> {
-    let path = format!("/proc/{process}/stat");
-    let text = fs::read_to_string(&path).to(format!("cannot read {path}"))?;
-    // The name in parentheses may hold anything. Behind it `state` is the third field, `utime` the 14th.
+    // `utime` and `stime` are the 14th and 15th field.
+    times(&format!("/proc/{process}/stat"), 2)
+}
+
+/// The same of this process and of the children that it has waited for.
+fn cpu_of_all() -> Outcome<Duration> {
+    // `cutime` and `cstime` follow.
+    times("/proc/self/stat", 4)
+}
+
+fn times(path: &str, count: usize) -> Outcome<Duration> {
+    let text = fs::read_to_string(path).to(format!("cannot read {path}"))?;
+    // The name in parentheses may hold anything. Behind it `state` is the third field.
     let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
-    let (Some(Ok(user)), Some(Ok(system))) = (times.next(), times.next()) else {
-        return Err(io::Error::other(text)).to(format!("cannot understand {path}"));
-    };
-    let nanoseconds_per_tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-    Ok(Duration::from_nanos((user + system) * nanoseconds_per_tick))
+    let times = fields.split_whitespace().skip(11).take(count).map(str::parse::<u64>);
+    match times.collect::<Result<Vec<_>, _>>() {
+        Ok(times) if times.len() == count => Ok(of_ticks(times.iter().sum())),
+        _ => Err(io::Error::other(text)).to(format!("cannot understand {path}")),
+    }
+}
+
+fn of_ticks(ticks: u64) -> Duration {
+    Duration::from_nanos(ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)))
+}
+
+/// Time that all processors together were busy since the machine started; a hypervisor's other guests included.
+fn busy() -> Outcome<Duration> {
+    let path = "/proc/stat";
+    let text = fs::read_to_string(path).to(format!("cannot read {path}"))?;
+    // user nice system idle iowait irq softirq steal
+    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8);
+    let ticks =
+        fields.enumerate().filter(|(at, _)| ![3, 4].contains(at)).map(|(_, ticks)| ticks.parse::<u64>());
+    ticks
+        .sum::<Result<u64, _>>()
+        .map(of_ticks)
+        .map_err(io::Error::other)
+        .to(format!("cannot understand {path}"))
+}
+
+/// What others use of the processors while something is measured.
+pub struct Others {
+    began: Instant,
+    busy: Duration,
+    own: Duration,
+}
+
+impl Others {
+    /// From now on.
+    pub fn from_now() -> Outcome<Self> {
+        Ok(Self { began: Instant::now(), busy: busy()?, own: cpu_of_all()? })
+    }
+
+    /// Their share of all processors since then, in per cent. Children that still run count as others.
+    pub fn share(&self, cores: usize) -> Outcome<f64> {
+        let own = cpu_of_all()?.saturating_sub(self.own);
+        let others = busy()?.saturating_sub(self.busy).saturating_sub(own);
+        let cores = u32::try_from(cores.max(1)).unwrap_or(u32::MAX);
+        Ok(100.0 * others.as_secs_f64() / (self.began.elapsed() * cores).as_secs_f64())
+    }
 }
 
 /// `VmRSS` of a process.

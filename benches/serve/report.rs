@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::bench::Finding;
 use crate::cerbos;
 use crate::options::{Effort, Scenario};
-use crate::procfs::Machine;
+use crate::procfs::{Machine, Others};
 use crate::question;
 use crate::rows::{Bound, Row, median};
 use crate::trouble::{Attempt as _, Outcome};
@@ -29,10 +29,12 @@ struct Conditions {
     effort: Effort,
     quick: bool,
     /// Worker threads of both servers; none when each has one for each core.
-    workers: Option<usize>,
+    workers: Option<u32>,
     request_bytes: usize,
     answer_bytes: Option<usize>,
     cerbos_request_bytes: usize,
+    /// What others used of the processors meanwhile.
+    others_per_cent: Option<f64>,
 }
 
 /// One line of the table.
@@ -52,7 +54,7 @@ enum Content {
 
 impl Report {
     /// Nothing found yet.
-    pub fn new(effort: Effort, quick: bool, workers: Option<usize>, answer_bytes: Option<usize>) -> Self {
+    pub fn new(effort: Effort, quick: bool, workers: Option<u32>, answer_bytes: Option<usize>) -> Self {
         let conditions = Conditions {
             machine: Machine::here(),
             effort,
@@ -61,6 +63,7 @@ impl Report {
             request_bytes: question::request().encoded_len(),
             answer_bytes,
             cerbos_request_bytes: cerbos::request().encoded_len(),
+            others_per_cent: None,
         };
         Self { conditions, lines: vec![] }
     }
@@ -76,6 +79,13 @@ impl Report {
             };
             Line { scenario, content }
         }));
+    }
+
+    /// How much of the processors others used meanwhile.
+    pub fn close(&mut self, others: &Others) -> Outcome<()> {
+        let Conditions { machine, others_per_cent, .. } = &mut self.conditions;
+        *others_per_cent = Some(others.share(machine.cores)?);
+        Ok(())
     }
 
     /// How many scenarios, or parts of one, have no figures.
@@ -114,8 +124,16 @@ pub fn write(path: &Path, text: &str) -> Outcome<()> {
 
 impl Conditions {
     fn markdown(&self) -> String {
-        let Self { machine, effort, quick, workers, request_bytes, answer_bytes, cerbos_request_bytes } =
-            self;
+        let Self {
+            machine,
+            effort,
+            quick,
+            workers,
+            request_bytes,
+            answer_bytes,
+            cerbos_request_bytes,
+            others_per_cent,
+        } = self;
         let Machine { cores, cpu, kernel, rustc, profile } = machine;
         let Effort { rounds, settle_s, measured_s, policies_reload: _, policies_many: _ } = effort;
         let workers = workers.map_or(format!("{cores}, one a core"), |workers| workers.to_string());
@@ -130,7 +148,9 @@ impl Conditions {
              {rounds} rounds; in each both sides in turn, {settle_s} s unrecorded and {measured_s} s recorded. \
              Worker threads of a server: {workers}.\n\
              Request {request_bytes} bytes, answer {answer} bytes of protobuf (Cerbos's request \
-             {cerbos_request_bytes}). Audit on.\n\n"
+             {cerbos_request_bytes}). Audit on.\n\
+             Other processes used {:.0} % of the processors meanwhile.\n\n",
+            others_per_cent.unwrap_or(f64::NAN),
         );
         text
     }

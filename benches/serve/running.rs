@@ -39,7 +39,7 @@ pub struct Running {
 
 impl Running {
     /// Starts a server that says `grpc listening on …` and then `ready`.
-    pub fn start(name: &'static str, command: &mut Command, workers: Option<usize>) -> Outcome<Self> {
+    pub fn start(name: &'static str, command: &mut Command, workers: Option<u32>) -> Outcome<Self> {
         if let Some(workers) = workers {
             // Both sides leave the number of worker threads to tokio, which looks here.
             command.env("TOKIO_WORKER_THREADS", workers.to_string());
