@@ -12,7 +12,7 @@ use crate::cerbos;
 use crate::options::{Effort, Scenario};
 use crate::procfs::{Machine, Others};
 use crate::question;
-use crate::rows::{Bound, Row, median};
+use crate::rows::{Bound, Row, Verdict, median};
 use crate::trouble::{Attempt as _, Outcome};
 
 /// Everything that was found.
@@ -48,7 +48,7 @@ struct Line {
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Content {
-    Figure { row: Row, met: Option<bool> },
+    Figure { row: Row, verdict: Option<Verdict> },
     Failed { conditions: String, reason: String },
 }
 
@@ -72,7 +72,7 @@ impl Report {
     pub fn add(&mut self, scenario: Scenario, findings: Vec<Finding>) {
         self.lines.extend(findings.into_iter().map(|finding| {
             let content = match finding {
-                Finding::Row(row) => Content::Figure { met: row.is_met(), row },
+                Finding::Row(row) => Content::Figure { verdict: row.verdict(), row },
                 Finding::Failed { conditions, trouble } => {
                     Content::Failed { conditions, reason: trouble.to_string() }
                 }
@@ -163,7 +163,7 @@ impl Line {
             Content::Failed { conditions, reason } => {
                 format!("| {scenario} | {conditions} | **failed** | {} | | | | | | |\n", cell(reason))
             }
-            Content::Figure { row, met } => {
+            Content::Figure { row, verdict } => {
                 let Row {
                     conditions,
                     figure,
@@ -190,7 +190,7 @@ impl Line {
                     spread(values, |value| unit.text(value)),
                     against.unwrap_or_default(),
                     spread(ratios, |ratio| format!("{ratio:.2}")),
-                    met.map_or("", |met| if met { "met" } else { "**missed**" }),
+                    verdict.map_or(String::new(), Verdict::text),
                 )
             }
         }

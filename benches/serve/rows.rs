@@ -117,15 +117,42 @@ impl Row {
         self
     }
 
-    /// Whether the budget is met; none without a budget.
-    pub fn is_met(&self) -> Option<bool> {
-        let (value, ratio) = (median(&self.values), median(&self.ratios));
-        Some(match self.budget?.bound {
-            Bound::RatioAtMost(most) => ratio <= most,
-            Bound::RatioAtLeast(least) => ratio >= least,
-            Bound::AtMost(most) => value <= most,
-            Bound::AtLeast(least) => value >= least,
-        })
+    /// Whether the median meets the budget, and how many of the single figures do; none without a budget.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let bound = self.budget?.bound;
+        let figures = match bound {
+            Bound::RatioAtMost(_) | Bound::RatioAtLeast(_) => &self.ratios,
+            Bound::AtMost(_) | Bound::AtLeast(_) => &self.values,
+        };
+        let within = |figure: f64| match bound {
+            Bound::RatioAtMost(most) | Bound::AtMost(most) => figure <= most,
+            Bound::RatioAtLeast(least) | Bound::AtLeast(least) => figure >= least,
+        };
+        let meeting = figures.iter().filter(|figure| within(**figure)).count();
+        Some(Verdict { met: within(median(figures)), meeting, figures: figures.len() })
+    }
+}
+
+/// How a row stands to its budget.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Verdict {
+    /// Whether the median meets it.
+    pub met: bool,
+    /// How many single figures meet it.
+    pub meeting: usize,
+    /// Of how many.
+    pub figures: usize,
+}
+
+impl Verdict {
+    /// In words; when the figures disagree, how many of them meet the budget.
+    pub fn text(self) -> String {
+        let Self { met, meeting, figures } = self;
+        let word = if met { "met" } else { "**missed**" };
+        if meeting == 0 || meeting == figures {
+            return word.to_owned();
+        }
+        format!("{word} ({meeting} of {figures} meet it)")
     }
 }
 

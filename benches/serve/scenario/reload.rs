@@ -66,7 +66,11 @@ pub(super) fn run(bench: &Bench) -> Outcome<Vec<Row>> {
         place.tidy()?;
         Ok(slot)
     })?;
-    let conditions = format!("{} policies, open loop, {rate:.0} calls a second (peak / 4)", place.policies);
+    let conditions = format!(
+        "{} policies, open loop, {rate:.0} calls a second (peak / 4), turns of {} s",
+        place.policies,
+        length.measured.as_secs_f64(),
+    );
     if pair.ours.iter().chain(&pair.theirs).any(|slot| slot.recorded == 0) {
         return Err(Trouble::Call("a turn without an answer".into()));
     }
