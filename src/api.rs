@@ -3,6 +3,7 @@
 
 pub mod grpc;
 mod outcome;
+mod peer;
 mod trace;
 mod wire;
 
@@ -23,6 +24,7 @@ pub mod proto {
 }
 
 pub use grpc::Authorization;
+pub use peer::Peer;
 
 use crate::access::{DecisionId, Timestamp};
 

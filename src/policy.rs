@@ -8,13 +8,17 @@ mod decide;
 mod declared;
 mod entities;
 mod explain;
+mod index;
 mod policies;
 mod prepare;
+mod rule;
 mod schema;
 mod snapshot;
 mod sources;
+mod store;
+mod validate;
 
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, Compiler, compile};
 pub use decide::decide;
 pub use explain::{Explanation, Truth, explain};
 pub use snapshot::{PolicyInfo, Snapshot};

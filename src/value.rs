@@ -1,12 +1,13 @@
 //! Entity ids and values as they come off a wire, and the shapes that a schema gives them.
 //! Never knows Cedar, a protocol or a file.
 
+mod number;
 mod shape;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use shape::{Fault, Member, Shape};
+pub use shape::{Build, Fault, Member, Shape, refuse_escapes};
 
 /// The id of an entity: its type and its name within that type, `Human::"ana"`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

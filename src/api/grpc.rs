@@ -42,9 +42,7 @@ impl<S: AuditSink> Authorization<S> {
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-        // Without an address the call did not come over a network.
-        let here = request.remote_addr().is_none_or(|peer| peer.ip().to_canonical().is_loopback());
-        callers::authenticate(&self.inner.callers, request.metadata(), here)
+        callers::authenticate(&self.inner.callers, request.metadata(), request.extensions())
     }
 
     /// One request of a caller that is known, from the wire to the wire.

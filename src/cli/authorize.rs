@@ -10,16 +10,18 @@ use std::sync::Arc;
 use clap::Args;
 use tonic::Request;
 use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Endpoint;
 
 use super::{Exit, Format, bundle, trouble};
-use crate::api::Authorization;
 use crate::api::proto::v1;
 use crate::api::proto::v1::authorization_client::AuthorizationClient;
 use crate::api::proto::v1::authorization_server::Authorization as _;
+use crate::api::{Authorization, Peer};
 use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
 use crate::identity::{Caller, Callers, Role, Servers};
 use crate::pdp::Pdp;
 use crate::server::config::Limits;
+use crate::server::listen::{Address, AddressError};
 use crate::server::{DEFAULT_GRPC, SystemClock, data};
 
 /// The question and whom to ask.
@@ -32,7 +34,7 @@ Examples:
 pub(super) struct Options {
     #[command(flatten)]
     ask: ask::Ask,
-    /// The running server's gRPC address.
+    /// The running server's gRPC address: HOST:PORT or unix:PATH.
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_GRPC, conflicts_with = "bundle")]
     grpc: String,
     /// Ask the bundle in this directory instead of a server; nothing is recorded.
@@ -79,9 +81,7 @@ async fn online(
 ) -> Result<v1::AuthorizeResponse, String> {
     let token = token(options)?;
     request.explain = token.is_some();
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", options.grpc))
-        .map_err(|_| format!("`{}` is no address; write host:port", options.grpc))?
-        .connect_timeout(std::time::Duration::from_secs(5));
+    let endpoint = endpoint(&options.grpc)?.connect_timeout(std::time::Duration::from_secs(5));
     let channel = endpoint.connect().await.map_err(|_| {
         format!(
             "no server answers at {}; start one with `palisade serve`, or ask a bundle with --bundle DIR",
@@ -107,16 +107,29 @@ fn token(options: &Options) -> Result<Option<String>, String> {
             Err(error) => Err(format!("{}: {error}", path.display())),
         },
         // The data directory's token is for the server of this machine; another must not learn it.
-        None if !is_loopback(&options.grpc) => Ok(None),
+        None if !is_local(&options.grpc) => Ok(None),
         // The server may belong to somebody else: then we are a caller without a token.
         None => Ok(data::admin_token(&options.data).ok().map(|token| token.expose().to_owned())),
     }
 }
 
-fn is_loopback(address: &str) -> bool {
-    address.parse::<std::net::SocketAddr>().map_or_else(
+/// Whom to ask: unlike a listener, a client may name a host.
+fn endpoint(address: &str) -> Result<Endpoint, String> {
+    let uri = match address.parse() {
+        Ok(Address::Unix(path)) => format!("unix:{}", path.display()),
+        Ok(Address::Tcp(address)) => format!("http://{address}"),
+        Err(AddressError::Unknown(name)) => format!("http://{name}"),
+        Err(error @ (AddressError::NoPath(_) | AddressError::LongPath { .. })) => {
+            return Err(error.to_string());
+        }
+    };
+    Endpoint::from_shared(uri).map_err(|_| format!("`{address}` is no address; write host:port or unix:path"))
+}
+
+fn is_local(address: &str) -> bool {
+    address.parse::<Address>().map_or_else(
         |_| address.rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case("localhost")),
-        |address| address.ip().to_canonical().is_loopback(),
+        |address| address.is_local(),
     )
 }
 
@@ -140,8 +153,10 @@ fn offline(
     };
     let callers = Callers::new([], Some(oneself));
     let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), limits.of_the_face());
+    let mut request = Request::new(request);
+    request.extensions_mut().insert(Peer::Here);
     runtime
-        .block_on(service.authorize(Request::new(request)))
+        .block_on(service.authorize(request))
         .map(tonic::Response::into_inner)
         .map_err(|status| trouble(status.message()))
 }

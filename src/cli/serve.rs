@@ -9,6 +9,7 @@ use clap::Args;
 use super::{Exit, trouble};
 use crate::diagnostic::chain;
 use crate::server::config::{self, Environment, Overrides};
+use crate::server::listen::Address;
 use crate::server::reload::StartError;
 use crate::server::{Announce, ServeError};
 
@@ -25,9 +26,9 @@ pub(super) struct Options {
     /// The bundle directory: schemas/, policies/, entities/, tools/ [default: the current directory].
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// The gRPC address [default: 127.0.0.1:8180].
+    /// A gRPC address, IP:PORT or unix:PATH; give it again for more [default: 127.0.0.1:8180].
     #[arg(long, value_name = "ADDR")]
-    grpc: Option<SocketAddr>,
+    grpc: Vec<Address>,
     /// The address of health, metrics and administration [default: 127.0.0.1:8182].
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
@@ -39,13 +40,13 @@ pub(super) struct Options {
 pub(super) fn run(options: Options) -> Exit {
     let Options { config, bundle, grpc, admin, data } = options;
     // The people and tools of the first question are those of the shipped bundle.
-    let hint = config.is_none() && bundle.is_none();
+    let mut hint = config.is_none() && bundle.is_none();
     let overrides = Overrides { bundle, data, grpc, admin };
     let settings = match config::load(config.as_deref(), overrides, Environment::read()) {
         Ok(settings) => settings,
         Err(error) => return trouble(chain(&error)),
     };
-    match crate::server::serve(settings, |news| announce(news, hint)) {
+    match crate::server::serve(settings, |news| announce(&news, &mut hint)) {
         Ok(()) => Exit::Ok,
         Err(ServeError::Start(StartError::Refused(findings))) => {
             super::paint::findings(&findings);
@@ -56,11 +57,12 @@ pub(super) fn run(options: Options) -> Exit {
     }
 }
 
-fn announce(news: Announce, hint: bool) {
+fn announce(news: &Announce, hint: &mut bool) {
     match news {
         Announce::Grpc(address) => {
             anstream::println!("grpc listening on {address}");
-            if !hint {
+            // Once, for the first address.
+            if !std::mem::take(hint) {
                 return;
             }
             let program = std::env::args().next().unwrap_or_else(|| "palisade".into());

@@ -1,17 +1,26 @@
 //! A bundle's files become one immutable snapshot, or a list of everything that is wrong with them.
 //! Never publishes, and never stops at the first finding.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use cedar_policy::Authorizer;
 use sha2::{Digest as _, Sha256};
 
-use super::schema::TOOL_GROUP_ACTION;
+use super::index::{Index, Indexed};
+use super::policies::PolicyFile;
+use super::rule::Rule;
+use super::schema::{CompiledSchema, Fragments, TOOL_GROUP_ACTION};
 use super::snapshot::Snapshot;
-use super::{declared, entities, policies, schema};
+use super::store::Store;
+use super::validate::{Kinds, validate};
+use super::{cedar, declared, entities, policies, schema};
 use crate::access::Revision;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, File, Level, sort};
+
+/// How many policies may stand in memory as syntax trees, which are large, until they are checked. Those of a larger
+/// bundle are parsed a second time.
+const TREES_MAX: usize = 20_000;
 
 /// What compiling gave: the snapshot, and warnings that its author should look at.
 #[derive(Debug)]
@@ -22,61 +31,170 @@ pub struct Compiled {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Compiles the files of a bundle. Files outside `schemas/`, `policies/`, `entities/` and `tools/`, and policy tests,
-/// are passed over.
+/// Compiles the files of a bundle, as [`Compiler::compile`] does for the first time.
 ///
 /// # Errors
 /// Every finding of the whole bundle, warnings included, when at least one of them is an error.
 pub fn compile(files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut findings = empty_files(files);
-    let of = |folder: &str, ending: &str| -> Vec<&File> {
-        files.iter().filter(|file| file.path.starts_with(folder) && file.path.ends_with(ending)).collect()
-    };
-    let tool_files: Vec<File> =
-        files.iter().filter(|file| file.path.starts_with("tools/")).cloned().collect();
-    let (catalog, catalog_findings) = Catalog::load(&tool_files);
-    findings.extend(catalog_findings);
+    Compiler::default().compile(files)
+}
 
-    let fragments = schema::parse(&of("schemas/", ".cedarschema"), &mut findings);
-    let written = policies::parse(&of("policies/", ".cedar"), &mut findings);
-    let known_actions = known_actions(&fragments, &catalog);
-    let known = |id: &str| known_actions.contains(id);
-    let nearest = |id: &str| nearest(id, &known_actions);
-    // Where tools are not modelled none can have disappeared: an unknown action is a mistake.
-    let mut dead = BTreeSet::new();
-    if known(TOOL_GROUP_ACTION) {
-        dead = policies::tombstones(&written, &known, &nearest, &mut findings);
+/// Compiles one bundle after another. What did not change since the last one is not done again: files are parsed and
+/// policies are validated once, and the schema, the catalog and the entities are shared by the snapshots.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    policies: BTreeMap<Arc<str>, PolicyFile>,
+    fragments: Option<Stage<Vec<File>, Arc<Fragments>>>,
+    catalog: Option<Stage<Vec<File>, Arc<Catalog>>>,
+    schema: Option<Stage<SchemaKey, Option<Arc<CompiledSchema>>>>,
+    store: Option<Stage<(SchemaKey, Vec<File>), Option<Arc<Store>>>>,
+}
+
+/// What a schema is made of: the files of `schemas/` and of `tools/`, and the names of tools that are gone.
+#[derive(Debug, Clone, PartialEq)]
+struct SchemaKey {
+    schemas: Vec<File>,
+    tools: Vec<File>,
+    dead: BTreeSet<String>,
+}
+
+/// A part of a compilation, with what it was made of.
+#[derive(Debug)]
+struct Stage<K, T> {
+    key: K,
+    made: T,
+    findings: Vec<Diagnostic>,
+}
+
+/// Makes something, or takes what was made of the same before; reports the same findings either way.
+fn staged<K: PartialEq, T: Clone>(
+    stage: &mut Option<Stage<K, T>>,
+    key: K,
+    findings: &mut Vec<Diagnostic>,
+    make: impl FnOnce(&mut Vec<Diagnostic>) -> T,
+) -> T {
+    let stage = match stage.take().filter(|stage| stage.key == key) {
+        Some(same) => stage.insert(same),
+        None => {
+            let mut findings = Vec::new();
+            let made = make(&mut findings);
+            stage.insert(Stage { key, made, findings })
+        }
+    };
+    findings.extend(stage.findings.iter().cloned());
+    stage.made.clone()
+}
+
+impl Compiler {
+    /// Compiles the files of a bundle. Files outside `schemas/`, `policies/`, `entities/` and `tools/`, and policy
+    /// tests, are passed over.
+    ///
+    /// # Errors
+    /// Every finding of the whole bundle, warnings included, when at least one of them is an error.
+    pub fn compile(&mut self, files: &[File]) -> Result<Compiled, Vec<Diagnostic>> {
+        let mut findings = empty_files(files);
+        let of = |folder: &str, ending: &str| -> Vec<File> {
+            let ours = |file: &&File| file.path.starts_with(folder) && file.path.ends_with(ending);
+            files.iter().filter(ours).cloned().collect()
+        };
+        let (schemas, tools) = (of("schemas/", ".cedarschema"), of("tools/", ""));
+        let catalog = staged(&mut self.catalog, tools.clone(), &mut findings, |findings| {
+            let (catalog, found) = Catalog::load(&tools);
+            findings.extend(found);
+            Arc::new(catalog)
+        });
+        let fragments = staged(&mut self.fragments, schemas.clone(), &mut findings, |findings| {
+            Arc::new(schema::parse(&schemas, findings))
+        });
+        self.parse_policies(of("policies/", ".cedar"));
+        let mut dead = self.look_at_policies(&fragments, &catalog, &mut findings);
+        if has_errors(&findings) && fragments_are_broken(&findings) {
+            return Err(sorted(findings));
+        }
+        let key = SchemaKey { schemas, tools, dead: dead.clone() };
+        let compiled = staged(&mut self.schema, key.clone(), &mut findings, |findings| {
+            schema::compile(&fragments, &catalog, &dead, findings).map(Arc::new)
+        });
+        let Some(compiled) = compiled else { return Err(sorted(findings)) };
+        if catalog.servers().all(|server| server.tools.is_empty()) {
+            dead.insert(TOOL_GROUP_ACTION.into());
+        }
+        let base = digest(&key.schemas);
+        let kinds = Kinds::of(&compiled.schema, base, &compiled.tools);
+        validate(self.policies.values_mut(), &kinds, &dead, &mut findings);
+
+        let declared = of("entities/", ".json");
+        let store = staged(&mut self.store, (key, declared.clone()), &mut findings, |findings| {
+            let declared = declared::parse(&declared, &compiled.schema, findings);
+            entities::build(declared, &catalog, &compiled, findings).map(Arc::new)
+        });
+        match store {
+            Some(store) if !has_errors(&findings) => Ok(Compiled {
+                snapshot: self.assemble(revision(files), compiled, store, catalog),
+                warnings: sorted(findings),
+            }),
+            Some(_) | None => Err(sorted(findings)),
+        }
     }
 
-    if has_errors(&findings) && fragments_are_broken(&findings) {
-        return Err(sorted(findings));
+    /// Parses the files that are new, and forgets those that are gone.
+    fn parse_policies(&mut self, files: Vec<File>) {
+        let mut before = std::mem::take(&mut self.policies);
+        let mut trees = 0;
+        for file in files {
+            let known = before.remove(&file.path).filter(|known| known.file == file);
+            let mut parsed = known.unwrap_or_else(|| PolicyFile::parse(&file));
+            trees += parsed.written.iter().filter(|written| written.tree.is_some()).count();
+            if trees > TREES_MAX {
+                parsed.fell_trees();
+            }
+            self.policies.insert(file.path, parsed);
+        }
     }
-    let Some(compiled) = schema::compile(fragments, &catalog, &dead, &mut findings) else {
-        return Err(sorted(findings));
-    };
-    if catalog.servers().all(|server| server.tools.is_empty()) {
-        dead.insert(TOOL_GROUP_ACTION.into());
+
+    /// What can be said of the policies without the schema. Returns the actions that are gone.
+    fn look_at_policies(
+        &self,
+        fragments: &Fragments,
+        catalog: &Catalog,
+        findings: &mut Vec<Diagnostic>,
+    ) -> BTreeSet<String> {
+        let files: Vec<&PolicyFile> = self.policies.values().collect();
+        findings.extend(files.iter().flat_map(|file| &file.findings).cloned());
+        policies::refuse_duplicates(&files, findings);
+        let known_actions = known_actions(fragments, catalog);
+        let known = |id: &str| known_actions.contains(id);
+        let nearest = |id: &str| nearest(id, &known_actions);
+        // Where tools are not modelled none can have disappeared: an unknown action is a mistake.
+        if known(TOOL_GROUP_ACTION) {
+            policies::tombstones(&files, &known, &nearest, findings)
+        } else {
+            BTreeSet::new()
+        }
     }
-    let set = policies::validate(&written, &compiled.schema, &dead, &mut findings);
-    let declared = declared::parse(&of("entities/", ".json"), &compiled.schema, &mut findings);
-    let below = entities::classes_below(&declared);
-    let store = entities::build(declared, &catalog, &compiled, &below, &mut findings);
-    match store {
-        Some(store) if !has_errors(&findings) => Ok(Compiled {
-            snapshot: Snapshot {
-                revision: revision(files),
-                literals: literals(&written),
-                infos: written.iter().map(|w| (w.policy.id().clone(), policies::info(w))).collect(),
-                schema: compiled,
-                policies: set,
-                entities: store,
-                classes_below: below,
-                catalog,
-                authorizer: Authorizer::new(),
-            },
-            warnings: sorted(findings),
-        }),
-        Some(_) | None => Err(sorted(findings)),
+
+    /// Puts together what was compiled: the rules in the order of their ids, the index over them, and what their
+    /// scopes ask of every action and entity.
+    fn assemble(
+        &self,
+        revision: Revision,
+        schema: Arc<CompiledSchema>,
+        store: Arc<Store>,
+        catalog: Arc<Catalog>,
+    ) -> Snapshot {
+        let written = self.policies.values().flat_map(|file| &file.written);
+        let mut rules: Vec<Arc<Rule>> = written.map(|written| written.rule.clone()).collect();
+        rules.sort_by(|a, b| a.info.id.cmp(&b.info.id));
+        let index =
+            Index::of(rules.iter().map(|rule| Indexed { scope: &rule.scope, condition: &rule.condition }));
+        let keys = index.keys_of_store(store.iter());
+        let mut action_keys = vec![Vec::new(); schema.actions.len()];
+        for action in schema.actions.values() {
+            if let Some(keys) = action_keys.get_mut(action.place) {
+                *keys = index.action_keys(&action.uid, cedar::stored(store.entities(), &action.uid));
+            }
+        }
+        Snapshot { revision, schema, rules, index, store, keys, action_keys, catalog }
     }
 }
 
@@ -94,7 +212,12 @@ fn empty_files(files: &[File]) -> Vec<Diagnostic> {
 /// The digest of a bundle's content: SHA-256 over path and content of each file that decides, in the order of their
 /// paths. Policy tests do not decide.
 pub(super) fn revision(files: &[File]) -> Revision {
-    let mut files: Vec<&File> = files.iter().filter(|file| !file.path.ends_with("_test.yaml")).collect();
+    let files: Vec<File> = files.iter().filter(|file| !file.path.ends_with("_test.yaml")).cloned().collect();
+    Revision(crate::catalog::digest::name(&digest(&files)).into())
+}
+
+fn digest(files: &[File]) -> [u8; 32] {
+    let mut files: Vec<&File> = files.iter().collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut digest = Sha256::new();
     digest.update(b"palisade bundle 1\0");
@@ -104,14 +227,7 @@ pub(super) fn revision(files: &[File]) -> Revision {
             digest.update(part);
         }
     }
-    Revision(crate::catalog::digest::name(&digest.finalize()).into())
-}
-
-fn literals(written: &[policies::Written]) -> Vec<cedar_policy::EntityUid> {
-    let mut literals: Vec<_> = written.iter().flat_map(|written| written.policy.entity_literals()).collect();
-    literals.sort_by_key(ToString::to_string);
-    literals.dedup();
-    literals
+    digest.finalize().into()
 }
 
 fn known_actions(fragments: &schema::Fragments, catalog: &Catalog) -> BTreeSet<String> {

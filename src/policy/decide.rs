@@ -1,10 +1,9 @@
-//! The decision: Cedar's answer for every party that must be permitted, made strict and put together.
+//! The decision: what Cedar makes of every rule that may apply to a party, made strict and put together.
 //! Never has a side effect: the same snapshot, question and facts give the same decision.
 
-use cedar_policy::{Entities, Request, Response};
-
-use super::cedar;
-use super::prepare::{Refusal, prepare};
+use super::cedar::{self, Asked, Entities, Evaluation, EvaluationError};
+use super::index::{Candidate, ConditionId, Index, RuleId};
+use super::prepare::{Prepared, Refusal, prepare};
 use super::snapshot::Snapshot;
 use crate::access::{Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question};
 
@@ -16,74 +15,164 @@ pub fn decide(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Decisi
         Ok(prepared) => prepared,
         Err(Refusal { reason, words }) => return Decision::deny(reason, words),
     };
-    let answers: Vec<(Half, Response)> = prepared
+    match evaluate(snapshot, &prepared) {
+        Some(verdicts) => {
+            let halves: Vec<Half> = prepared.halves.iter().map(|half| half.half).collect();
+            combine(snapshot, &halves, &verdicts)
+        }
+        None => Decision::deny(DenyReason::InvalidInput, "the request describes one entity in two ways"),
+    }
+}
+
+/// What became of the rules for one party, in the order of the rules.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    pub(super) satisfied: Vec<RuleId>,
+    pub(super) failed: Vec<(RuleId, EvaluationError)>,
+}
+
+fn evaluate(snapshot: &Snapshot, prepared: &Prepared<'_>) -> Option<Vec<Verdict>> {
+    let candidates = |half| snapshot.index.candidates(prepared.about(half), &half.context);
+    let halves: Vec<Evaluable> = prepared
         .halves
         .iter()
-        .map(|(half, request)| (*half, evaluate(snapshot, request, &prepared.entities)))
+        .map(|half| Evaluable { asked: prepared.asked(half), candidates: candidates(half) })
         .collect();
-    combine(snapshot, &answers)
+    if prepared.brought.is_empty() {
+        return Some(verdicts(&snapshot.index, snapshot.store.entities(), halves));
+    }
+    let slice = slice(snapshot, prepared, &halves)?;
+    Some(verdicts(&snapshot.index, &slice, halves))
 }
 
-pub(super) fn evaluate(snapshot: &Snapshot, request: &Request, entities: &Entities) -> Response {
-    snapshot.authorizer.is_authorized(request, &snapshot.policies, entities)
+/// A party with the rules that may apply to it.
+pub(super) struct Evaluable {
+    pub(super) asked: Asked,
+    pub(super) candidates: Vec<Candidate>,
 }
 
-fn combine(snapshot: &Snapshot, answers: &[(Half, Response)]) -> Decision {
-    let mut satisfied: Vec<Determining> = Vec::new();
-    let mut errors: Vec<PolicyError> = Vec::new();
-    let mut unpermitted: Option<Half> = None;
-    for (half, answer) in answers {
-        let determining = answer.diagnostics().reason().filter_map(|id| snapshot.infos.get(id));
-        satisfied.extend(determining.map(|info| Determining {
-            id: info.id.clone(),
-            effect: info.effect,
-            half: *half,
-            annotations: info.annotations.clone(),
-        }));
-        errors.extend(answer.diagnostics().errors().map(|error| policy_error(error, *half)));
-        // Cedar's word counts: only where it allows may the answer be a permit.
-        if answer.decision() == cedar_policy::Decision::Deny {
-            unpermitted = unpermitted.or(Some(*half));
+/// What an evaluation of these candidates may look into: never the world.
+pub(super) fn slice(snapshot: &Snapshot, prepared: &Prepared<'_>, halves: &[Evaluable]) -> Option<Entities> {
+    let conditions = || {
+        let candidates = halves.iter().flat_map(|half| &half.candidates);
+        candidates.filter_map(|candidate| snapshot.index.condition(candidate.condition))
+    };
+    let depth = conditions().map(|condition| condition.depth).max().unwrap_or(0);
+    let mut from: Vec<&cedar::EntityUID> = conditions().flat_map(|c| &c.names).map(AsRef::as_ref).collect();
+    for Evaluable { asked, .. } in halves {
+        from.extend([asked.principal.as_ref(), asked.action.as_ref(), asked.resource.as_ref()]);
+        asked.context.values().for_each(|value| cedar::references(value, &mut |uid| from.push(uid)));
+    }
+    snapshot.store.slice(&prepared.brought, from, depth)
+}
+
+/// Evaluates the candidates of each party: every condition once, and those that do not look at the party once for
+/// all parties.
+pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable>) -> Vec<Verdict> {
+    let mut known: Vec<(ConditionId, Result<bool, EvaluationError>)> = Vec::new();
+    let last = halves.len().saturating_sub(1);
+    let mut verdicts = Vec::with_capacity(halves.len());
+    for (place, Evaluable { asked, candidates }) in halves.into_iter().enumerate() {
+        let evaluation = Evaluation::new(asked, entities);
+        let mut verdict = Verdict::default();
+        for rules in candidates.chunk_by(|a, b| a.condition == b.condition) {
+            let Some((id, condition)) =
+                rules.first().and_then(|rule| Some((rule.condition, index.condition(rule.condition)?)))
+            else {
+                continue;
+            };
+            let shared = condition.shared && last > 0;
+            let found = if shared { known.binary_search_by_key(&id, |(id, _)| *id) } else { Err(0) };
+            match found.map(|place| known.get(place)) {
+                Ok(Some((_, outcome))) => verdict.add(rules, outcome),
+                Ok(None) | Err(_) => {
+                    let outcome = evaluation.holds(condition);
+                    verdict.add(rules, &outcome);
+                    if shared && place < last {
+                        known.push((id, outcome));
+                    }
+                }
+            }
+        }
+        known.sort_by_key(|(id, _)| *id);
+        verdict.satisfied.sort_unstable();
+        verdict.failed.sort_by_key(|(rule, _)| *rule);
+        verdicts.push(verdict);
+    }
+    verdicts
+}
+
+impl Verdict {
+    fn add(&mut self, rules: &[Candidate], outcome: &Result<bool, EvaluationError>) {
+        let rules = rules.iter().map(|candidate| candidate.rule);
+        match outcome {
+            Ok(true) => self.satisfied.extend(rules),
+            Ok(false) => {}
+            Err(error) => self.failed.extend(rules.map(|rule| (rule, error.clone()))),
         }
     }
-    satisfied.sort_by(|a, b| (&a.id, a.half).cmp(&(&b.id, b.half)));
-    errors.sort_by(|a, b| (&a.id, a.half).cmp(&(&b.id, b.half)));
-
-    let forbidden = satisfied.iter().any(|policy| policy.effect == Effect::Forbid);
-    let (outcome, reason) = match (errors.is_empty(), forbidden, unpermitted) {
-        (false, _, _) => deny(DenyReason::PolicyError, DenyReason::PolicyError.words().to_owned()),
-        (true, true, _) => deny(DenyReason::Forbidden, author_words(&satisfied)),
-        (true, false, Some(half)) => deny(DenyReason::NoPermit, no_permit_words(half, answers.len() > 1)),
-        (true, false, None) => (Outcome::Permit, String::new()),
-    };
-    let makes_the_difference = |policy: &Determining| match outcome {
-        Outcome::Permit => policy.effect == Effect::Permit,
-        Outcome::Deny(DenyReason::Forbidden) => policy.effect == Effect::Forbid,
-        Outcome::Deny(_) => false,
-    };
-    satisfied.retain(makes_the_difference);
-    Decision { outcome, reason, determining: satisfied, errors }
 }
 
-fn deny(reason: DenyReason, words: String) -> (Outcome, String) {
-    (Outcome::Deny(reason), words)
-}
-
-fn policy_error(error: &cedar_policy::AuthorizationError, half: Half) -> PolicyError {
-    let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-    let id: &str = error.policy_id().as_ref();
-    PolicyError {
-        id: id.into(),
-        half,
-        kind: cedar::error_kind(error.inner()),
-        message: error.inner().to_string(),
+fn combine(snapshot: &Snapshot, halves: &[Half], verdicts: &[Verdict]) -> Decision {
+    let mut satisfied: Vec<(RuleId, Half, Effect)> = Vec::new();
+    let mut errors: Vec<(RuleId, PolicyError)> = Vec::new();
+    let mut unpermitted: Option<Half> = None;
+    for (half, verdict) in halves.iter().zip(verdicts) {
+        let mut permitted = false;
+        for rule in &verdict.satisfied {
+            let Some(info) = snapshot.rules.get(*rule as usize).map(|rule| &rule.info) else { continue };
+            permitted |= info.effect == Effect::Permit;
+            satisfied.push((*rule, *half, info.effect));
+        }
+        if !permitted {
+            unpermitted = unpermitted.or(Some(*half));
+        }
+        let failures = verdict.failed.iter();
+        errors.extend(failures.filter_map(|(rule, error)| policy_error(snapshot, *rule, error, *half)));
     }
+    satisfied.sort_unstable();
+    errors.sort_by_key(|(rule, error)| (*rule, error.half));
+
+    let forbidden = satisfied.iter().any(|(_, _, effect)| *effect == Effect::Forbid);
+    let (outcome, makes_the_difference) = match (errors.is_empty(), forbidden, unpermitted) {
+        (false, _, _) => (Outcome::Deny(DenyReason::PolicyError), None),
+        (true, true, _) => (Outcome::Deny(DenyReason::Forbidden), Some(Effect::Forbid)),
+        (true, false, Some(_)) => (Outcome::Deny(DenyReason::NoPermit), None),
+        (true, false, None) => (Outcome::Permit, Some(Effect::Permit)),
+    };
+    let determining = satisfied
+        .into_iter()
+        .filter(|(_, _, effect)| Some(*effect) == makes_the_difference)
+        .filter_map(|(rule, half, effect)| determining(snapshot, rule, half, effect))
+        .collect::<Vec<_>>();
+    let reason = match (outcome, unpermitted) {
+        (Outcome::Permit, _) => String::new(),
+        (Outcome::Deny(DenyReason::Forbidden), _) => author_words(&determining),
+        (Outcome::Deny(DenyReason::NoPermit), Some(half)) => no_permit_words(half, halves.len() > 1),
+        (Outcome::Deny(reason), _) => reason.words().to_owned(),
+    };
+    Decision { outcome, reason, determining, errors: errors.into_iter().map(|(_, error)| error).collect() }
+}
+
+fn determining(snapshot: &Snapshot, rule: RuleId, half: Half, effect: Effect) -> Option<Determining> {
+    let info = &snapshot.rules.get(rule as usize)?.info;
+    Some(Determining { id: info.id.clone(), effect, half, annotations: info.annotations.clone() })
+}
+
+fn policy_error(
+    snapshot: &Snapshot,
+    rule: RuleId,
+    error: &EvaluationError,
+    half: Half,
+) -> Option<(RuleId, PolicyError)> {
+    let id = snapshot.rules.get(rule as usize)?.info.id.clone();
+    Some((rule, PolicyError { id, half, kind: cedar::error_kind(error), message: error.to_string() }))
 }
 
 /// The `@reason` of every forbidding policy, each once; the general words when none has one.
-fn author_words(satisfied: &[Determining]) -> String {
+fn author_words(forbidding: &[Determining]) -> String {
     let mut words: Vec<&str> = Vec::new();
-    for policy in satisfied.iter().filter(|policy| policy.effect == Effect::Forbid) {
+    for policy in forbidding {
         if let Some(reason) = policy.annotations.get("reason")
             && !words.contains(&reason.as_str())
         {

@@ -24,7 +24,7 @@ pub(super) struct Declared {
 }
 
 /// Parses the files of `entities/`; each entity on its own, so that every one of them is reported.
-pub(super) fn parse(files: &[&File], schema: &Schema, findings: &mut Vec<Diagnostic>) -> Vec<Declared> {
+pub(super) fn parse(files: &[File], schema: &Schema, findings: &mut Vec<Diagnostic>) -> Vec<Declared> {
     let mut declared = Vec::new();
     for file in files {
         if !bounds::holds(file, Language::Entities, findings) {
@@ -179,7 +179,7 @@ pub(super) fn warn_of_missing(declared: &[Declared], catalog: &Catalog, findings
     for entity in declared {
         let (_, _, parents) = entity.entity.clone().into_inner();
         let references: Vec<EntityUid> =
-            cedar::neighbours(&entity.entity).into_iter().filter(|uid| !parents.contains(uid)).collect();
+            cedar::mentioned(&entity.entity).into_iter().filter(|uid| !parents.contains(uid)).collect();
         let missing = |uid: &EntityUid| {
             let found = cedar::uid_of(uid);
             let from_catalog = found.kind == "Server" && catalog.server(&found.id).is_some();

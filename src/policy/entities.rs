@@ -8,6 +8,7 @@ use cedar_policy::{Entities, Entity, EntityUid, EvalResult, RestrictedExpression
 use super::cedar;
 use super::declared::{Declared, head, warn_of_missing};
 use super::schema::CompiledSchema;
+use super::store::Store;
 use crate::catalog::{Catalog, Server, Tool, UNCLASSIFIED};
 use crate::diagnostic::{Diagnostic, chain};
 use crate::value::{Uid, Value};
@@ -20,7 +21,7 @@ pub(super) const FROM_CATALOG: [&str; 5] = ["Server", "Tool", "Resource", "Promp
 const CLEARANCES: &str = "clearances";
 
 /// Which classes lie below which: a class is declared *in* the next more sensitive one. Each class is below itself.
-pub(super) fn classes_below(declared: &[Declared]) -> BTreeMap<String, BTreeSet<String>> {
+fn classes_below(declared: &[Declared]) -> BTreeMap<String, BTreeSet<String>> {
     let mut above: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for entity in declared {
         let uid = cedar::uid_of(&entity.entity.uid());
@@ -53,9 +54,9 @@ pub(super) fn build(
     declared: Vec<Declared>,
     catalog: &Catalog,
     compiled: &CompiledSchema,
-    below: &BTreeMap<String, BTreeSet<String>>,
     findings: &mut Vec<Diagnostic>,
-) -> Option<Entities> {
+) -> Option<Store> {
+    let below = &classes_below(&declared);
     let mut store: BTreeMap<Uid, Entity> = BTreeMap::new();
     warn_of_missing(&declared, catalog, findings);
     for Declared { entity, file, span } in declared {
@@ -90,7 +91,7 @@ pub(super) fn build(
         }
     }
     match Entities::from_entities(store.into_values(), Some(&compiled.schema)) {
-        Ok(entities) => Some(entities),
+        Ok(entities) => Store::of(entities.as_ref().clone(), below.clone()),
         Err(error) => {
             findings.push(Diagnostic::error("entity::store", chain(&error)).help(
                 "a hierarchy may not contain itself, and every entity must fit its declaration in schemas/",

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Effect as CedarEffect, Entities, Policy, PolicyId, PolicySet, Request};
+use cedar_policy::Policy;
 use serde_json::{Value as Json, json};
 
+use super::cedar::{Condition, Evaluation};
+use super::decide::{Evaluable, slice};
 use super::prepare::prepare;
+use super::rule::Rule;
 use super::snapshot::{PolicyInfo, Snapshot};
-use crate::access::{Facts, Half, Question};
+use crate::access::{Effect, Facts, Half, Question};
 
 /// How many policies one half of an explanation tells about.
 const POLICIES_MAX: usize = 8;
@@ -44,59 +47,55 @@ pub struct Explanation {
 /// not. Empty when the question is refused before any policy is asked.
 pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<Explanation> {
     let Ok(prepared) = prepare(snapshot, question, facts) else { return Vec::new() };
+    let in_scope = |half| snapshot.index.in_scope(prepared.about(half));
+    let halves: Vec<Evaluable> = prepared
+        .halves
+        .iter()
+        .map(|half| Evaluable { asked: prepared.asked(half), candidates: in_scope(half) })
+        .collect();
+    let sliced;
+    let entities = if prepared.brought.is_empty() {
+        snapshot.store.entities()
+    } else {
+        let Some(slice) = slice(snapshot, &prepared, &halves) else { return Vec::new() };
+        sliced = slice;
+        &sliced
+    };
     let mut explanations = Vec::new();
-    for (half, request) in &prepared.halves {
-        let mut infos: Vec<(&PolicyId, &Arc<PolicyInfo>)> = snapshot.infos.iter().collect();
-        infos.sort_by(|a, b| a.1.id.cmp(&b.1.id));
-        let told = infos
+    for (half, Evaluable { asked, candidates }) in prepared.halves.iter().zip(halves) {
+        let evaluation = Evaluation::new(asked, entities);
+        let mut rules: Vec<_> = candidates.iter().map(|candidate| candidate.rule).collect();
+        rules.sort_unstable();
+        let told = rules
             .into_iter()
-            .filter_map(|(id, info)| {
-                look_at(snapshot, snapshot.policies.policy(id)?, info, *half, request, &prepared.entities)
-            })
+            .filter_map(|rule| look_at(snapshot.rules.get(rule as usize)?, half.half, &evaluation))
             .take(POLICIES_MAX);
         explanations.extend(told);
     }
     explanations
 }
 
-fn look_at(
-    snapshot: &Snapshot,
-    policy: &Policy,
-    info: &Arc<PolicyInfo>,
-    half: Half,
-    request: &Request,
-    entities: &Entities,
-) -> Option<Explanation> {
-    let form = policy.to_json().ok()?;
-    let mut scope = form.clone();
-    scope.as_object_mut()?.insert("conditions".into(), json!([]));
-    if truth(&snapshot.authorizer, &scope, request, entities) != Truth::Held {
-        return None;
-    }
-    let conditions = conditions(&snapshot.authorizer, &form, request, entities);
+fn look_at(rule: &Rule, half: Half, evaluation: &Evaluation<'_>) -> Option<Explanation> {
+    let form = Policy::parse(None, rule.text()).ok()?.to_json().ok()?;
+    let conditions = conditions(&form, evaluation);
     let satisfied = conditions.iter().all(|condition| condition.satisfied);
     let erred = conditions.iter().any(|condition| matches!(condition.truth, Truth::Erred(_)));
     // A forbid that does not apply is no part of the answer.
-    if policy.effect() == CedarEffect::Forbid && !satisfied && !erred {
+    if rule.info.effect == Effect::Forbid && !satisfied && !erred {
         return None;
     }
     let conditions = conditions.into_iter().map(|condition| (condition.text, condition.truth)).collect();
-    Some(Explanation { half, policy: info.clone(), satisfied, conditions })
+    Some(Explanation { half, policy: rule.info.clone(), satisfied, conditions })
 }
 
-struct Condition {
+struct Told {
     text: String,
     truth: Truth,
     satisfied: bool,
 }
 
 /// Takes `when` apart at `&&` and `unless` at `||`, and evaluates from left to right as Cedar does.
-fn conditions(
-    authorizer: &Authorizer,
-    form: &Json,
-    request: &Request,
-    entities: &Entities,
-) -> Vec<Condition> {
+fn conditions(form: &Json, evaluation: &Evaluation<'_>) -> Vec<Told> {
     let mut told = Vec::new();
     let mut settled = false;
     for clause in form.get("conditions").and_then(Json::as_array).into_iter().flatten() {
@@ -109,11 +108,11 @@ fn conditions(
                 "effect": "permit", "principal": {"op": "All"}, "action": {"op": "All"}, "resource": {"op": "All"},
                 "conditions": [{"kind": "when", "body": part}],
             });
-            let truth = if settled { Truth::NotReached } else { truth(authorizer, &bare, request, entities) };
+            let truth = if settled { Truth::NotReached } else { truth(evaluation, &bare) };
             let satisfied = truth == if unless { Truth::Failed } else { Truth::Held };
             settled |= !satisfied;
             let keyword = if unless { "unless" } else { "when" };
-            told.push(Condition { text: format!("{keyword} {}", text_of(&bare)), truth, satisfied });
+            told.push(Told { text: format!("{keyword} {}", text_of(&bare)), truth, satisfied });
         }
     }
     told
@@ -132,20 +131,12 @@ fn flatten<'a>(body: &'a Json, operator: &str, parts: &mut Vec<&'a Json>) {
     }
 }
 
-fn truth(authorizer: &Authorizer, form: &Json, request: &Request, entities: &Entities) -> Truth {
-    let mut form = form.clone();
-    if let Some(object) = form.as_object_mut() {
-        object.insert("effect".into(), json!("permit"));
-    }
-    let Ok(policy) = Policy::from_json(None, form) else { return Truth::NotReached };
-    let Ok(set) = PolicySet::from_policies([policy]) else { return Truth::NotReached };
-    let answer = authorizer.is_authorized(request, &set, entities);
-    match (answer.diagnostics().errors().next(), answer.decision()) {
-        (Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)), _) => {
-            Truth::Erred(error.inner().to_string())
-        }
-        (None, cedar_policy::Decision::Allow) => Truth::Held,
-        (None, cedar_policy::Decision::Deny) => Truth::Failed,
+fn truth(evaluation: &Evaluation<'_>, form: &Json) -> Truth {
+    let Ok(policy) = Policy::from_json(None, form.clone()) else { return Truth::NotReached };
+    match evaluation.holds(&Condition::of(policy.as_ref())) {
+        Ok(true) => Truth::Held,
+        Ok(false) => Truth::Failed,
+        Err(error) => Truth::Erred(error.to_string()),
     }
 }
 

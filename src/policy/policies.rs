@@ -1,19 +1,19 @@
-//! The policies of a bundle: parsed, named, and held strictly against the schema.
+//! The policies of a bundle: parsed and named, each file on its own.
 //! Never drops a policy silently: what cannot be honoured is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cedar_policy::{
-    ActionConstraint, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
-};
+use cedar_policy::{Policy, PolicyId, PolicySet};
 
 use super::bounds::{self, Language};
-use super::cedar;
-use super::schema::{TOOL_GROUP_ACTION, finding};
+use super::cedar::{self, EntityUID};
+use super::rule::Rule;
+use super::schema::finding;
 use super::snapshot::PolicyInfo;
+use super::validate::Checked;
 use crate::access::Effect;
-use crate::diagnostic::{Diagnostic, File, chain};
+use crate::diagnostic::{Diagnostic, File};
 
 /// The longest policy id.
 const ID_LEN_MAX: usize = 128;
@@ -24,29 +24,53 @@ const REFUSED_ANNOTATIONS: [(&str, &str); 2] = [
     ("obligation", "obligations do not exist yet: a permit that carries one would be given without it"),
 ];
 
-/// A policy with the file it came from.
+/// A policy of a file.
+#[derive(Debug)]
 pub(super) struct Written {
-    pub(super) policy: Policy,
-    pub(super) file: File,
-    pub(super) span: std::ops::Range<usize>,
+    pub(super) rule: Arc<Rule>,
+    /// The actions that it names.
+    pub(super) actions: Box<[EntityUID]>,
+    /// As it was parsed. Let go when it has been checked: a syntax tree is large.
+    pub(super) tree: Option<Policy>,
+    /// What the checks of earlier bundles came to.
+    pub(super) checked: Vec<Checked>,
 }
 
-/// Parses the files of `policies/` and gives every policy its id.
-pub(super) fn parse(files: &[&File], findings: &mut Vec<Diagnostic>) -> Vec<Written> {
-    let mut written: Vec<Written> = Vec::new();
-    for file in files {
-        if !bounds::holds(file, Language::Policies, findings) {
-            continue;
-        }
-        match file.text.parse::<PolicySet>() {
-            Ok(set) => written.extend(named(&set, file, findings)),
-            Err(errors) => {
-                findings.extend(errors.iter().map(|error| parse_finding(error, file)));
+/// The policies of one file, and what was found while reading it.
+#[derive(Debug)]
+pub(super) struct PolicyFile {
+    pub(super) file: File,
+    pub(super) written: Vec<Written>,
+    pub(super) findings: Vec<Diagnostic>,
+}
+
+impl PolicyFile {
+    /// Parses a file of `policies/` and gives every policy its id.
+    pub(super) fn parse(file: &File) -> Self {
+        let mut this = Self { file: file.clone(), written: Vec::new(), findings: Vec::new() };
+        if bounds::holds(file, Language::Policies, &mut this.findings) {
+            match file.text.parse::<PolicySet>() {
+                Ok(set) => this.written = named(&set, file, &mut this.findings),
+                Err(errors) => this.findings.extend(errors.iter().map(|error| parse_finding(error, file))),
             }
         }
+        this
     }
-    refuse_duplicates(&written, findings);
-    written
+
+    /// Parses the file again, for the trees.
+    pub(super) fn grow_trees(&mut self) {
+        let again = Self::parse(&self.file).written;
+        for (written, again) in self.written.iter_mut().zip(again) {
+            written.tree = again.tree;
+        }
+    }
+
+    /// Lets the trees go.
+    pub(super) fn fell_trees(&mut self) {
+        for written in &mut self.written {
+            written.tree = None;
+        }
+    }
 }
 
 fn parse_finding(error: &cedar_policy::ParseError, file: &File) -> Diagnostic {
@@ -91,7 +115,7 @@ fn named(set: &PolicySet, file: &File, findings: &mut Vec<Diagnostic>) -> Vec<Wr
             Some(id) => id.to_owned(),
             None => format!("{}#{place}", file.path),
         };
-        written.push(Written { policy: policy.new_id(PolicyId::new(id)), file: file.clone(), span });
+        written.push(Written::of(policy.new_id(PolicyId::new(id)), file, span));
     }
     written
 }
@@ -116,22 +140,19 @@ fn check_annotations(
     }
 }
 
-fn refuse_duplicates(written: &[Written], findings: &mut Vec<Diagnostic>) {
-    let mut first: BTreeMap<String, &Written> = BTreeMap::new();
-    for policy in written {
-        let id = policy.policy.id().to_string();
-        if let Some(earlier) = first.get(&id) {
-            let (line, _) = earlier.file.position(earlier.span.start);
+/// Ids that stand twice, in whatever files.
+pub(super) fn refuse_duplicates(files: &[&PolicyFile], findings: &mut Vec<Diagnostic>) {
+    let mut first: HashMap<&str, &Rule> = HashMap::new();
+    for written in files.iter().flat_map(|file| &file.written) {
+        let rule = written.rule.as_ref();
+        if let Some(earlier) = first.insert(&rule.info.id, rule) {
+            let (id, PolicyInfo { path, line, .. }) = (&rule.info.id, earlier.info.as_ref());
             findings.push(
                 Diagnostic::error("policy::duplicate-id", format!("the policy id `{id}` is used twice"))
-                    .at(&policy.file, policy.span.clone(), "the second")
-                    .help(format!(
-                        "the first stands in {} line {line}; give one of them another `@id`",
-                        earlier.file.path
-                    )),
+                    .at(rule.file(), rule.span(), "the second")
+                    .help(format!("the first stands in {path} line {line}; give one of them another `@id`")),
             );
-        } else {
-            first.insert(id, policy);
+            first.insert(&rule.info.id, earlier);
         }
     }
 }
@@ -140,20 +161,18 @@ fn refuse_duplicates(written: &[Written], findings: &mut Vec<Diagnostic>) {
 /// They stay nameable, apply to nothing, and are warned about: a tool that its server dropped must not make a bundle
 /// unloadable. Calls to such a tool are denied as unknown before any policy is asked.
 pub(super) fn tombstones(
-    written: &[Written],
+    files: &[&PolicyFile],
     known: &dyn Fn(&str) -> bool,
     nearest: &dyn Fn(&str) -> Option<String>,
     findings: &mut Vec<Diagnostic>,
 ) -> BTreeSet<String> {
     let mut missing = BTreeSet::new();
-    for policy in written {
-        for uid in policy.policy.entity_literals() {
-            let uid = cedar::uid_of(&uid);
+    for Written { rule, actions, .. } in files.iter().flat_map(|file| &file.written) {
+        for uid in actions.iter().map(cedar::uid_of_core) {
             if uid.kind != "Action" || known(&uid.id) || !looks_like_a_tool(&uid.id) {
                 continue;
             }
-            let text = policy.file.text.get(policy.span.clone()).unwrap_or_default();
-            let start = policy.span.start + text.find(&format!("\"{}\"", uid.id)).unwrap_or(0);
+            let start = rule.span().start + rule.text().find(&format!("\"{}\"", uid.id)).unwrap_or(0);
             let help = match nearest(&uid.id) {
                 Some(name) => {
                     format!("did you mean `{name}`? If the server dropped the tool, remove the rule")
@@ -162,7 +181,7 @@ pub(super) fn tombstones(
             };
             findings.push(
                 Diagnostic::warning("policy::tombstone", format!("the catalog has no tool `{}`", uid.id))
-                    .at(&policy.file, start..start + uid.id.len() + 2, "this rule can never apply to it")
+                    .at(rule.file(), start..start + uid.id.len() + 2, "this rule can never apply to it")
                     .help(help),
             );
             missing.insert(uid.id);
@@ -177,136 +196,27 @@ fn looks_like_a_tool(id: &str) -> bool {
     })
 }
 
-/// Validates every policy strictly; `dead` are actions that apply to nothing on purpose. The set is returned only to be used when there are no errors.
-pub(super) fn validate(
-    written: &[Written],
-    schema: &Schema,
-    dead: &BTreeSet<String>,
-    findings: &mut Vec<Diagnostic>,
-) -> PolicySet {
-    let mut set = PolicySet::new();
-    let mut by_id: BTreeMap<&PolicyId, &Written> = BTreeMap::new();
-    for policy in written {
-        if by_id.contains_key(policy.policy.id()) {
-            continue;
-        }
-        if set.add(policy.policy.clone()).is_ok() {
-            by_id.insert(policy.policy.id(), policy);
-        }
-    }
-    let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-    // A policy with a type error, or that no action can reach, is called impossible as well: the cause is enough.
-    let mut accused: BTreeSet<&PolicyId> = BTreeSet::new();
-    for error in result.validation_errors() {
-        accused.insert(error.policy_id());
-        if let Some(policy) = by_id.get(error.policy_id()) {
-            findings.push(validation_finding(Diagnostic::error("policy::type", ""), error, policy));
-        } else {
-            findings.push(Diagnostic::error("policy::type", chain(error)));
+impl Written {
+    fn of(policy: Policy, file: &File, span: std::ops::Range<usize>) -> Self {
+        let (line, column) = file.position(span.start);
+        let annotations = policy.annotations().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let info = PolicyInfo {
+            id: policy.id().to_string().into(),
+            effect: match policy.effect() {
+                cedar_policy::Effect::Permit => Effect::Permit,
+                cedar_policy::Effect::Forbid => Effect::Forbid,
+            },
+            annotations: Arc::new(annotations.collect()),
+            path: file.path.clone(),
+            line,
+            column,
+        };
+        let named = policy.entity_literals().into_iter().map(cedar::core_uid);
+        Self {
+            rule: Arc::new(Rule::of(policy.as_ref(), info, file, span)),
+            actions: named.filter(EntityUID::is_action).collect(),
+            tree: Some(policy),
+            checked: Vec::new(),
         }
     }
-    let mut warnings: Vec<&ValidationWarning> = result.validation_warnings().collect();
-    warnings.sort_by_key(|warning| matches!(warning, ValidationWarning::ImpossiblePolicy(_)));
-    for warning in warnings {
-        let consequence = matches!(
-            warning,
-            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
-        );
-        if consequence && !accused.insert(warning.policy_id()) {
-            continue;
-        }
-        if let Some(policy) = by_id.get(warning.policy_id())
-            && let Some(found) = warning_finding(warning, policy, dead)
-        {
-            findings.push(found);
-        }
-    }
-    set
-}
-
-fn validation_finding(base: Diagnostic, error: &dyn miette::Diagnostic, policy: &Written) -> Diagnostic {
-    let text = chain(error);
-    let message = match text.split_once(", ") {
-        Some((start, rest)) if start.starts_with("for policy `") => {
-            format!("in policy `{}`: {rest}", policy.policy.id())
-        }
-        Some(_) | None => text,
-    };
-    let span = error.labels().and_then(|mut l| l.next()).map(|l| l.offset()..l.offset() + l.len());
-    let help = error.help().map_or_else(
-        || {
-            "the schema's types are in schemas/ and, for a tool's `context.input`, in its file under tools/"
-                .to_owned()
-        },
-        |help| help.to_string(),
-    );
-    Diagnostic { message, ..base }.at(&policy.file, span.unwrap_or(policy.span.clone()), "here").help(help)
-}
-
-fn warning_finding(
-    warning: &ValidationWarning,
-    policy: &Written,
-    dead: &BTreeSet<String>,
-) -> Option<Diagnostic> {
-    match warning {
-        ValidationWarning::InvalidActionApplication(_) | ValidationWarning::ImpossiblePolicy(_)
-            if names_only_dead_actions(&policy.policy, dead) =>
-        {
-            None
-        }
-        ValidationWarning::InvalidActionApplication(_) => {
-            let base = Diagnostic::error("policy::scope", "");
-            Some(validation_finding(base, warning, policy).help(scope_help(policy)))
-        }
-        ValidationWarning::ImpossiblePolicy(_)
-        | ValidationWarning::MixedScriptString(_)
-        | ValidationWarning::BidiCharsInString(_)
-        | ValidationWarning::MixedScriptIdentifier(_)
-        | ValidationWarning::BidiCharsInIdentifier(_)
-        | ValidationWarning::ConfusableIdentifier(_) => {
-            Some(validation_finding(Diagnostic::warning("policy::lint", ""), warning, policy))
-        }
-        _ => Some(validation_finding(Diagnostic::warning("policy::lint", ""), warning, policy)),
-    }
-}
-
-/// A rule on the group itself is dead, and its author meant something else.
-fn scope_help(policy: &Written) -> String {
-    match policy.policy.action_constraint() {
-        ActionConstraint::Eq(uid) if cedar::uid_of(&uid).id == TOOL_GROUP_ACTION => {
-            format!("`{TOOL_GROUP_ACTION}` is a group: write `action in Action::\"{TOOL_GROUP_ACTION}\"`")
-        }
-        ActionConstraint::Any | ActionConstraint::Eq(_) | ActionConstraint::In(_) => {
-            "no action of the scope applies to such a principal and resource: the rule could never hold"
-                .into()
-        }
-    }
-}
-
-/// Whether the scope names tombstones only, or the group of tools in a bundle that has none: nothing to complain
-/// about, since a catalog may shrink.
-fn names_only_dead_actions(policy: &Policy, dead: &BTreeSet<String>) -> bool {
-    let is_dead = |uid: &cedar_policy::EntityUid| dead.contains(uid.id().unescaped());
-    match policy.action_constraint() {
-        ActionConstraint::Any => false,
-        ActionConstraint::Eq(uid) => is_dead(&uid) && uid.id().unescaped() != TOOL_GROUP_ACTION,
-        ActionConstraint::In(uids) => !uids.is_empty() && uids.iter().all(is_dead),
-    }
-}
-
-/// What answers and records say of a policy.
-pub(super) fn info(written: &Written) -> Arc<PolicyInfo> {
-    let policy = &written.policy;
-    let (line, column) = written.file.position(written.span.start);
-    Arc::new(PolicyInfo {
-        id: policy.id().to_string().into(),
-        effect: match policy.effect() {
-            cedar_policy::Effect::Permit => Effect::Permit,
-            cedar_policy::Effect::Forbid => Effect::Forbid,
-        },
-        annotations: Arc::new(policy.annotations().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()),
-        path: written.file.path.clone(),
-        line,
-        column,
-    })
 }

@@ -1,16 +1,17 @@
-//! A question and its facts become Cedar requests, held against the schema; what does not fit is refused with words.
+//! A question and its facts, typed by the schema and found in the store; what does not fit is refused with words.
 //! Never lets a caller set what only this PDP establishes, and never hands a caller's JSON to Cedar's own parsers.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use cedar_policy::{Context, Entities, Entity as CedarEntity, EntityUid, Request};
-
-use super::cedar::{self, ActionShape};
+use super::cedar::{self, Entity as CedarEntity, EntityUID, Record};
 use super::entities::{DATA_CLASS, FROM_CATALOG, closure};
+use super::index::{About, Key};
+use super::schema::{ActionModel, ContextMember};
 use super::snapshot::Snapshot;
 use crate::access::{DenyReason, Entity, Facts, Half, Question};
-use crate::value::{Extension, Fault, Shape, Uid, Value};
+use crate::value::{Build as _, Extension, Fault, Member, Shape, Uid, Value, refuse_escapes};
 
 /// Attributes that decide who somebody is or what may be touched: never from a PEP.
 const NEVER_FROM_PEP: [&str; 3] = ["active", "clearances", "data_classes"];
@@ -33,10 +34,44 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// Requests that are ready to be evaluated on `entities`.
+/// A question that fits the schema, about parties that are known.
 pub(super) struct Prepared<'a> {
-    pub(super) entities: Cow<'a, Entities>,
-    pub(super) halves: Vec<(Half, Request)>,
+    pub(super) action: Party<'a>,
+    pub(super) resource: Party<'a>,
+    /// Entities that the request brings, in front of the store.
+    pub(super) brought: BTreeMap<Uid, Arc<CedarEntity>>,
+    /// Each party that must be permitted, with the context as it is for that party.
+    pub(super) halves: Vec<PreparedHalf<'a>>,
+}
+
+/// A party that must be permitted.
+pub(super) struct PreparedHalf<'a> {
+    pub(super) half: Half,
+    pub(super) principal: Party<'a>,
+    pub(super) context: Arc<Record>,
+}
+
+/// A known entity, with what scopes ask of it.
+pub(super) struct Party<'a> {
+    pub(super) uid: Arc<EntityUID>,
+    pub(super) keys: Cow<'a, [Key]>,
+}
+
+impl Prepared<'_> {
+    /// What the index is asked for one half.
+    pub(super) fn about<'s>(&'s self, half: &'s PreparedHalf<'_>) -> About<'s> {
+        About { principal: &half.principal.keys, action: &self.action.keys, resource: &self.resource.keys }
+    }
+
+    /// What conditions are evaluated for.
+    pub(super) fn asked(&self, half: &PreparedHalf<'_>) -> cedar::Asked {
+        cedar::Asked {
+            principal: half.principal.uid.clone(),
+            action: self.action.uid.clone(),
+            resource: self.resource.uid.clone(),
+            context: half.context.clone(),
+        }
+    }
 }
 
 /// Types the question for each party that must be permitted.
@@ -50,36 +85,39 @@ pub(super) fn prepare<'a>(
         .actions
         .get(&question.action)
         .ok_or_else(|| Refusal::invalid(format!("the schema has no action `{}`", question.action)))?;
-    let owned = snapshot.schema.owned.get(&question.action);
-    if let Some(name) = question.context.keys().find(|name| owned.is_some_and(|owned| owned.contains(*name)))
-    {
+    if let Some(name) = question.context.keys().find(|name| action.owned.contains(*name)) {
         return Err(Refusal::invalid(format!("`{name}` is established by the PDP and may not be sent")));
     }
     check_parties(snapshot, action, question, facts)?;
-    let extra = extra_entities(snapshot, question)?;
+    let brought = brought_entities(snapshot, question)?;
 
-    let mut halves = vec![(Half::Principal, &facts.principal, ("actor", facts.actor.as_ref()))];
-    if let Some(actor) = &facts.actor {
-        halves.push((Half::Actor, actor, ("requester", Some(&facts.principal))));
-    }
-    let mut requests = Vec::with_capacity(halves.len());
-    for (half, principal, counterpart) in halves {
-        check_known(snapshot, &extra, principal, "principal")?;
-        let context = context(action, owned, question, facts, counterpart)?;
-        requests.push((half, request(snapshot, question, principal, &context)?));
-    }
-    check_known(snapshot, &extra, &question.resource, "resource")?;
-    let entities = if extra.is_empty() {
-        Cow::Borrowed(&snapshot.entities)
-    } else {
-        Cow::Owned(slice(snapshot, extra, &requests)?)
+    let principal = principal(snapshot, &brought, &facts.principal)?;
+    let common = common_context(snapshot, action, question, facts)?;
+    let context = |common, counterpart| context(snapshot, action, question, facts, common, counterpart);
+    let halves = match &facts.actor {
+        None => {
+            let context = context(common, ("actor", None))?;
+            vec![PreparedHalf { half: Half::Principal, principal, context }]
+        }
+        Some(actor) => {
+            let theirs = context(common.clone(), ("actor", Some(actor)))?;
+            let acting = self::principal(snapshot, &brought, actor)?;
+            let actors = context(common, ("requester", Some(&facts.principal)))?;
+            vec![
+                PreparedHalf { half: Half::Principal, principal, context: theirs },
+                PreparedHalf { half: Half::Actor, principal: acting, context: actors },
+            ]
+        }
     };
-    Ok(Prepared { entities, halves: requests })
+    let resource = resource(snapshot, &brought, &question.resource)?;
+    let keys = snapshot.action_keys.get(action.place).map_or(&[][..], Vec::as_slice);
+    let action = Party { uid: action.uid.clone(), keys: Cow::Borrowed(keys) };
+    Ok(Prepared { action, resource, brought, halves })
 }
 
 fn check_parties(
     snapshot: &Snapshot,
-    action: &ActionShape,
+    action: &ActionModel,
     question: &Question,
     facts: &Facts,
 ) -> Result<(), Refusal> {
@@ -97,6 +135,12 @@ fn check_parties(
         );
         return Err(Refusal::invalid(words));
     }
+    for uid in [Some(&facts.principal), facts.actor.as_ref(), Some(&question.resource)].into_iter().flatten()
+    {
+        if snapshot.schema.choices.get(&uid.kind).is_some_and(|ids| !ids.contains(&uid.id)) {
+            return Err(Refusal::invalid(format!("the schema declares no such `{}`", uid.kind)));
+        }
+    }
     let foreign =
         question.brought.iter().find(|entity| !snapshot.schema.kinds.contains_key(&entity.uid.kind));
     match foreign {
@@ -107,94 +151,114 @@ fn check_parties(
 
 /// An entity that neither the bundle knows nor the request describes is refused: evaluating it would be an error at
 /// best and, for a rule that does not look, a permit at worst.
-fn check_known(
-    snapshot: &Snapshot,
-    extra: &BTreeMap<Uid, CedarEntity>,
-    uid: &Uid,
-    role: &str,
-) -> Result<(), Refusal> {
-    let stored = || cedar::entity_uid(uid).is_some_and(|uid| snapshot.entities.get(&uid).is_some());
-    if extra.contains_key(uid) || stored() {
-        return Ok(());
-    }
-    Err(Refusal::invalid(format!("the {role} is a `{}` that is not known here", uid.kind)))
+fn unknown(uid: &Uid, role: &str) -> Refusal {
+    Refusal::invalid(format!("the {role} is a `{}` that is not known here", uid.kind))
 }
 
-fn context(
-    action: &ActionShape,
-    owned: Option<&BTreeSet<String>>,
+fn principal<'a>(
+    snapshot: &'a Snapshot,
+    brought: &BTreeMap<Uid, Arc<CedarEntity>>,
+    uid: &Uid,
+) -> Result<Party<'a>, Refusal> {
+    if let Some(entity) = brought.get(uid) {
+        let keys = snapshot.index.principal_keys(entity.uid(), Some(entity));
+        return Ok(Party { uid: Arc::new(entity.uid().clone()), keys: Cow::Owned(keys) });
+    }
+    let (place, known) = snapshot.store.find(uid).ok_or_else(|| unknown(uid, "principal"))?;
+    Ok(Party { uid: known.uid.clone(), keys: Cow::Borrowed(snapshot.keys.as_principal(place)) })
+}
+
+fn resource<'a>(
+    snapshot: &'a Snapshot,
+    brought: &BTreeMap<Uid, Arc<CedarEntity>>,
+    uid: &Uid,
+) -> Result<Party<'a>, Refusal> {
+    if let Some(entity) = brought.get(uid) {
+        let keys = snapshot.index.resource_keys(entity.uid(), Some(entity));
+        return Ok(Party { uid: Arc::new(entity.uid().clone()), keys: Cow::Owned(keys) });
+    }
+    let (place, known) = snapshot.store.find(uid).ok_or_else(|| unknown(uid, "resource"))?;
+    Ok(Party { uid: known.uid.clone(), keys: Cow::Borrowed(snapshot.keys.as_resource(place)) })
+}
+
+/// The members of the context that are the same for every party.
+fn common_context(
+    snapshot: &Snapshot,
+    action: &ActionModel,
     question: &Question,
     facts: &Facts,
-    (counterpart_name, counterpart): (&str, Option<&Uid>),
-) -> Result<Context, Refusal> {
-    let mut sent = question.context.clone();
-    let ours = |name: &str| owned.is_some_and(|owned| owned.contains(name));
-    let established = facts.established.iter().chain(&question.established);
-    sent.extend(
-        established.filter(|(name, _)| ours(name)).map(|(name, value)| (name.clone(), value.clone())),
-    );
-    let mut establish = |name: &str, value: Value| {
-        if ours(name) {
-            sent.insert(name.to_owned(), value);
+) -> Result<Record, Refusal> {
+    let in_context = |fault: Fault| fault.within("context");
+    refuse_escapes(&question.context).map_err(in_context)?;
+    let types = &snapshot.schema.types;
+    let mut context = Record::new();
+    for ContextMember { name, member, ours } in &action.common {
+        let built = if *ours {
+            match (name.as_str(), &member.shape) {
+                ("now", Shape::Extension(Extension::Datetime)) => types.instant(facts.now),
+                ("actor_depth", Shape::Long) => Some(types.long(facts.actor_depth)),
+                ("session", Shape::String) if facts.session.is_some() => {
+                    facts.session.as_deref().map(|session| types.string(session))
+                }
+                _ => member.build(name, established(question, facts, name), types).map_err(in_context)?,
+            }
+        } else {
+            member.build(name, question.context.get(name.as_str()), types).map_err(in_context)?
+        };
+        if let Some(value) = built {
+            context.insert(name.clone(), value);
         }
-    };
-    if let Some(counterpart) = counterpart {
-        establish(counterpart_name, Value::Entity(counterpart.clone()));
     }
-    if let Some(session) = &facts.session {
-        establish("session", Value::String(session.clone()));
-    }
-    establish("actor_depth", Value::Long(facts.actor_depth));
-    establish("now", Value::Extension(Extension::Datetime, facts.now.to_string()));
-    let admitted = action.context.admit(&Value::Record(sent), "context")?;
-    let Value::Record(members) = admitted else {
-        return Err(Refusal::invalid("the context is a record"));
-    };
-    let mut pairs = Vec::with_capacity(members.len());
-    for (name, value) in members {
-        let expression = cedar::expression(&value).ok_or_else(|| {
-            Refusal::invalid(format!("`context.{name}` holds an entity type that cannot be"))
-        })?;
-        pairs.push((name, expression));
-    }
-    // Cedar's own message would quote the value.
-    Context::from_pairs(pairs)
-        .map_err(|_| Refusal::invalid("the context holds a malformed decimal, datetime, duration or address"))
+    Ok(context)
 }
 
-fn request(
+/// What this PDP made of a message wins over what it verified beside it.
+fn established<'q>(question: &'q Question, facts: &'q Facts, name: &str) -> Option<&'q Value> {
+    question.established.get(name).or_else(|| facts.established.get(name))
+}
+
+/// The context as it is for one party: with the other one in it.
+fn context(
     snapshot: &Snapshot,
+    action: &ActionModel,
     question: &Question,
-    principal: &Uid,
-    context: &Context,
-) -> Result<Request, Refusal> {
-    let uid = |uid: &Uid| {
-        cedar::entity_uid(uid)
-            .ok_or_else(|| Refusal::invalid(format!("`{}` is not an entity type", uid.kind)))
-    };
-    let schema = Some(&snapshot.schema.schema);
-    Request::new(uid(principal)?, uid(&question.action)?, uid(&question.resource)?, context.clone(), schema)
-        .map_err(|_| Refusal::invalid("the request does not fit the schema"))
+    facts: &Facts,
+    common: Record,
+    (counterpart, other): (&str, Option<&Uid>),
+) -> Result<Arc<Record>, Refusal> {
+    let mut context = common;
+    for ContextMember { name, member, ours: _ } in &action.counterparts {
+        let named = other.filter(|_| name == counterpart).map(|uid| Value::Entity(uid.clone()));
+        let value = named.as_ref().or_else(|| established(question, facts, name));
+        let built =
+            member.build(name, value, &snapshot.schema.types).map_err(|fault| fault.within("context"))?;
+        if let Some(value) = built {
+            context.insert(name.clone(), value);
+        }
+    }
+    Ok(Arc::new(context))
 }
 
 /// The entities of the question, typed: derived ones as they are, brought ones within what a PEP may say.
-fn extra_entities(snapshot: &Snapshot, question: &Question) -> Result<BTreeMap<Uid, CedarEntity>, Refusal> {
-    let mut extra = BTreeMap::new();
+fn brought_entities(
+    snapshot: &Snapshot,
+    question: &Question,
+) -> Result<BTreeMap<Uid, Arc<CedarEntity>>, Refusal> {
+    let mut all = BTreeMap::new();
     for entity in &question.brought {
-        if extra.contains_key(&entity.uid) {
+        if all.contains_key(&entity.uid) {
             return Err(Refusal::invalid(format!("the entity `{}` stands twice in the request", entity.uid)));
         }
-        if let Some(cedar) = brought(snapshot, entity)? {
-            extra.insert(entity.uid.clone(), cedar);
+        if let Some(typed) = brought(snapshot, entity)? {
+            all.insert(entity.uid.clone(), Arc::new(typed));
         }
     }
     for entity in &question.derived {
-        let stored = cedar::entity_uid(&entity.uid).is_some_and(|uid| snapshot.entities.get(&uid).is_some());
-        if !stored {
-            extra.insert(entity.uid.clone(), derived(snapshot, entity)?);
+        if snapshot.store.find(&entity.uid).is_none() {
+            all.insert(entity.uid.clone(), Arc::new(derived(snapshot, entity)?));
         }
     }
-    Ok(extra)
+    Ok(all)
 }
 
 fn brought(snapshot: &Snapshot, entity: &Entity) -> Result<Option<CedarEntity>, Refusal> {
@@ -202,8 +266,7 @@ fn brought(snapshot: &Snapshot, entity: &Entity) -> Result<Option<CedarEntity>, 
     if let Some(name) = NEVER_FROM_PEP.iter().find(|name| entity.attributes.contains_key(**name)) {
         return Err(Refusal::invalid(format!("`{path}.{name}` may not come from a PEP")));
     }
-    let uid = cedar::entity_uid(&entity.uid).ok_or_else(|| Refusal::invalid("malformed entity type"))?;
-    let Some(stored) = snapshot.entities.get(&uid) else {
+    let Some((_, stored)) = snapshot.store.find(&entity.uid) else {
         if FROM_CATALOG.contains(&path) && snapshot.catalog.servers().next().is_some() {
             return Err(Refusal::invalid(format!(
                 "a `{path}` that the catalog does not have may not come from a PEP"
@@ -212,77 +275,43 @@ fn brought(snapshot: &Snapshot, entity: &Entity) -> Result<Option<CedarEntity>, 
         return typed(snapshot, entity, HashSet::new()).map(Some);
     };
     let allowed = snapshot.schema.from_pep.get(path);
-    let sent: BTreeMap<_, _> =
-        entity.attributes.iter().filter(|(name, _)| allowed.is_some_and(|a| a.contains(*name))).collect();
-    if sent.is_empty() {
-        return Ok(None);
-    }
-    let (_, mut attributes, parents) = stored.clone().into_inner();
     let members = snapshot.schema.kinds.get(path);
-    for (name, value) in sent {
-        let Some(member) = members.and_then(|members| members.get(name)) else { continue };
-        let value = member.shape.admit(value, &format!("{path}.{name}"))?;
-        if let Some(expression) = cedar::expression(&value) {
-            attributes.insert(name.clone(), expression);
-        }
-    }
-    let merged = cedar::rebuilt(stored, attributes, parents);
-    merged.map(Some).ok_or_else(|| Refusal::invalid(format!("an attribute of a `{path}` is malformed")))
-}
-
-fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal> {
-    let (classes, others): (Vec<&Uid>, Vec<&Uid>) =
-        entity.parents.iter().partition(|uid| uid.kind == DATA_CLASS);
-    let classes = closure(classes.into_iter().map(|uid| uid.id.clone()), &snapshot.classes_below);
-    let mut parents: HashSet<EntityUid> = others.into_iter().filter_map(cedar::entity_uid).collect();
-    parents.extend(classes.into_iter().filter_map(|class| cedar::entity_uid(&Uid::new(DATA_CLASS, class))));
-    typed(snapshot, entity, parents)
-}
-
-fn typed(snapshot: &Snapshot, entity: &Entity, parents: HashSet<EntityUid>) -> Result<CedarEntity, Refusal> {
-    let kind = &entity.uid.kind;
-    let members = snapshot.schema.kinds.get(kind).cloned().unwrap_or_default();
-    let admitted = Shape::Record(members).admit(&Value::Record(entity.attributes.clone()), kind)?;
-    let Value::Record(attributes) = admitted else { return Err(Refusal::invalid("attributes are a record")) };
-    let attributes =
-        attributes.iter().filter_map(|(name, value)| Some((name.clone(), cedar::expression(value)?)));
-    let uid = cedar::entity_uid(&entity.uid).ok_or_else(|| Refusal::invalid("malformed entity type"))?;
-    CedarEntity::new(uid, attributes.collect(), parents)
-        .map_err(|_| Refusal::invalid(format!("an attribute of a `{kind}` is malformed")))
-}
-
-/// The entities that these requests can reach, with what they bring: never the world.
-fn slice(
-    snapshot: &Snapshot,
-    mut extra: BTreeMap<Uid, CedarEntity>,
-    requests: &[(Half, Request)],
-) -> Result<Entities, Refusal> {
-    // A policy may ask about an entity that it names itself and that the request does not lead to.
-    let mut waiting: Vec<EntityUid> = snapshot.literals.clone();
-    for (_, request) in requests {
-        waiting.extend(
-            [request.principal(), request.action(), request.resource()].into_iter().flatten().cloned(),
-        );
-        for (_, value) in request.context().cloned().into_iter().flatten() {
-            if let Some(value) = cedar::evaluated(&value) {
-                cedar::references(&value, &mut waiting);
-            }
-        }
-    }
-    let mut reached: Vec<CedarEntity> = Vec::new();
-    let mut seen: HashSet<EntityUid> = HashSet::new();
-    while let Some(uid) = waiting.pop() {
-        if !seen.insert(uid.clone()) {
-            continue;
-        }
-        let Some(entity) =
-            extra.remove(&cedar::uid_of(&uid)).or_else(|| snapshot.entities.get(&uid).cloned())
+    let mut replaced = HashMap::new();
+    for (name, value) in &entity.attributes {
+        let declared = members.and_then(|members| members.get(name));
+        let Some(Member { shape, required: _ }) =
+            declared.filter(|_| allowed.is_some_and(|a| a.contains(name)))
         else {
             continue;
         };
-        waiting.extend(cedar::neighbours(&entity));
-        reached.push(entity);
+        let value = shape.build(value, &snapshot.schema.types).map_err(|f| f.within(name).within(path))?;
+        replaced.insert(name.as_str().into(), value);
     }
-    Entities::from_entities(reached, None)
-        .map_err(|_| Refusal::invalid("the request's entities contain a cycle"))
+    Ok((!replaced.is_empty()).then(|| cedar::with_attributes(&stored.entity, replaced)))
+}
+
+fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal> {
+    let types = &snapshot.schema.types;
+    let (classes, others): (Vec<&Uid>, Vec<&Uid>) =
+        entity.parents.iter().partition(|uid| uid.kind == DATA_CLASS);
+    let classes = closure(classes.into_iter().map(|uid| uid.id.clone()), snapshot.store.classes_below());
+    let mut parents: HashSet<EntityUID> =
+        others.into_iter().filter_map(|uid| types.uid(&uid.kind, &uid.id)).collect();
+    parents.extend(classes.iter().filter_map(|class| types.uid(DATA_CLASS, class)));
+    typed(snapshot, entity, parents)
+}
+
+fn typed(snapshot: &Snapshot, entity: &Entity, parents: HashSet<EntityUID>) -> Result<CedarEntity, Refusal> {
+    let Uid { kind, id } = &entity.uid;
+    let types = &snapshot.schema.types;
+    refuse_escapes(&entity.attributes).map_err(|fault| fault.within(kind))?;
+    let mut attributes = Vec::new();
+    for (name, member) in snapshot.schema.kinds.get(kind).into_iter().flatten() {
+        let built =
+            member.build(name, entity.attributes.get(name), types).map_err(|fault| fault.within(kind))?;
+        attributes.extend(built.map(|value| (name.as_str().into(), value)));
+    }
+    let uid = types.uid(kind, id).ok_or_else(|| Refusal::invalid("malformed entity type"))?;
+    let further = snapshot.store.ancestors_beyond(&parents);
+    Ok(cedar::entity(uid, attributes, parents, further))
 }

@@ -1,14 +1,16 @@
 //! The schema of a bundle: its own files, plus one typed action per tool of the catalog, plus tombstones.
 //! Never loads a schema with an error in it, and never lets a generated action replace a written one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use cedar_policy::{Schema, SchemaFragment};
 use miette::Diagnostic as _;
 use serde_json::{Map, Value as Json, json};
+use smol_str::SmolStr;
 
 use super::bounds::{self, Language};
-use super::cedar::{self, ActionShape};
+use super::cedar::{ActionShape, COUNTERPARTS, EntityUID, Shapes, Types};
 use super::sources;
 use crate::catalog::{Catalog, Tool};
 use crate::diagnostic::{Diagnostic, File, chain};
@@ -28,23 +30,70 @@ const MODEL_TYPES: [&str; 4] = ["Server", "Tool", "ToolGroup", "DataClass"];
 pub(super) struct CompiledSchema {
     pub(super) schema: Schema,
     /// Every action: who, on what, in which context.
-    pub(super) actions: BTreeMap<Uid, ActionShape>,
+    pub(super) actions: HashMap<Uid, ActionModel>,
     /// Every entity type's attributes.
-    pub(super) kinds: BTreeMap<String, BTreeMap<String, Member>>,
-    /// Members of an action's context that only this PDP establishes (`@source("pdp")`), `input` included.
-    pub(super) owned: BTreeMap<Uid, BTreeSet<String>>,
+    pub(super) kinds: HashMap<String, BTreeMap<String, Member>>,
+    /// The entity types whose ids are all declared.
+    pub(super) choices: BTreeMap<String, Arc<BTreeSet<String>>>,
+    /// The names of the types, parsed.
+    pub(super) types: Types,
+    /// The actions that the catalog adds, each with the form of its arguments' types.
+    pub(super) tools: Vec<(EntityUID, String)>,
     /// Attributes that a PEP may override (`@source("pep")`), by entity type.
     pub(super) from_pep: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// An action as questions need it.
+#[derive(Debug, Clone)]
+pub(super) struct ActionModel {
+    pub(super) uid: Arc<EntityUID>,
+    /// Entity types that may be its principal.
+    pub(super) principals: Vec<String>,
+    /// Entity types that may be its resource.
+    pub(super) resources: Vec<String>,
+    /// The members of its context that only this PDP establishes (`@source("pdp")`), `input` included.
+    pub(super) owned: BTreeSet<String>,
+    /// The members of its context, except the counterparts.
+    pub(super) common: Vec<ContextMember>,
+    /// The members that this PDP fills with the other party of a delegated call.
+    pub(super) counterparts: Vec<ContextMember>,
+    /// Its place among the actions.
+    pub(super) place: usize,
+}
+
+/// A member of an action's context.
+#[derive(Debug, Clone)]
+pub(super) struct ContextMember {
+    pub(super) name: SmolStr,
+    pub(super) member: Member,
+    /// Whether only this PDP establishes it.
+    pub(super) ours: bool,
+}
+
+impl ActionModel {
+    fn of(uid: EntityUID, place: usize, shape: ActionShape, owned: BTreeSet<String>) -> Self {
+        let ActionShape { principals, resources, context } = shape;
+        let member = |(name, member): (String, Member)| {
+            let ours = owned.contains(&name);
+            ContextMember { name: name.into(), member, ours }
+        };
+        let (counterparts, common) = context
+            .into_iter()
+            .map(member)
+            .partition(|member| member.ours && COUNTERPARTS.contains(&member.name.as_str()));
+        Self { uid: Arc::new(uid), principals, resources, owned, common, counterparts, place }
+    }
+}
+
 /// What the files of `schemas/` say, before the catalog's actions are added.
+#[derive(Debug)]
 pub(super) struct Fragments {
     parsed: Vec<SchemaFragment>,
     forms: Vec<(File, Json)>,
 }
 
 /// Parses the files of `schemas/`, each on its own, so that every file's error is reported.
-pub(super) fn parse(files: &[&File], findings: &mut Vec<Diagnostic>) -> Fragments {
+pub(super) fn parse(files: &[File], findings: &mut Vec<Diagnostic>) -> Fragments {
     let mut fragments = Fragments { parsed: vec![], forms: vec![] };
     if files.is_empty() {
         findings.push(
@@ -73,24 +122,25 @@ pub(super) fn parse(files: &[&File], findings: &mut Vec<Diagnostic>) -> Fragment
 
 /// Adds the catalog's actions and the tombstones, and resolves everything.
 pub(super) fn compile(
-    fragments: Fragments,
+    fragments: &Fragments,
     catalog: &Catalog,
     tombstones: &BTreeSet<String>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<CompiledSchema> {
-    let Fragments { mut parsed, forms } = fragments;
-    let call = sources::record_type(&forms, "", CALL_TYPE);
+    let Fragments { parsed, forms } = fragments;
+    let mut parsed = parsed.clone();
+    let call = sources::record_type(forms, "", CALL_TYPE);
     let tools: Vec<&Tool> = catalog.servers().flat_map(|server| server.tools.values()).collect();
     if catalog.servers().next().is_some() {
-        let missing = missing_model(&forms, call.is_none());
+        let missing = missing_model(forms, call.is_none());
         if !missing.is_empty() {
             findings.push(model_missing(&missing));
             return None;
         }
     }
-    sources::refuse_strays(&forms, findings);
-    check_written_actions(&forms, &tools, findings);
-    let generated = generated_actions(&forms, call.as_ref(), &tools, tombstones);
+    sources::refuse_strays(forms, findings);
+    check_written_actions(forms, &tools, findings);
+    let generated = generated_actions(forms, call.as_ref(), &tools, tombstones);
     match SchemaFragment::from_json_value(json!({"": {"entityTypes": {}, "actions": generated}})) {
         Ok(fragment) => parsed.push(fragment),
         Err(error) => {
@@ -104,15 +154,29 @@ pub(super) fn compile(
     let schema = match Schema::from_schema_fragments(parsed) {
         Ok(schema) => schema,
         Err(error) => {
-            findings.push(resolve_finding(&error, &forms));
+            findings.push(resolve_finding(&error, forms));
             return None;
         }
     };
+    let shapes = Shapes::of(&schema);
+    let types = Types::of(&shapes);
+    let mut owned = sources::owned(forms, call.as_ref(), &tools);
+    let model = |((uid, shape), place): ((Uid, ActionShape), usize)| {
+        let owned = owned.remove(&uid).unwrap_or_default();
+        let model = ActionModel::of(types.uid(&uid.kind, &uid.id)?, place, shape, owned);
+        Some((uid, model))
+    };
+    let tool = |tool: &&Tool| {
+        let Uid { kind, id } = tool.action();
+        Some((types.uid(&kind, &id)?, type_form(&tool.arguments).to_string()))
+    };
     Some(CompiledSchema {
-        actions: cedar::action_shapes(&schema),
-        kinds: cedar::entity_shapes(&schema),
-        owned: sources::owned(&forms, call.as_ref(), &tools),
-        from_pep: sources::from_pep(&forms),
+        actions: shapes.actions().into_iter().zip(0..).filter_map(model).collect(),
+        tools: tools.iter().filter_map(tool).collect(),
+        kinds: shapes.kinds(),
+        choices: shapes.choices().clone(),
+        types,
+        from_pep: sources::from_pep(forms),
         schema,
     })
 }
@@ -210,6 +274,7 @@ fn type_form(shape: &Shape) -> Json {
         Shape::Long => json!({"type": "Long"}),
         Shape::String => json!({"type": "String"}),
         Shape::Extension(kind) => json!({"type": "Extension", "name": kind.name()}),
+        Shape::Choice(kind, _) => json!({"type": "Entity", "name": kind}),
         Shape::Entity(kinds) => json!({"type": "Entity", "name": kinds.first()}),
         Shape::Set(item) => json!({"type": "Set", "element": type_form(item)}),
         Shape::Record(members) => {

@@ -1,14 +1,16 @@
 //! Everything that decides, at one instant: immutable, shared by reference, named by its revision.
 //! Never changes after it was compiled.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Entities, EntityUid, PolicyId, PolicySet};
-
+use super::index::{Index, Key, Stored};
+use super::rule::Rule;
 use super::schema::CompiledSchema;
+use super::store::Store;
 use crate::access::{Effect, Revision};
 use crate::catalog::Catalog;
+use crate::value::Uid;
 
 /// What answers, records and explanations say of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,16 +32,16 @@ pub struct PolicyInfo {
 /// A compiled bundle.
 pub struct Snapshot {
     pub(super) revision: Revision,
-    pub(super) schema: CompiledSchema,
-    pub(super) policies: PolicySet,
-    pub(super) infos: HashMap<PolicyId, Arc<PolicyInfo>>,
-    pub(super) entities: Entities,
-    /// The entities that policies name: part of every slice.
-    pub(super) literals: Vec<EntityUid>,
-    /// Less sensitive classes of each data class, itself included.
-    pub(super) classes_below: BTreeMap<String, BTreeSet<String>>,
-    pub(super) catalog: Catalog,
-    pub(super) authorizer: Authorizer,
+    pub(super) schema: Arc<CompiledSchema>,
+    /// In the order of their ids: a rule's place is its `RuleId`.
+    pub(super) rules: Vec<Arc<Rule>>,
+    pub(super) index: Index,
+    pub(super) store: Arc<Store>,
+    /// What scopes ask of the entities of the store.
+    pub(super) keys: Stored,
+    /// What scopes ask of the actions, by their places.
+    pub(super) action_keys: Vec<Vec<Key>>,
+    pub(super) catalog: Arc<Catalog>,
 }
 
 impl Snapshot {
@@ -55,24 +57,22 @@ impl Snapshot {
 
     /// The policies, ordered by id.
     pub fn policies(&self) -> Vec<Arc<PolicyInfo>> {
-        let mut infos: Vec<_> = self.infos.values().cloned().collect();
-        infos.sort_by(|a, b| a.id.cmp(&b.id));
-        infos
+        self.rules.iter().map(|rule| rule.info.clone()).collect()
     }
 
     /// Whether the context of some action has this member for this PDP alone to fill.
     pub fn establishes(&self, member: &str) -> bool {
-        self.schema.owned.values().any(|members| members.contains(member))
+        self.schema.actions.values().any(|action| action.owned.contains(member))
     }
 
     /// Whether the action's context names the agent that acts: then a human does not come alone.
-    pub fn expects_actor(&self, action: &crate::value::Uid) -> bool {
-        self.schema.owned.get(action).is_some_and(|owned| owned.contains("actor"))
+    pub fn expects_actor(&self, action: &Uid) -> bool {
+        self.schema.actions.get(action).is_some_and(|action| action.owned.contains("actor"))
     }
 
     /// How many entities the store holds, actions included.
     pub fn entity_count(&self) -> usize {
-        self.entities.len()
+        self.store.len()
     }
 
     /// How many actions the schema has, tools included.

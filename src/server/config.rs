@@ -9,6 +9,7 @@ use std::io::{ErrorKind, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::listen::Address;
 use super::{journal, reload, telemetry};
 use crate::identity::Callers;
 use crate::{api, json, mcp};
@@ -17,6 +18,8 @@ use crate::{api, json, mcp};
 pub const FILE: &str = "palisade.yaml";
 /// Where gRPC listens unless told otherwise.
 pub const GRPC: &str = "127.0.0.1:8180";
+/// The permission bits of a unix socket's file unless told otherwise: the server's own user alone.
+pub const GRPC_SOCKET_MODE: u32 = 0o600;
 /// Where the administration listens unless told otherwise.
 pub const ADMIN: &str = "127.0.0.1:8182";
 
@@ -42,8 +45,10 @@ pub struct Settings {
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// For gRPC.
-    pub grpc: SocketAddr,
+    /// For gRPC: at least one address.
+    pub grpc: Vec<Address>,
+    /// The permission bits of the files of gRPC's unix sockets.
+    pub grpc_socket_mode: u32,
     /// For health, metrics and administration.
     pub admin: SocketAddr,
     /// Names by which the administration may be called, beside those of the loopback.
@@ -117,8 +122,8 @@ pub struct Overrides {
     pub bundle: Option<PathBuf>,
     /// `--data`
     pub data: Option<PathBuf>,
-    /// `--grpc`
-    pub grpc: Option<SocketAddr>,
+    /// `--grpc`, however often it is given; all of them replace all of the file's.
+    pub grpc: Vec<Address>,
     /// `--admin`
     pub admin: Option<SocketAddr>,
 }

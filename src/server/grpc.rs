@@ -1,15 +1,15 @@
-//! gRPC on a listener: the service beside health and reflection, behind the limits of HTTP/2.
+//! gRPC on its listeners: the service beside health and reflection, behind the limits of HTTP/2.
 //! Never decides, and never outlives the token that stops it.
 
 use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::config::Limits;
 use super::incoming;
+use super::listen::Listener;
 use crate::api::proto::v1::authorization_server::AuthorizationServer;
 use crate::api::{Authorization, proto};
 use crate::audit::AuditSink;
@@ -17,12 +17,12 @@ use crate::audit::AuditSink;
 /// How often an idle connection is asked whether it is still there, and how long it may take to say so.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Serves on `listener` until `stop`; calls that have begun are answered.
+/// Serves on all `listeners` until `stop`; calls that have begun are answered.
 ///
 /// # Errors
-/// The listener failed, or the descriptors for reflection cannot be read.
+/// A listener failed, or the descriptors for reflection cannot be read.
 pub async fn serve<S: AuditSink + 'static>(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     service: Authorization<S>,
     limits: Limits,
     stop: CancellationToken,
@@ -35,7 +35,7 @@ pub async fn serve<S: AuditSink + 'static>(
         .build_v1()
         .map_err(io::Error::other)?;
     let authorization = AuthorizationServer::new(service).max_decoding_message_size(limits.message_bytes_max);
-    let connections = incoming::incoming(listener, limits.connections_max, incoming::PREFACE_TIMEOUT);
+    let connections = incoming::incoming(listeners, limits.connections_max, incoming::PREFACE_TIMEOUT);
     Server::builder()
         .max_concurrent_streams(limits.concurrent_streams_max)
         .http2_max_header_list_size(limits.header_list_bytes_max)

@@ -1,6 +1,7 @@
-//! Connections as they come in, no more than a limit at once: further ones wait in the kernel's queue.
+//! Connections as they come in on all listeners, no more than a limit at once: further ones wait in the kernel's queues.
 //! Never keeps a place for a client that does not begin to speak.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,12 +9,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Sleep, sleep};
 use tokio_stream::Stream;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+use super::listen::{Accepted, Listener};
+use crate::api::Peer;
 
 /// How long a client may take for the first bytes of a connection.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +28,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A connection that holds one of the places, until it is dropped.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Accepted,
+    peer: Peer,
     preface: Option<Preface>,
     _place: OwnedSemaphorePermit,
 }
@@ -52,15 +56,18 @@ impl Stream for Incoming {
     }
 }
 
-/// Accepts connections, at most `connections_max` at once, each of which has `preface_timeout` to begin to speak.
-pub fn incoming(listener: TcpListener, connections_max: usize, preface_timeout: Duration) -> Incoming {
+/// Accepts connections on all listeners, at most `connections_max` at once, each of which has `preface_timeout` to begin
+/// to speak.
+pub fn incoming(mut listeners: Vec<Listener>, connections_max: usize, preface_timeout: Duration) -> Incoming {
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let (sender, connections) = mpsc::channel(1);
     let accepting = tokio::spawn(async move {
         while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            let stream = accept(&listener).await;
+            // One loop for all: with one for each, a place would wait for a client at every listener that has none.
+            let (stream, peer) = accept(&mut listeners).await;
             let preface = Preface { missing: PREFACE_BYTES, deadline: Box::pin(sleep(preface_timeout)) };
-            if sender.send(Connection { stream, preface: Some(preface), _place: place }).await.is_err() {
+            if sender.send(Connection { stream, peer, preface: Some(preface), _place: place }).await.is_err()
+            {
                 return;
             }
         }
@@ -69,16 +76,27 @@ pub fn incoming(listener: TcpListener, connections_max: usize, preface_timeout: 
 }
 
 /// The next connection, however long the operating system refuses to give one.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listeners: &mut [Listener]) -> (Accepted, Peer) {
     loop {
-        match listener.accept().await.and_then(|(stream, _)| stream.set_nodelay(true).map(|()| stream)) {
-            Ok(stream) => return stream,
+        match poll_fn(|cx| poll_accept(listeners, cx)).await {
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "a gRPC connection was not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// The next connection of any listener. Who has just had a turn is asked last: no listener makes another wait.
+fn poll_accept(listeners: &mut [Listener], cx: &mut Context<'_>) -> Poll<io::Result<(Accepted, Peer)>> {
+    let ready = listeners.iter().enumerate().find_map(|(at, listener)| match listener.poll_accept(cx) {
+        Poll::Ready(accepted) => Some((at, accepted)),
+        Poll::Pending => None,
+    });
+    let Some((at, accepted)) = ready else { return Poll::Pending };
+    listeners.rotate_left(at + 1);
+    Poll::Ready(accepted)
 }
 
 impl Preface {
@@ -94,10 +112,10 @@ impl Preface {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer
     }
 }
 
@@ -107,7 +125,7 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, preface, _place } = &mut *self;
+        let Self { stream, preface, peer: _, _place } = &mut *self;
         let Some(awaited) = preface else {
             return Pin::new(stream).poll_read(cx, buffer);
         };

@@ -1,23 +1,24 @@
 //! Compiles bundles and puts them in force: what the reload works for.
 //! Never touches what is in force until a bundle has compiled and its publication is on record.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::reload::{Candidate, Target};
 use crate::audit::{AuditSink, Counts};
 use crate::diagnostic::{Diagnostic, File};
 use crate::pdp::Pdp;
-use crate::policy::{Snapshot, compile};
+use crate::policy::{Compiler, Snapshot};
 
 /// Where snapshots come into force: in the PDP, or, before there is one, in the hands of who makes it.
 pub struct Publisher<S> {
+    compiler: Mutex<Compiler>,
     first: Mutex<Option<Arc<Snapshot>>>,
     pdp: OnceLock<Arc<Pdp<S>>>,
 }
 
 impl<S> Default for Publisher<S> {
     fn default() -> Self {
-        Self { first: Mutex::default(), pdp: OnceLock::new() }
+        Self { compiler: Mutex::default(), first: Mutex::default(), pdp: OnceLock::new() }
     }
 }
 
@@ -34,11 +35,18 @@ impl<S> Publisher<S> {
     }
 }
 
+/// What a compile that panicked left behind is not built upon.
+fn fresh(poisoned: PoisonError<MutexGuard<'_, Compiler>>) -> MutexGuard<'_, Compiler> {
+    let mut compiler = poisoned.into_inner();
+    *compiler = Compiler::default();
+    compiler
+}
+
 impl<S: AuditSink + 'static> Target for Arc<Publisher<S>> {
     type Snapshot = Arc<Snapshot>;
 
     fn compile(&self, files: &[File]) -> Result<Candidate<Arc<Snapshot>>, Vec<Diagnostic>> {
-        let compiled = compile(files)?;
+        let compiled = self.compiler.lock().unwrap_or_else(fresh).compile(files)?;
         let snapshot = Arc::new(compiled.snapshot);
         let counts = Counts {
             policies: snapshot.policies().len(),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::{Limits, Settings};
 use super::data::{DataDir, DataError};
 use super::journal::{Journal, JournalError};
-use super::listen::{BindError, bind};
+use super::listen::{Address, BindError, bind, bind_grpc};
 use super::metered::Metered;
 use super::metrics::Metrics;
 use super::publisher::Publisher;
@@ -62,10 +62,10 @@ pub enum ServeError {
 }
 
 /// What the server says on standard output, in order: where it listens, then that it answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Announce {
-    /// gRPC is bound.
-    Grpc(SocketAddr),
+    /// gRPC is bound; once for each address, in the order of the configuration.
+    Grpc(Address),
     /// The administration is bound.
     Admin(SocketAddr),
     /// It answers.
@@ -98,7 +98,8 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     let signals = Signals::listen()
         .map_err(|source| ServeError::System { what: "cannot listen to signals", source })?;
     // First, so that a start that cannot listen leaves no record of a publication.
-    let (listener, grpc_address) = bind("grpc", settings.listen.grpc).await?;
+    let grpc = bind_grpc(&settings.listen.grpc, settings.listen.grpc_socket_mode).await?;
+    let (listeners, grpc_addresses): (Vec<_>, Vec<_>) = grpc.into_iter().unzip();
     let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
     let state = State::open(&settings)?;
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
@@ -113,7 +114,7 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     tasks.spawn("signals", |_own| obey(signals, reloads.clone(), all));
     let limits = settings.limits.clone();
     let service = state.service(callers.clone(), &limits);
-    tasks.spawn("grpc", |stop| grpc::serve(listener, service, limits, stop));
+    tasks.spawn("grpc", |stop| grpc::serve(listeners, service, limits, stop));
     let administration = admin::Admin {
         callers: Arc::new(callers),
         metrics: state.metrics.clone(),
@@ -125,7 +126,9 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
         hosts: settings.listen.admin_hosts.clone(),
     };
     tasks.spawn_last("admin", |end| admin::serve(admin_listener, admin::router(administration), end));
-    announce(Announce::Grpc(grpc_address));
+    for address in grpc_addresses {
+        announce(Announce::Grpc(address));
+    }
     announce(Announce::Admin(admin_address));
     announce(Announce::Ready);
     let ended = tasks.run(GRACE).await;

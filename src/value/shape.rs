@@ -1,9 +1,11 @@
 //! What a schema says a value must look like, and the one place where a sent value is held against it.
 //! Never guesses: a value that does not fit is refused with the path of the member, and never with its content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
+use super::number::{decimal, exact_integer};
 use super::{Extension, Uid, Value};
 
 /// The type of a value, resolved: no names left to look up except entity types.
@@ -19,6 +21,8 @@ pub enum Shape {
     Extension(Extension),
     /// An entity of one of these types.
     Entity(Vec<String>),
+    /// An entity of a type whose ids are all declared.
+    Choice(String, Arc<BTreeSet<String>>),
     /// A set of one shape.
     Set(Box<Shape>),
     /// A record with these members and no others.
@@ -51,56 +55,141 @@ impl Fault {
     pub fn new(path: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { path: path.into(), expected: expected.into(), found: found.into() }
     }
+
+    /// The same fault, seen from the record that has the value as its member `name`.
+    #[must_use]
+    pub fn within(self, name: &str) -> Self {
+        let path = match (name.is_empty(), self.path.is_empty()) {
+            (true, _) => self.path,
+            (false, true) => name.to_owned(),
+            (false, false) => format!("{name}.{}", self.path),
+        };
+        Self { path, ..self }
+    }
+}
+
+/// Makes the values of some engine out of what a shape admits.
+pub trait Build {
+    /// The engine's values.
+    type Built;
+    /// `true` or `false`.
+    fn bool(&self, value: bool) -> Self::Built;
+    /// A 64-bit signed integer.
+    fn long(&self, value: i64) -> Self::Built;
+    /// Text.
+    fn string(&self, text: &str) -> Self::Built;
+    /// An extension value; none when the text is not one.
+    fn extension(&self, kind: Extension, text: &str) -> Option<Self::Built>;
+    /// A reference to an entity; none when the type is not a name.
+    fn entity(&self, kind: &str, id: &str) -> Option<Self::Built>;
+    /// A set.
+    fn set(&self, items: Vec<Self::Built>) -> Self::Built;
+    /// A record; names come in order, each once.
+    fn record(&self, members: Vec<(&str, Self::Built)>) -> Self::Built;
+}
+
+/// Builds our own values. Takes any text as an extension value.
+struct Plain;
+
+impl Build for Plain {
+    type Built = Value;
+
+    fn bool(&self, value: bool) -> Value {
+        Value::Bool(value)
+    }
+
+    fn long(&self, value: i64) -> Value {
+        Value::Long(value)
+    }
+
+    fn string(&self, text: &str) -> Value {
+        Value::String(text.to_owned())
+    }
+
+    fn extension(&self, kind: Extension, text: &str) -> Option<Value> {
+        Some(Value::Extension(kind, text.to_owned()))
+    }
+
+    fn entity(&self, kind: &str, id: &str) -> Option<Value> {
+        Some(Value::Entity(Uid::new(kind, id)))
+    }
+
+    fn set(&self, items: Vec<Value>) -> Value {
+        Value::Set(items)
+    }
+
+    fn record(&self, members: Vec<(&str, Value)>) -> Value {
+        Value::record(members)
+    }
 }
 
 /// Names that Cedar's own JSON form gives a meaning to; a caller has no reason to send one.
 const ESCAPES: [&str; 3] = ["__entity", "__extn", "__expr"];
 
-/// The largest integer that every IEEE-754 double below it can also name exactly.
-const EXACT_INTEGER_MAX: i64 = 1 << 53;
-
 impl Shape {
-    /// Holds `value` against this shape and returns it in the schema's own form: text that is declared as an
+    /// Holds `value` against this shape and returns it in the schema's own form, as [`Shape::build`] does.
+    ///
+    /// # Errors
+    /// The first member that does not fit, seen from `path`.
+    pub fn admit(&self, value: &Value, path: &str) -> Result<Value, Fault> {
+        self.build(value, &Plain).map_err(|fault| fault.within(path))
+    }
+
+    /// Holds `value` against this shape and builds it in the schema's own form: text that is declared as an
     /// extension type becomes one, `{"type","id"}` that is declared as an entity becomes a reference, members that
     /// are not declared are dropped (no validated policy can read them), optional members that are null are absent.
     ///
     /// # Errors
     /// The first member that does not fit. Nothing is rounded: a number that the shape cannot hold is a fault.
-    pub fn admit(&self, value: &Value, path: &str) -> Result<Value, Fault> {
-        let fault = || Fault::new(path, self.to_string(), value.kind());
+    pub fn build<B: Build>(&self, value: &Value, engine: &B) -> Result<B::Built, Fault> {
+        let fault = || Fault::new("", self.to_string(), value.kind());
+        let extension = |kind: Extension, text: &str| {
+            engine.extension(kind, text).ok_or_else(|| Fault::new("", kind.name(), "malformed text"))
+        };
         match (self, value) {
-            (Self::Bool, Value::Bool(_))
-            | (Self::Long, Value::Long(_))
-            | (Self::String, Value::String(_)) => Ok(value.clone()),
+            (Self::Bool, Value::Bool(value)) => Ok(engine.bool(*value)),
+            (Self::Long, Value::Long(value)) => Ok(engine.long(*value)),
+            (Self::String, Value::String(text)) => Ok(engine.string(text)),
             (Self::Long, Value::Number(text)) => exact_integer(text)
-                .map(Value::Long)
-                .ok_or_else(|| Fault::new(path, "Long", "a number it cannot hold")),
-            (Self::Extension(wanted), Value::Extension(kind, _)) if wanted == kind => Ok(value.clone()),
-            (Self::Extension(Extension::Decimal), Value::Long(n)) => admit_decimal(&n.to_string(), path),
-            (Self::Extension(Extension::Decimal), Value::Number(text) | Value::String(text)) => {
-                admit_decimal(text, path)
+                .map(|value| engine.long(value))
+                .ok_or_else(|| Fault::new("", "Long", "a number it cannot hold")),
+            (Self::Extension(wanted), Value::Extension(kind, text)) if wanted == kind => {
+                extension(*kind, text)
             }
-            (Self::Extension(wanted), Value::String(text)) => Ok(Value::Extension(*wanted, text.clone())),
-            (Self::Entity(kinds), Value::Entity(uid)) if kinds.contains(&uid.kind) => Ok(value.clone()),
-            (Self::Entity(kinds), Value::Record(members)) => {
-                let uid = entity_of(members).filter(|uid| kinds.contains(&uid.kind)).ok_or_else(fault)?;
-                Ok(Value::Entity(uid))
+            (Self::Extension(Extension::Decimal), Value::Long(n)) => {
+                extension(Extension::Decimal, &decimal(&n.to_string())?)
+            }
+            (Self::Extension(Extension::Decimal), Value::Number(text) | Value::String(text)) => {
+                extension(Extension::Decimal, &decimal(text)?)
+            }
+            (Self::Extension(wanted), Value::String(text)) => extension(*wanted, text),
+            (Self::Entity(_) | Self::Choice(..), _) => {
+                let (kind, id) =
+                    reference(value).filter(|(kind, id)| self.names(kind, id)).ok_or_else(fault)?;
+                engine.entity(kind, id).ok_or_else(fault)
             }
             (Self::Set(item), Value::Set(items)) => {
-                let admitted = items.iter().map(|v| item.admit(v, path)).collect::<Result<_, _>>()?;
-                Ok(Value::Set(admitted))
+                let built = items.iter().map(|value| item.build(value, engine)).collect::<Result<_, _>>()?;
+                Ok(engine.set(built))
             }
-            (Self::Record(wanted), Value::Record(members)) => admit_record(wanted, members, path),
+            (Self::Record(wanted), Value::Record(members)) => {
+                Ok(engine.record(build_record(wanted, members, engine)?))
+            }
             (
-                Self::Bool
-                | Self::Long
-                | Self::String
-                | Self::Extension(_)
-                | Self::Entity(_)
-                | Self::Set(_)
-                | Self::Record(_),
+                Self::Bool | Self::Long | Self::String | Self::Extension(_) | Self::Set(_) | Self::Record(_),
                 _,
             ) => Err(fault()),
+        }
+    }
+
+    /// Whether an entity fits.
+    fn names(&self, kind: &str, id: &str) -> bool {
+        match self {
+            Self::Entity(kinds) => kinds.iter().any(|wanted| wanted == kind),
+            Self::Choice(wanted, ids) => wanted == kind && ids.contains(id),
+            Self::Bool | Self::Long | Self::String | Self::Extension(_) | Self::Set(_) | Self::Record(_) => {
+                false
+            }
         }
     }
 }
@@ -113,101 +202,69 @@ impl fmt::Display for Shape {
             Self::String => f.write_str("String"),
             Self::Extension(kind) => f.write_str(kind.name()),
             Self::Entity(kinds) => f.write_str(&kinds.join(" or ")),
+            Self::Choice(kind, _) => write!(f, "a declared {kind}"),
             Self::Set(item) => write!(f, "Set<{item}>"),
             Self::Record(_) => f.write_str("a record"),
         }
     }
 }
 
-fn admit_record(
-    wanted: &BTreeMap<String, Member>,
-    members: &BTreeMap<String, Value>,
-    path: &str,
-) -> Result<Value, Fault> {
-    if let Some(escape) = ESCAPES.iter().find(|name| members.contains_key(**name)) {
-        return Err(Fault::new(join(path, escape), "a plain member", "an escape of Cedar's JSON form"));
+/// Refuses a record that has a member with a meaning in Cedar's own JSON form.
+///
+/// # Errors
+/// Names the member.
+pub fn refuse_escapes(members: &BTreeMap<String, Value>) -> Result<(), Fault> {
+    match ESCAPES.iter().find(|name| members.contains_key(**name)) {
+        Some(escape) => Err(Fault::new(*escape, "a plain member", "an escape of Cedar's JSON form")),
+        None => Ok(()),
     }
-    let mut admitted = BTreeMap::new();
+}
+
+fn build_record<'s, B: Build>(
+    wanted: &'s BTreeMap<String, Member>,
+    members: &BTreeMap<String, Value>,
+    engine: &B,
+) -> Result<Vec<(&'s str, B::Built)>, Fault> {
+    refuse_escapes(members)?;
+    let mut built = Vec::with_capacity(wanted.len());
     for (name, member) in wanted {
-        match members.get(name) {
-            Some(Value::Null) if !member.required => {}
-            Some(value) => {
-                let value = member.shape.admit(value, &join(path, name))?;
-                admitted.insert(name.clone(), value);
-            }
-            None if member.required => {
-                return Err(Fault::new(join(path, name), member.shape.to_string(), "nothing"));
-            }
-            None => {}
+        if let Some(value) = member.build(name, members.get(name), engine)? {
+            built.push((name.as_str(), value));
         }
     }
-    Ok(Value::Record(admitted))
+    Ok(built)
 }
 
-fn entity_of(members: &BTreeMap<String, Value>) -> Option<Uid> {
-    match (members.len(), members.get("type"), members.get("id")) {
-        (2, Some(Value::String(kind)), Some(Value::String(id))) => Some(Uid::new(kind, id)),
+impl Member {
+    /// Builds what stands under `name`, if anything has to.
+    ///
+    /// # Errors
+    /// As [`Shape::build`], and when a required member is missing.
+    pub fn build<B: Build>(
+        &self,
+        name: &str,
+        value: Option<&Value>,
+        engine: &B,
+    ) -> Result<Option<B::Built>, Fault> {
+        match value {
+            Some(Value::Null) if !self.required => Ok(None),
+            Some(value) => self.shape.build(value, engine).map(Some).map_err(|fault| fault.within(name)),
+            None if self.required => Err(Fault::new(name, self.shape.to_string(), "nothing")),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The type and the id of a value that stands for an entity.
+fn reference(value: &Value) -> Option<(&str, &str)> {
+    match value {
+        Value::Entity(uid) => Some((&uid.kind, &uid.id)),
+        Value::Record(members) => match (members.len(), members.get("type"), members.get("id")) {
+            (2, Some(Value::String(kind)), Some(Value::String(id))) => Some((kind, id)),
+            _ => None,
+        },
         _ => None,
     }
-}
-
-/// The integer that a JSON number names, if it names one exactly: `100.0` and `1e2` do, `1.5` and `1e300` do not.
-fn exact_integer(text: &str) -> Option<i64> {
-    if !text.contains(['.', 'e', 'E']) {
-        return text.parse().ok();
-    }
-    let number: f64 = text.parse().ok()?;
-    #[expect(clippy::cast_possible_truncation, reason = "the range check below admits only exact integers")]
-    let integer = number as i64;
-    #[expect(clippy::cast_precision_loss, reason = "integers up to 2^53 are exact in a double")]
-    let exact = (integer as f64).to_bits() == (number + 0.0).to_bits();
-    let exact = exact && integer.unsigned_abs() <= EXACT_INTEGER_MAX.unsigned_abs();
-    // What is too small for a double becomes zero without having been written as zero.
-    let digits = text.split(['e', 'E']).next().unwrap_or_default();
-    if integer == 0 && digits.contains(|c: char| c.is_ascii_digit() && c != '0') {
-        return None;
-    }
-    // A literal with more digits than a double holds could round onto an integer that was not written.
-    (exact && text.len() <= 17).then_some(integer)
-}
-
-/// Cedar's decimal: at most four digits after the point, and an `i64` of ten-thousandths.
-fn admit_decimal(text: &str, path: &str) -> Result<Value, Fault> {
-    let fault = || Fault::new(path, "decimal (at most 4 digits after the point)", "a number it cannot hold");
-    let (digits, exponent) = match text.split_once(['e', 'E']) {
-        Some((digits, exponent)) => (digits, exponent.parse::<i32>().map_err(|_| fault())?),
-        None => (text, 0),
-    };
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() && fraction.is_empty() || exponent.abs() > 40 || digits.len() > 64 {
-        return Err(fault());
-    }
-    let all: String = whole.chars().chain(fraction.chars()).collect();
-    if !all.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(fault());
-    }
-    let scale = i32::try_from(fraction.len()).map_err(|_| fault())? - exponent;
-    let shift = usize::try_from((4 - scale).max(0)).map_err(|_| fault())?;
-    let excess = usize::try_from((scale - 4).max(0)).map_err(|_| fault())?;
-    let (kept, dropped) = all.split_at(all.len().saturating_sub(excess));
-    if dropped.bytes().any(|b| b != b'0') {
-        return Err(fault());
-    }
-    let units: i64 = format!("{sign}{kept}{}", "0".repeat(shift))
-        .parse()
-        .or_else(|e| if kept.is_empty() && shift == 0 { Ok(0) } else { Err(e) })
-        .map_err(|_| fault())?;
-    let magnitude = units.unsigned_abs();
-    let sign = if units < 0 { "-" } else { "" };
-    Ok(Value::Extension(
-        Extension::Decimal,
-        format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000),
-    ))
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 #[cfg(test)]

@@ -130,7 +130,10 @@ class Pep:
         from stubs import rpc
 
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._address)
+            # Else gRPC would send a unix socket's path as the HTTP/2 authority, which is none: the call would be reset.
+            unix = self._address.startswith("unix:")
+            options = [("grpc.default_authority", "localhost")] if unix else []
+            self._channel = grpc.aio.insecure_channel(self._address, options=options)
         return rpc.AuthorizationStub(self._channel)
 
     def _metadata(self, ctx: ServerRequestContext[Any, Any]) -> list[tuple[str, str]]:

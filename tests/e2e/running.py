@@ -137,8 +137,9 @@ def copy_bundle(to: Path) -> Path:
 
 
 @contextmanager
-def palisade(scratch: Path) -> Iterator[Palisade]:
-    """Palisade on a copy of the shipped bundle; stopped, and expected to stop cleanly, at the end."""
+def palisade(scratch: Path, *also: str) -> Iterator[Palisade]:
+    """Palisade on a copy of the shipped bundle, listening on a free port and on the addresses `also`; stopped, and
+    expected to stop cleanly, at the end."""
     if not BINARY.exists():
         raise AssertionError(f"`{BINARY}` is missing: run `cargo build`, or set PALISADE_BIN")
     bundle, data = copy_bundle(scratch / "bundle"), scratch / "data"
@@ -146,13 +147,15 @@ def palisade(scratch: Path) -> Iterator[Palisade]:
     configuration.write_text(CONFIGURATION, encoding="utf-8")
     places = ["--config", str(configuration), "--bundle", str(bundle), "--data", str(data)]
     ports = ["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    for address in also:
+        ports += ["--grpc", address]
     process = Process("palisade", [str(BINARY), "serve", *places, *ports], scratch)
     try:
         bound: dict[str, str] = {}
         while (line := process.line()) != "ready":
             face, separator, address = line.partition(" listening on ")
             if separator:
-                bound[face] = address
+                bound.setdefault(face, address)
         with grpc.insecure_channel(bound["grpc"]) as channel:
             yield Palisade(process, bundle, data, bound["grpc"], bound["admin"], rpc.AuthorizationStub(channel))
     finally:

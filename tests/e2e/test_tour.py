@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from mcp.types import CallToolResult
 
+import running
 from running import CRM_TOKEN, Crm, Palisade
 from stubs import pb
 from tour_client import call_tool, text_of
@@ -103,6 +106,18 @@ def test_arguments_that_do_not_fit_the_pinned_schema_do_not_reach_the_tool(crm: 
     assert refused(ask(crm, "issue_refund", order="o-1"))
     assert refused(ask(crm, "no_such_tool"))
     assert crm.did() == []
+
+
+def test_a_server_beside_palisade_asks_over_a_unix_socket(tmp_path: Path) -> None:
+    # Not `tmp_path`, which may be longer than a socket's path can be.
+    with tempfile.TemporaryDirectory() as run:
+        address = f"unix:{run}/grpc.sock"
+        with running.palisade(tmp_path, address) as pdp, running.crm(tmp_path, address) as crm:
+            assert not ask(crm, "issue_refund", order="o-1", amount=30).is_error
+            assert refused(ask(crm, "issue_refund", order="o-1", amount=300)) == NO_PERMIT
+            records = [(line["type"], line["caller"]) for line in pdp.audit() if line["type"] != "published"]
+            assert records == [("decided", "crm"), ("outcome", "crm"), ("decided", "crm")]
+        assert list(Path(run).iterdir()) == []
 
 
 def test_without_an_answer_nothing_runs(palisade: Palisade, crm: Crm) -> None:

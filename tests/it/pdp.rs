@@ -203,7 +203,7 @@ impl Builder {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(grpc::serve(listener, service, self.limits, stop.clone()));
+        tokio::spawn(grpc::serve(vec![listener.into()], service, self.limits, stop.clone()));
         TestPdp { pdp, ledger, address, clock: self.clock, stop: stop.drop_guard() }
     }
 }

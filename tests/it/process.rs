@@ -17,3 +17,4 @@ mod start;
 mod stop;
 mod thousand;
 mod traces;
+mod unix;

@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
-use tonic::Status;
 use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Status};
 
+use crate::api::Peer;
 use crate::identity::{Caller, Callers, Role, Servers};
 use crate::value::Uid;
 
 pub(super) fn authenticate(
     callers: &Callers,
     metadata: &MetadataMap,
-    here: bool,
+    extensions: &Extensions,
 ) -> Result<Arc<Caller>, Status> {
+    // Nobody counts as local by accident: a call without a peer came through no listener that says so.
+    let here = extensions.get() == Some(&Peer::Here);
     // A header that is no text is no bearer token either.
     let authorization = metadata.get("authorization").map(|header| header.to_str().unwrap_or_default());
     callers
@@ -75,6 +78,22 @@ mod tests {
     fn asks(servers: Servers, named: &[&str]) -> bool {
         let caller = Caller { name: "gw".into(), roles: Role::ALL.into(), servers, agentless: false };
         require_servers(&caller, named.iter().copied()).is_ok()
+    }
+
+    #[test]
+    fn only_a_call_whose_listener_says_so_is_of_the_local_caller() {
+        let local =
+            Caller { name: "local".into(), roles: Role::ALL.into(), servers: Servers::All, agentless: false };
+        let callers = Callers::new([], Some(local));
+        let known = |extensions| authenticate(&callers, &MetadataMap::new(), &extensions).is_ok();
+        let with = |peer: Peer| {
+            let mut extensions = Extensions::new();
+            extensions.insert(peer);
+            extensions
+        };
+        assert!(known(with(Peer::Here)));
+        assert!(!known(with(Peer::Elsewhere)));
+        assert!(!known(Extensions::new()));
     }
 
     #[test]

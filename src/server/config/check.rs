@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use serde_saphyr::Spanned;
 
-use super::typed::{self, Switch, Typed};
-use super::{ADMIN, ConfigError, Environment, GRPC, Limits, Listen, Overrides, Place, Settings};
+use super::typed::{self, Addresses, Switch, Typed};
+use super::{
+    ADMIN, ConfigError, Environment, GRPC, GRPC_SOCKET_MODE, Limits, Listen, Overrides, Place, Settings,
+};
 use crate::catalog::server_id_fault;
 use crate::identity::{Caller, Callers, LOCAL, OPERATOR, Role, Servers, TokenDigest};
 use crate::server::data::parse_hex;
+use crate::server::listen::{Address, AddressError};
 use crate::server::{journal, reload, telemetry};
 
 /// SHA-256 of nothing.
@@ -24,6 +27,9 @@ const EMPTY_TOKEN: TokenDigest = [
 
 /// How long a caller's name may be: it stands in every record.
 const NAME_CHARS_MAX: usize = 64;
+
+/// How many addresses gRPC may listen on.
+const GRPC_ADDRESSES_MAX: usize = 16;
 
 /// Checks everything.
 pub(super) fn settings(
@@ -43,7 +49,7 @@ pub(super) fn settings(
     Ok(Settings {
         reload: file.reload(bundle, reload)?,
         data,
-        callers: file.callers(callers, &local_caller, listen.grpc)?,
+        callers: file.callers(callers, &local_caller, &listen.grpc)?,
         listen,
         journal: journal::Config { rotate_bytes, ..journal },
         telemetry: file.telemetry(&log, telemetry, environment)?,
@@ -94,13 +100,70 @@ impl ConfigFile<'_> {
     fn listen(
         &self,
         typed: typed::Listen,
-        grpc: Option<SocketAddr>,
+        grpc: Vec<Address>,
         admin: Option<SocketAddr>,
     ) -> Result<Listen, ConfigError> {
-        let typed::Listen { grpc: typed_grpc, admin: typed_admin, admin_hosts } = typed;
-        let grpc = grpc.map_or_else(|| self.address("listen.grpc", typed_grpc.as_ref(), GRPC), Ok)?;
+        let typed::Listen { grpc: typed_grpc, grpc_socket_mode, admin: typed_admin, admin_hosts } = typed;
+        let grpc = self.grpc(typed_grpc.as_ref(), grpc)?;
+        let grpc_socket_mode = self.socket_mode(grpc_socket_mode.as_ref())?;
         let admin = admin.map_or_else(|| self.address("listen.admin", typed_admin.as_ref(), ADMIN), Ok)?;
-        Ok(Listen { grpc, admin, admin_hosts })
+        Ok(Listen { grpc, grpc_socket_mode, admin, admin_hosts })
+    }
+
+    /// Where gRPC listens: what the command line says, else the file, else the default.
+    fn grpc(
+        &self,
+        typed: Option<&Spanned<Addresses>>,
+        given: Vec<Address>,
+    ) -> Result<Vec<Address>, ConfigError> {
+        const KEY: &str = "listen.grpc";
+        let refused = |error: AddressError| error.to_string();
+        let addresses = match typed.map(|typed| &typed.value) {
+            _ if !given.is_empty() => given,
+            None => vec![GRPC.parse().map_err(|error| self.invalid(KEY, typed, refused(error)))?],
+            Some(Addresses::One(text)) => {
+                vec![text.parse().map_err(|error| self.invalid(KEY, typed, refused(error)))?]
+            }
+            Some(Addresses::Many(texts)) => {
+                let parsed = texts.iter().enumerate().map(|(at, text)| {
+                    let key = format!("{KEY}[{at}]");
+                    text.value.parse().map_err(|error| self.invalid(&key, Some(text), refused(error)))
+                });
+                parsed.collect::<Result<_, _>>()?
+            }
+        };
+        if addresses.is_empty() || addresses.len() > GRPC_ADDRESSES_MAX {
+            let problem = format!("give it 1 to {GRPC_ADDRESSES_MAX} addresses, such as `{GRPC}`");
+            return Err(self.invalid(KEY, typed, problem));
+        }
+        for (at, address) in addresses.iter().enumerate() {
+            // Port 0 is another one each time.
+            let any = matches!(address, Address::Tcp(address) if address.port() == 0);
+            if !any && addresses.iter().take(at).any(|earlier| earlier == address) {
+                return Err(self.invalid(
+                    KEY,
+                    typed,
+                    format!("it has `{address}` twice; take one of them out"),
+                ));
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// The permission bits of a socket's file. The server's own user must always be able to connect: that is how the
+    /// next start learns whether a socket is dead.
+    fn socket_mode(&self, typed: Option<&Spanned<String>>) -> Result<u32, ConfigError> {
+        let Some(typed) = typed else { return Ok(GRPC_SOCKET_MODE) };
+        let text = &typed.value;
+        let digits = text.len() == 4 && text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit());
+        let mode = if digits { u32::from_str_radix(text, 8).ok() } else { None };
+        mode.filter(|mode| mode & 0o600 == 0o600).ok_or_else(|| {
+            let problem = format!(
+                "`{text}` is no mode that lets the server's own user connect; give four octal digits in quotes, from \
+                 \"0600\" (the same user) to \"0660\" (its group) and \"0666\" (everybody on the machine)"
+            );
+            self.invalid("listen.grpc_socket_mode", Some(typed), problem)
+        })
     }
 
     fn reload(&self, bundle: PathBuf, typed: typed::Reload) -> Result<reload::Config, ConfigError> {
@@ -117,7 +180,7 @@ impl ConfigFile<'_> {
         &self,
         typed: Vec<Spanned<typed::Caller>>,
         local: &typed::LocalCaller,
-        grpc: SocketAddr,
+        grpc: &[Address],
     ) -> Result<Callers, ConfigError> {
         let mut by_token = BTreeMap::<TokenDigest, Caller>::new();
         let mut names = BTreeSet::from([LOCAL.to_owned(), OPERATOR.to_owned()]);
@@ -175,22 +238,29 @@ impl ConfigFile<'_> {
     fn local(
         &self,
         typed: &typed::LocalCaller,
-        grpc: SocketAddr,
+        grpc: &[Address],
         nobody_else: bool,
     ) -> Result<Option<Caller>, ConfigError> {
-        let loopback = grpc.ip().to_canonical().is_loopback();
+        let reached = grpc.iter().find(|address| !address.is_local());
         let enabled = match typed.enabled.as_ref().map_or(Switch::Auto, |enabled| enabled.value) {
-            Switch::Auto => loopback && nobody_else,
+            Switch::Auto => reached.is_none() && nobody_else,
             Switch::Off => false,
-            Switch::On if loopback => true,
             Switch::On => {
-                let problem = format!("everybody who reaches {grpc} would be believed; listen on 127.0.0.1");
-                return Err(self.invalid("local_caller.enabled", typed.enabled.as_ref(), problem));
+                if let Some(address) = reached {
+                    let problem = format!(
+                        "everybody who reaches {address} would be believed; listen on 127.0.0.1 or a unix socket"
+                    );
+                    return Err(self.invalid("local_caller.enabled", typed.enabled.as_ref(), problem));
+                }
+                true
             }
         };
-        if !loopback && nobody_else {
-            let problem =
-                format!("gRPC listens on {grpc}, where no caller is known; name callers, or use 127.0.0.1");
+        if let Some(address) = reached
+            && nobody_else
+        {
+            let problem = format!(
+                "gRPC listens on {address}, where no caller is known; name callers, or use 127.0.0.1 or a unix socket"
+            );
             return Err(self.invalid("callers", None::<&Spanned<()>>, problem));
         }
         let roles = BTreeSet::from([Role::Authorize, Role::Assert]);

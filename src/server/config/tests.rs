@@ -12,6 +12,10 @@ fn parsed(text: &str) -> Result<Settings, ConfigError> {
     parse(Path::new("p.yaml"), text, Overrides::default(), Environment::default())
 }
 
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
 /// The text of the refusal.
 fn refused(text: &str) -> String {
     parsed(text).unwrap_err().to_string()
@@ -28,7 +32,8 @@ fn check_refused(text: &str, parts: &[&str]) {
 fn nothing_configured_serves_on_loopback_and_trusts_the_local_caller_for_authorize_alone() {
     for text in ["", "# nothing\n\n"] {
         let settings = parsed(text).unwrap();
-        assert_eq!(settings.listen.grpc.to_string(), GRPC);
+        assert_eq!(settings.listen.grpc, [address(GRPC)]);
+        assert_eq!(settings.listen.grpc_socket_mode, 0o600);
         assert_eq!(settings.listen.admin.to_string(), ADMIN);
         assert_eq!((settings.reload.bundle, settings.data), (PathBuf::from("."), PathBuf::from("data")));
         let local = settings.callers.local().unwrap();
@@ -77,14 +82,15 @@ fn the_command_line_wins_over_the_file_and_rust_log_over_the_level() {
     let overrides = Overrides {
         bundle: Some("b".into()),
         data: Some("d".into()),
-        grpc: Some("127.0.0.1:0".parse().unwrap()),
+        grpc: vec![address("127.0.0.1:0"), address("unix:p.sock")],
         admin: Some("127.0.0.1:0".parse().unwrap()),
     };
     let environment = Environment { log: Some("trace".into()), ..Environment::default() };
-    let text = "bundle: x\ndata: y\nlisten: { grpc: '0.0.0.0:1' }\nlog: { level: warn }\n";
+    let text = "bundle: x\ndata: y\nlisten: { grpc: ['0.0.0.0:1', '0.0.0.0:2'] }\nlog: { level: warn }\n";
     let settings = parse(Path::new("p.yaml"), text, overrides, environment).unwrap();
     assert_eq!((settings.reload.bundle, settings.data), (PathBuf::from("b"), PathBuf::from("d")));
-    assert_eq!((settings.listen.grpc.port(), settings.listen.admin.port()), (0, 0));
+    assert_eq!(settings.listen.grpc, [address("127.0.0.1:0"), address("unix:p.sock")]);
+    assert_eq!(settings.listen.admin.port(), 0);
     assert_eq!(settings.telemetry.filter, "trace");
 }
 
@@ -138,6 +144,65 @@ fn a_listener_that_others_reach_needs_callers_and_has_no_local_one() {
         "listen: {{ grpc: '0.0.0.0:8180' }}\ncallers: [{caller}]\nlocal_caller: {{ enabled: true }}\n"
     );
     check_refused(&text, &["local_caller.enabled", "p.yaml:3", "127.0.0.1"]);
+}
+
+#[test]
+fn a_unix_socket_is_as_local_as_the_loopback() {
+    let believed =
+        |grpc: &str| parsed(&format!("listen: {{ grpc: {grpc} }}\n")).unwrap().callers.local().is_some();
+    assert!(believed("'unix:/run/p.sock'"));
+    assert!(believed("['unix:p.sock', '[::1]:1', '127.0.0.1:1']"));
+    let text = "listen: { grpc: 'unix:p.sock' }\nlocal_caller: { enabled: true }\n";
+    assert!(parsed(text).unwrap().callers.local().is_some());
+    // One listener that others reach is enough.
+    check_refused(
+        "listen: { grpc: ['unix:p.sock', '0.0.0.0:1'] }\n",
+        &["callers", "0.0.0.0:1", "unix socket"],
+    );
+    let caller = format!("{{ name: gw, token_sha256: {DIGEST_OF_TOKEN}, roles: [authorize], servers: '*' }}");
+    let both = format!("listen: {{ grpc: ['unix:p.sock', '0.0.0.0:1'] }}\ncallers: [{caller}]\n");
+    assert!(parsed(&both).unwrap().callers.local().is_none());
+    let believed = format!("{both}local_caller: {{ enabled: true }}\n");
+    check_refused(&believed, &["local_caller.enabled", "p.yaml:3", "0.0.0.0:1 would be believed"]);
+}
+
+#[test]
+fn one_address_or_a_list_of_them_is_taken_in_its_order() {
+    let listen = |text: &str| parsed(&format!("listen:\n  grpc: {text}\n")).unwrap().listen.grpc;
+    assert_eq!(listen("unix:/run/p.sock"), [address("unix:/run/p.sock")]);
+    assert_eq!(listen("[unix:p.sock, 127.0.0.1:1]"), [address("unix:p.sock"), address("127.0.0.1:1")]);
+    assert_eq!(listen("['127.0.0.1:0', '127.0.0.1:0']").len(), 2, "two free ports");
+    let refused = |text: &str, parts: &[&str]| check_refused(&format!("listen:\n  grpc: {text}\n"), parts);
+    refused("[]", &["`listen.grpc`", "p.yaml:2", "1 to 16 addresses"]);
+    refused(&format!("[{}]", vec!["'127.0.0.1:0'"; 17].join(", ")), &["1 to 16 addresses"]);
+    refused(
+        "\n    - unix:p.sock\n    - localhost:1",
+        &["`listen.grpc[1]`", "p.yaml:4", "`localhost:1`", GRPC],
+    );
+    refused("[unix:p.sock, 'unix:p.sock']", &["p.yaml:2", "`unix:p.sock` twice", "take one"]);
+    refused("'unix:'", &["`listen.grpc`", "p.yaml:2", "names no path"]);
+    refused(&format!("unix:/{}", "p".repeat(200)), &["p.yaml:2", "201 bytes", "choose a shorter one"]);
+    refused("8180", &["p.yaml:2"]);
+    refused("{ a: b }", &["p.yaml:2", "an address or a list of addresses"]);
+}
+
+#[test]
+fn the_mode_of_a_socket_is_octal_and_lets_its_owner_in() {
+    let mode = |text: &str| {
+        let text = format!("listen:\n  grpc: unix:p.sock\n  grpc_socket_mode: {text}\n");
+        parsed(&text).map(|settings| settings.listen.grpc_socket_mode).map_err(|error| error.to_string())
+    };
+    assert_eq!(mode("\"0600\""), Ok(0o600));
+    assert_eq!(mode("'0660'"), Ok(0o660));
+    assert_eq!(mode("0666"), Ok(0o666), "unquoted it means the same");
+    for wrong in
+        ["'0400'", "'0060'", "'0680'", "'01777'", "'1777'", "rw-rw----", "'660'", "432", "'+660'", "''"]
+    {
+        let refused = mode(wrong).unwrap_err();
+        for part in ["`listen.grpc_socket_mode`", "p.yaml:3", "octal", "\"0660\""] {
+            assert!(refused.contains(part), "`{part}` in: {refused}");
+        }
+    }
 }
 
 #[test]

@@ -31,9 +31,17 @@ pub(super) struct Typed {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Listen {
-    pub(super) grpc: Option<Spanned<String>>,
+    pub(super) grpc: Option<Spanned<Addresses>>,
+    pub(super) grpc_socket_mode: Option<Spanned<String>>,
     pub(super) admin: Option<Spanned<String>>,
     pub(super) admin_hosts: Vec<String>,
+}
+
+/// One address or a list of them.
+#[derive(Debug)]
+pub(super) enum Addresses {
+    One(String),
+    Many(Vec<Spanned<String>>),
 }
 
 /// `callers[]`
@@ -162,6 +170,29 @@ impl<'de> Deserialize<'de> for Switch {
             }
         }
         deserializer.deserialize_any(Words)
+    }
+}
+
+impl<'de> Deserialize<'de> for Addresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Addresses;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address or a list of addresses")
+            }
+            fn visit_str<E: de::Error>(self, address: &str) -> Result<Addresses, E> {
+                Ok(Addresses::One(address.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Addresses, A::Error> {
+                let mut addresses = Vec::new();
+                while let Some(address) = items.next_element()? {
+                    addresses.push(address);
+                }
+                Ok(Addresses::Many(addresses))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
     }
 }
 

@@ -4,20 +4,22 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_stream::StreamExt as _;
 use tonic::transport::{Endpoint, Server};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
+use crate::server::listen::{Address, bind_grpc};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A listener of the loopback and its address.
-async fn listener() -> (TcpListener, SocketAddr) {
+async fn listener() -> (Vec<Listener>, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (listener, address)
+    (vec![listener.into()], address)
 }
 
 /// The health of the server, as an honest client asks for it.
@@ -70,4 +72,55 @@ async fn accepting_ends_with_its_stream() {
     drop(connections);
     let refused = async { while TcpStream::connect(address).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, refused).await.expect("the listener is still open");
+}
+
+#[tokio::test]
+async fn listeners_share_the_places_and_one_without_clients_takes_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let bound =
+        bind_grpc(&["127.0.0.1:0".parse().unwrap(), Address::Unix(path.clone())], 0o600).await.unwrap();
+    let (listeners, addresses): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
+    let Address::Tcp(address) = addresses[0] else { panic!("{addresses:?}") };
+    let mut connections = incoming(listeners, 1, PREFACE_TIMEOUT);
+    let mut next = async || {
+        let connection = tokio::time::timeout(PATIENCE, connections.next()).await.expect("nobody has a turn");
+        connection.unwrap().unwrap()
+    };
+    // Each listener in turn, while the other has nobody.
+    for _ in 0..3 {
+        let _client = UnixStream::connect(&path).await.unwrap();
+        assert!(matches!(next().await.stream, Accepted::Right(_)));
+        let _client = TcpStream::connect(address).await.unwrap();
+        assert!(matches!(next().await.stream, Accepted::Left(_)));
+    }
+    // Both at once: the only place is given to the second when the first has gone.
+    let _clients = (TcpStream::connect(address).await.unwrap(), UnixStream::connect(&path).await.unwrap());
+    let first = next().await;
+    assert!(tokio::time::timeout(Duration::from_millis(50), connections.next()).await.is_err());
+    drop(first);
+    assert!(tokio::time::timeout(PATIENCE, connections.next()).await.is_ok());
+}
+
+#[tokio::test]
+async fn no_listener_makes_another_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let addresses = ["a", "b", "c"].map(|name| Address::Unix(path(name)));
+    let mut listeners: Vec<_> =
+        bind_grpc(&addresses, 0o600).await.unwrap().into_iter().map(|(listener, _)| listener).collect();
+    let mut waiting = Vec::new();
+    // Many at the first, one at the last.
+    for name in ["a", "a", "a", "a", "a", "c"] {
+        waiting.push(UnixStream::connect(path(name)).await.unwrap());
+    }
+    let mut order = Vec::new();
+    for _ in 0..6 {
+        let (stream, peer) = accept(&mut listeners).await;
+        assert_eq!(peer, Peer::Here);
+        let Accepted::Right(stream) = stream else { panic!("{stream:?}") };
+        let name = stream.local_addr().unwrap().as_pathname().unwrap().file_name().unwrap().to_owned();
+        order.push(name.into_string().unwrap());
+    }
+    assert_eq!(order, ["a", "c", "a", "a", "a", "a"]);
 }

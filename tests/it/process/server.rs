@@ -19,7 +19,7 @@ use super::http::{self, Answer};
 pub struct Server {
     process: Process,
     data: PathBuf,
-    /// Where gRPC listens.
+    /// Where gRPC listens first over TCP.
     pub grpc: SocketAddr,
     /// Where the administration listens.
     pub admin: SocketAddr,
@@ -30,8 +30,7 @@ impl Server {
     pub fn started(process: Process, data: &Path) -> Self {
         let address = |prefix: &'static str| {
             process.stdout.wait_for(prefix, |text| {
-                let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
-                line.parse::<SocketAddr>().ok()
+                text.lines().find_map(|line| line.strip_prefix(prefix)?.parse::<SocketAddr>().ok())
             })
         };
         let grpc = address("grpc listening on ");
@@ -120,9 +119,19 @@ pub struct Client {
 impl Client {
     /// Connects at the first call.
     pub fn to(address: SocketAddr) -> Self {
+        Self::of(|| channel(address))
+    }
+
+    /// Connects at the first call, over a unix socket.
+    pub fn over(socket: &Path) -> Self {
+        let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap();
+        Self::of(|| endpoint.timeout(DEADLINE).connect_lazy())
+    }
+
+    fn of(channel: impl FnOnce() -> Channel) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let grpc = runtime.block_on(async { AuthorizationClient::new(channel(address)) });
+        let grpc = runtime.block_on(async { AuthorizationClient::new(channel()) });
         Self { runtime, grpc }
     }
 
