@@ -8,8 +8,11 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 SCRIPTS := .ci/run tests/setup.sh
+# One file a benchmark is criterion's; benches/serve/ is the load generator.
+CRITERION := $(basename $(notdir $(wildcard benches/*.rs)))
+PEERS := benches/peers/node_modules
 
-.PHONY: help setup test test-python test-rust bench lint lint-rust lint-rest check clean
+.PHONY: help setup test test-python test-rust bench bench-peers lint lint-rust lint-rest check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,8 +34,17 @@ test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when 
 	  set -x; cargo test --locked; \
 	fi
 
-bench: ## speed
-	cargo bench --locked
+bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmarking.md)
+	cargo bench --locked $(CRITERION:%=--bench %)
+	cargo bench --locked --bench serve -- --report target/bench/report.md
+
+bench-peers: $(PEERS)/.package-lock.json ## Palisade beside Cerbos (installed from npm): target/bench/peers.md
+	cargo bench --locked --bench serve -- --only peers --out target/bench/peers.md \
+	  --cerbos $(PEERS)/@cerbos/cerbos-linux-x64/cerbos-linux-x64
+
+$(PEERS)/.package-lock.json: benches/peers/package-lock.json
+	npm ci --prefix benches/peers --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 lint: lint-rust lint-rest ## everything that reads the sources without running them
 
@@ -59,4 +71,4 @@ check: ## the shipped bundle: validate it, run its policies' tests
 
 clean: ## remove what was built and installed here
 	cargo clean
-	rm -rf .venv tools/capture/node_modules .pytest_cache
+	rm -rf .venv tools/capture/node_modules $(PEERS) .pytest_cache
