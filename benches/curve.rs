@@ -1,5 +1,5 @@
 //! One decision on 10 to 100,000 policies, by Palisade and by Cedar's own authorizer, measured side by side and drawn.
-//! Never a test: it prints medians, and writes `docs/curve.svg` when it is given that path.
+//! Never a test: it prints medians, and writes `docs/curve.svg` when it is asked to (`--svg docs/curve.svg`).
 
 #[path = "bundles.rs"]
 mod bundles;
@@ -28,8 +28,8 @@ struct Point {
 }
 
 fn main() {
-    let path = std::env::args().skip(1).find(|argument| argument.ends_with(".svg"));
     // `cargo bench` without a name runs everything; this takes minutes, so it wants to be asked.
+    let path = std::env::args().skip_while(|argument| argument != "--svg").nth(1);
     let Some(path) = path else { return };
     println!("| policies | Palisade, both halves | Cedar's authorizer, one half |\n|---|---|---|");
     let points: Vec<Point> = SIZES.into_iter().map(point).collect();

@@ -7,13 +7,18 @@ mod plain;
 #[path = "refund.rs"]
 mod refund;
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use bundles::Beside;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use palisade::access::{DenyReason, Facts, Outcome, Question, Timestamp};
+use palisade::catalog::{Server, Tool};
+use palisade::policy;
+use palisade::value::{Uid, Value};
 use refund::{decide, permitting};
 
-/// B1: the shipped bundle, both halves, recorded in memory; and plain Cedar with the same policies for one half.
+/// B1: the shipped bundle, both halves, its record made; and plain Cedar with the same policies for one half.
 fn shipped(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("shipped");
     let (pdp, request) = permitting(&bundles::shipped(), "support-bot");
@@ -60,9 +65,40 @@ fn entities(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// B9: what one party may call among 300 tools: a decision for each, both halves, without records.
+fn listing(criterion: &mut Criterion) {
+    let snapshot = refund::snapshot(&Beside { tools: 300, ..Beside::default() }.files());
+    let facts = Facts {
+        principal: Uid::new("Human", "ana"),
+        actor: Some(Uid::new("Agent", "support-bot")),
+        actor_depth: 1,
+        session: None,
+        established: BTreeMap::new(),
+        now: Timestamp(1_795_255_200_000),
+    };
+    let question = |server: &Server, tool: &Tool| {
+        let mut question = Question::new(tool.action(), tool.uid());
+        let input = Value::record([("count", Value::Long(1))]);
+        question.established =
+            BTreeMap::from([("input".into(), input), ("input_unseen".into(), Value::Set(vec![]))]);
+        server.id.starts_with("made-").then_some(question)
+    };
+    let tools =
+        snapshot.catalog().servers().flat_map(|server| server.tools.values().map(move |tool| (server, tool)));
+    let questions: Vec<Question> = tools.filter_map(|(server, tool)| question(server, tool)).collect();
+    assert_eq!(questions.len(), 300);
+    let denied = questions.first().map(|question| policy::decide(&snapshot, question, &facts).outcome);
+    assert_eq!(denied, Some(Outcome::Deny(DenyReason::NoPermit)), "each is decided by policies");
+    criterion.bench_function("listing 300 tools", |b| {
+        b.iter(|| {
+            questions.iter().filter(|q| policy::decide(&snapshot, q, &facts).outcome.is_permit()).count()
+        });
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(50);
-    targets = shipped, policies, agents, entities
+    targets = shipped, policies, agents, entities, listing
 }
 criterion_main!(benches);

@@ -18,16 +18,19 @@ fn main() -> ExitCode {
     let beside = match arguments.next().as_deref() {
         Some("shipped") => Beside::default(),
         Some("1000-policies") => Beside { policies: 1_000, ..Beside::default() },
-        // `cargo bench` without a name runs everything: there is nothing to count then.
-        _ => return ExitCode::SUCCESS,
+        _ => return usage(),
     };
     let Some(rounds) = arguments.next().and_then(|rounds| rounds.parse::<u32>().ok()) else {
-        eprintln!("usage: instructions shipped|1000-policies ROUNDS");
-        return ExitCode::from(2);
+        return usage();
     };
     let (pdp, request) = permitting(&beside.files(), "support-bot");
     for _ in 0..rounds {
         black_box(decide(&pdp, black_box(&request)));
     }
     ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: instructions shipped|1000-policies ROUNDS");
+    ExitCode::from(2)
 }

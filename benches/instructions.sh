@@ -8,8 +8,8 @@ limits=benches/instructions.tsv
 few=50 many=550
 
 command -v valgrind >/dev/null || { echo "valgrind is not installed: run 'make setup'" >&2; exit 2; }
-binary=$(cargo build --locked --release --no-default-features --bench instructions --message-format=json |
-  grep -o '"executable":"[^"]*instructions[^"]*"' | tail -1 | cut -d'"' -f4)
+binary=$(cargo build --locked --release --no-default-features --features instructions --bin instructions \
+  --message-format=json | grep -o '"executable":"[^"]*instructions[^"]*"' | tail -1 | cut -d'"' -f4)
 
 # count SCENARIO ROUNDS: the instructions of a whole run.
 count() {

@@ -35,14 +35,14 @@ impl Cedar {
                 parents.iter().map(|(kind, id)| json!({"type": kind, "id": id})).collect();
             json!({"uid": {"type": kind, "id": id}, "attrs": attributes, "parents": parents})
         };
-        let class = json!([{"__entity": {"type": "DataClass", "id": "internal"}}]);
+        let class = json!([{"__entity": {"type": "DataClass", "id": "confidential"}}]);
         items.push(entity("Action", "crm/issue_refund", json!({}), &[("Action", "tools/call")]));
         items.push(entity("Server", "crm", json!({}), &[("ServerGroup", "business")]));
         items.push(entity(
             "Tool",
             "crm/issue_refund",
             json!({"data_classes": class}),
-            &[("Server", "crm"), ("DataClass", "internal")],
+            &[("Server", "crm"), ("DataClass", "confidential")],
         ));
         let entities = Entities::from_json_value(Value::Array(items), None);
         assert!(entities.is_ok(), "{:?}", entities.err());

@@ -1,10 +1,11 @@
-//! The question of the benchmarks: a refund through an agent, asked of a PDP that records in memory.
+//! The question of the benchmarks: a refund through an agent, asked of a PDP that writes its records.
 //! Never one that is denied.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use palisade::access::{DecisionId, Timestamp};
-use palisade::audit::{DigestKey, Face, Memory, OpenDecisions};
+use palisade::audit::{AuditError, AuditSink, DigestKey, Face, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
 use palisade::identity::{Caller, Claim, Role, Servers};
 use palisade::mcp::{Limits, Message};
@@ -20,10 +21,21 @@ pub fn snapshot(files: &[File]) -> Arc<Snapshot> {
     }
 }
 
-/// A PDP that records in memory.
-pub fn pdp(snapshot: Arc<Snapshot>) -> Pdp<Memory> {
+/// Makes the line of each record, as the journal does, and lets it go instead of handing it to the kernel.
+pub struct Lines;
+
+impl AuditSink for Lines {
+    fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError> {
+        let line = record.to_json()?;
+        assert!(black_box(line).len() > 100, "a record says more than that");
+        Ok(Receipt::written())
+    }
+}
+
+/// A PDP that writes its records to nowhere.
+pub fn pdp(snapshot: Arc<Snapshot>) -> Pdp<Lines> {
     let open = Arc::new(OpenDecisions::new(1000));
-    Pdp::new(snapshot, Memory::new(1), open, DigestKey::new(&[7; 32]), Limits::default())
+    Pdp::new(snapshot, Lines, open, DigestKey::new(&[7; 32]), Limits::default())
 }
 
 /// A refund of 30 by Ana through an agent: permitted on every one of these bundles.
@@ -58,7 +70,7 @@ pub fn refund(agent: &str) -> Request {
 }
 
 /// One decision with its record, at a fixed instant.
-pub fn decide(pdp: &Pdp<Memory>, request: &Request) -> Option<Answer> {
+pub fn decide(pdp: &Pdp<Lines>, request: &Request) -> Option<Answer> {
     let occasion = Occasion {
         id: DecisionId("01a1fcae-0000-7000-8000-000000000000".into()),
         now: Timestamp(1_795_255_200_000),
@@ -68,7 +80,7 @@ pub fn decide(pdp: &Pdp<Memory>, request: &Request) -> Option<Answer> {
 }
 
 /// A PDP of these files that is known to permit the refund.
-pub fn permitting(files: &[File], agent: &str) -> (Pdp<Memory>, Request) {
+pub fn permitting(files: &[File], agent: &str) -> (Pdp<Lines>, Request) {
     let (pdp, request) = (pdp(snapshot(files)), refund(agent));
     let answer = decide(&pdp, &request);
     assert!(answer.is_some_and(|answer| answer.decision.outcome.is_permit()), "the probe is permitted");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::cedar::{self, Asked, Entities, Entity, EntityUID, Evaluation, EvaluationError};
 use super::index::{Candidate, ConditionId, Index, RuleId};
-use super::prepare::{Prepared, Refusal, prepare};
+use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
 use super::store::Store;
 use crate::access::{Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question};
@@ -37,17 +37,32 @@ pub(super) struct Verdict {
 }
 
 fn evaluate(snapshot: &Snapshot, prepared: &Prepared<'_>) -> Option<Vec<Verdict>> {
-    let candidates = |half| snapshot.index.candidates(prepared.about(half), &half.context);
-    let halves: Vec<Evaluable> = prepared
-        .halves
-        .iter()
-        .map(|half| Evaluable { asked: prepared.asked(half), candidates: candidates(half) })
-        .collect();
+    let evaluable = |half: &PreparedHalf<'_>| Evaluable {
+        asked: prepared.asked(half),
+        candidates: snapshot.index.candidates(prepared.about(half), &half.context),
+    };
+    let mut halves: Vec<Evaluable> = prepared.halves.iter().map(evaluable).collect();
+    tell_the_time(snapshot, prepared, &mut halves);
     if prepared.brought.is_empty() {
         return Some(verdicts(&snapshot.index, snapshot.store.entities(), halves));
     }
     let slice = slice(&snapshot.index, &snapshot.store, &prepared.brought, &halves)?;
     Some(verdicts(&snapshot.index, &slice, halves))
+}
+
+/// Puts the instant into the contexts when a candidate looks at it.
+pub(super) fn tell_the_time(snapshot: &Snapshot, prepared: &Prepared<'_>, halves: &mut [Evaluable]) {
+    let reads_now = |candidate: &Candidate| {
+        snapshot.index.condition(candidate.condition).is_some_and(|condition| condition.reads_now)
+    };
+    if !halves.iter().flat_map(|half| &half.candidates).any(reads_now) {
+        return;
+    }
+    if let Some(now) = prepared.now.and_then(|now| snapshot.schema.types.instant(now)) {
+        for Evaluable { asked, .. } in halves {
+            Arc::make_mut(&mut asked.context).insert(cedar::NOW.into(), now.clone());
+        }
+    }
 }
 
 /// A party with the rules that may apply to it.
