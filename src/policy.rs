@@ -26,4 +26,6 @@ pub use snapshot::{PolicyInfo, Snapshot};
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
+mod equality;
+#[cfg(test)]
 mod tests;

@@ -32,6 +32,8 @@ pub(super) struct Checked {
 pub(super) struct Kinds<'s> {
     schema: &'s Schema,
     checker: Checker<'s>,
+    /// Whether everything that the schema names is defined: Cedar's validator accuses every policy otherwise.
+    complete: bool,
     /// Names the schema's own files: its types, its written actions and their groups.
     base: [u8; 32],
     actions: HashSet<&'s EntityUID>,
@@ -52,8 +54,11 @@ impl<'s> Kinds<'s> {
         let places: HashMap<EntityUID, usize> = tools.iter().map(|(uid, _)| uid.clone()).zip(0..).collect();
         let mut above: HashMap<&EntityUID, HashSet<&EntityUID>> = HashMap::new();
         let mut above_tools = HashSet::new();
-        for group in actions.iter().copied().filter(|action| !places.contains_key(*action)) {
-            above.entry(group).or_default().insert(group);
+        for group in actions.iter().copied() {
+            // A schema's own action may stand below a tool, which then is a group like any other.
+            if !places.contains_key(group) {
+                above.entry(group).or_default().insert(group);
+            }
             for member in checker.members(group) {
                 if places.contains_key(member) {
                     above_tools.insert(group);
@@ -63,8 +68,8 @@ impl<'s> Kinds<'s> {
             }
         }
         let tools = tools.iter().map(|(uid, form)| (uid.clone(), Sha256::digest(form).into())).collect();
-        let mut this =
-            Self { schema, checker, base, actions, written: Vec::new(), tools, places, above_tools };
+        let (complete, written) = (schema.is_complete(), Vec::new());
+        let mut this = Self { schema, checker, complete, base, actions, written, tools, places, above_tools };
         let named = |(action, groups): (&'s EntityUID, _)| {
             (this.kind(&[b"written", action.to_string().as_bytes()]), action, groups)
         };
@@ -114,7 +119,7 @@ impl<'s> Kinds<'s> {
     /// Whether a policy is plainly sound: what it names exists, and it is well typed for every kind of request that it
     /// meets and can hold for one. None when that cannot be said without its tree.
     fn is_sound(&self, policy: &mut Written) -> Option<bool> {
-        if policy.actions.iter().any(|action| !self.actions.contains(action)) {
+        if !self.complete || policy.actions.iter().any(|action| !self.actions.contains(action)) {
             return Some(false);
         }
         let mut checked = Vec::new();
@@ -183,7 +188,7 @@ pub(super) fn validate<'f>(
 }
 
 /// What Cedar's validator finds about these policies.
-fn accuse(
+pub(super) fn accuse(
     suspects: &[(Policy, Arc<Rule>)],
     schema: &Schema,
     dead: &BTreeSet<String>,
