@@ -7,12 +7,12 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
-SCRIPTS := .ci/run tests/setup.sh
+SCRIPTS := .ci/run benches/instructions.sh tests/setup.sh
 # One file a benchmark is criterion's; benches/serve/ is the load generator.
-CRITERION := $(basename $(notdir $(wildcard benches/*.rs)))
+CRITERION := compile decide
 PEERS := benches/peers/node_modules
 
-.PHONY: help setup test test-python test-rust bench bench-peers lint lint-rust lint-rest check clean
+.PHONY: help setup test test-python test-rust bench bench-peers instructions lint lint-rust lint-rest check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,7 +36,12 @@ test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when 
 
 bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmarking.md)
 	cargo bench --locked $(CRITERION:%=--bench %)
+	mkdir -p target/bench
+	cargo bench --locked --bench curve -- --svg target/bench/curve.svg
 	cargo bench --locked --bench serve -- --report target/bench/report.md
+
+instructions: setup ## the instructions of one decision, held against benches/instructions.tsv
+	benches/instructions.sh
 
 bench-peers: $(PEERS)/.package-lock.json ## Palisade beside Cerbos (installed from npm): target/bench/peers.md
 	cargo bench --locked --bench serve -- --only peers --out target/bench/peers.md \

@@ -19,6 +19,20 @@ fn uid(text: &str) -> EntityUid {
     parsed.unwrap_or_else(|_| unreachable!())
 }
 
+/// A value of an entities file as it has to be written where no schema says what is a reference.
+fn explicit(value: Value) -> Value {
+    match value {
+        Value::Object(members) if members.len() == 2 && members.contains_key("type") => {
+            json!({ "__entity": members })
+        }
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, item)| (name, explicit(item))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(explicit).collect()),
+        scalar => scalar,
+    }
+}
+
 impl Cedar {
     /// The policies of a bundle, its entities, and those that Palisade derives of the refund.
     pub fn of(files: &[File]) -> Self {
@@ -29,6 +43,10 @@ impl Cedar {
         let mut items: Vec<Value> = of("entities/")
             .filter_map(|file| serde_json::from_str::<Vec<Value>>(&file.text).ok())
             .flatten()
+            .map(|mut item| {
+                item["attrs"] = explicit(item["attrs"].take());
+                item
+            })
             .collect();
         let entity = |kind: &str, id: &str, attributes: Value, parents: &[(&str, &str)]| {
             let parents: Vec<Value> =
