@@ -135,6 +135,34 @@ fn a_record_without_limit_is_refused_and_is_no_outage() {
     assert!(journal.is_writable());
 }
 
+#[test]
+fn records_that_are_written_together_stand_in_their_order_or_not_at_all() {
+    let (_parent, data) = data();
+    let path = data.folder(FOLDER).unwrap().join(CURRENT);
+    symlink("/dev/full", &path).unwrap();
+    let journal = open(&data, Config::default());
+    let told: Vec<Resumed> = (1..=3).map(|refused| Resumed { refused, ..RECORD }).collect();
+    let records: Vec<Record<'_>> = told.iter().map(Record::Resumed).collect();
+    assert!(journal.record_all(&records).iter().all(Result::is_err));
+    fs::remove_file(&path).unwrap();
+    assert!(journal.record_all(&records).iter().all(Result::is_ok));
+    let refused: Vec<u64> = lines(&path).iter().map(|line| line["refused"].as_u64().unwrap()).collect();
+    assert_eq!(refused, [3, 1, 2, 3], "the end of the outage, which refused three, and then each of them");
+    assert!(journal.record_all(&[]).is_empty());
+}
+
+#[test]
+fn a_record_that_is_too_long_fails_alone() {
+    let (_parent, data) = data();
+    let length = Record::Resumed(&RECORD).to_json().unwrap().len() + 1;
+    let journal = open(&data, Config { line_bytes_max: length, ..Config::default() });
+    let long = Resumed { refused: u64::MAX, ..RECORD };
+    let fates =
+        journal.record_all(&[Record::Resumed(&RECORD), Record::Resumed(&long), Record::Resumed(&RECORD)]);
+    assert_eq!(fates.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(lines(&journal.directory().join(CURRENT)).len(), 2);
+}
+
 /// Set for the process that this test starts: the data directory, within a limit on the length of files.
 const SMALL_FILES: &str = "PALISADE_TEST_SMALL_FILES";
 
