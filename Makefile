@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 SCRIPTS := .ci/run tests/setup.sh
 
-.PHONY: help setup test test-python test-rust bench lint lint-rust lint-rest check clean
+.PHONY: help setup test test-python test-rust differential bench lint lint-rust lint-rest check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,11 @@ test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when 
 	else \
 	  set -x; cargo test --locked; \
 	fi
+
+differential: ## the index against Cedar's authorizer, a million times (docs/differential.md)
+	PALISADE_DIFFERENTIAL_WORLDS="$${PALISADE_DIFFERENTIAL_WORLDS:-11000}" \
+	  cargo test --locked --release --no-default-features --lib -- \
+	  --exact policy::differential::the_index_answers_as_cedar_does_in_generated_worlds --nocapture
 
 bench: ## speed
 	cargo bench --locked
