@@ -7,9 +7,12 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
-SCRIPTS := .ci/run tests/setup.sh
+SCRIPTS := .ci/run benches/instructions.sh tests/setup.sh
+# One file a benchmark is criterion's; benches/serve/ is the load generator.
+CRITERION := compile decide
+PEERS := benches/peers/node_modules
 
-.PHONY: help setup test test-python test-rust differential bench lint lint-rust lint-rest check clean
+.PHONY: help setup test test-python test-rust differential bench bench-peers instructions lint lint-rust lint-rest check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,12 +35,28 @@ test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when 
 	fi
 
 differential: ## the index against Cedar's authorizer, a million times (docs/differential.md)
-	PALISADE_DIFFERENTIAL_WORLDS="$${PALISADE_DIFFERENTIAL_WORLDS:-11000}" \
+	# Optimized like a release, and linked as fast as a test.
+	CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	  PALISADE_DIFFERENTIAL_WORLDS="$${PALISADE_DIFFERENTIAL_WORLDS:-11000}" \
 	  cargo test --locked --release --no-default-features --lib -- \
 	  --exact policy::differential::the_index_answers_as_cedar_does_in_generated_worlds --nocapture
 
-bench: ## speed
-	cargo bench --locked
+bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmarking.md)
+	cargo bench --locked $(CRITERION:%=--bench %)
+	mkdir -p target/bench
+	cargo bench --locked --bench curve -- --svg target/bench/curve.svg
+	cargo bench --locked --bench serve -- --report target/bench/report.md
+
+instructions: setup ## the instructions of one decision, held against benches/instructions.tsv
+	benches/instructions.sh
+
+bench-peers: $(PEERS)/.package-lock.json ## Palisade beside Cerbos (installed from npm): target/bench/peers.md
+	cargo bench --locked --bench serve -- --only peers --out target/bench/peers.md \
+	  --cerbos $(PEERS)/@cerbos/cerbos-linux-x64/cerbos-linux-x64
+
+$(PEERS)/.package-lock.json: benches/peers/package-lock.json
+	npm ci --prefix benches/peers --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 lint: lint-rust lint-rest ## everything that reads the sources without running them
 
@@ -64,4 +83,4 @@ check: ## the shipped bundle: validate it, run its policies' tests
 
 clean: ## remove what was built and installed here
 	cargo clean
-	rm -rf .venv tools/capture/node_modules .pytest_cache
+	rm -rf .venv tools/capture/node_modules $(PEERS) .pytest_cache

@@ -1,79 +1,104 @@
-//! How long a decision and a compile of the shipped bundle take, in process. `make bench` runs it.
-//! Never asserts a time: it reports medians.
+//! How long a decision takes, in process, whatever the size of the bundle; and Cedar's own authorizer beside it.
+//! Never asserts a time: it reports medians. `make bench` runs it.
 
-use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+#[path = "bundles.rs"]
+mod bundles;
+mod plain;
+#[path = "refund.rs"]
+mod refund;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use palisade::access::{DecisionId, Timestamp};
-use palisade::audit::{DigestKey, Face, Memory, OpenDecisions};
-use palisade::diagnostic::File;
-use palisade::identity::{Caller, Claim, Role, Servers};
-use palisade::mcp::{Limits, Message};
-use palisade::pdp::{Ask, Occasion, Pdp, Request};
-use palisade::policy::compile;
-use palisade::source;
-use palisade::value::Uid;
+use std::collections::BTreeMap;
+use std::hint::black_box;
 
-fn bundle() -> Vec<File> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert!(fs::exists(root.join("schemas")).is_ok_and(|exists| exists), "run from a checkout");
-    source::read(root, &source::Limits::default()).map(|sources| sources.files).unwrap_or_default()
+use bundles::Beside;
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use palisade::access::{DenyReason, Facts, Outcome, Question, Timestamp};
+use palisade::catalog::{Server, Tool};
+use palisade::policy;
+use palisade::value::{Uid, Value};
+use refund::{decide, permitting};
+
+/// B1: the shipped bundle, both halves, its record made; and plain Cedar with the same policies for one half.
+fn shipped(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("shipped");
+    let (pdp, request) = permitting(&bundles::shipped(), "support-bot");
+    group.bench_function("palisade, both halves", |b| b.iter(|| decide(&pdp, black_box(&request))));
+    let cedar = plain::Cedar::of(&bundles::shipped());
+    group.bench_function("cedar, one half", |b| b.iter(|| cedar.refund_is_permitted()));
+    group.finish();
 }
 
-fn request() -> Request {
-    Request {
-        face: Face::Embedded,
-        caller: Arc::new(Caller {
-            name: "bench".into(),
-            roles: Role::ALL.into(),
-            servers: Servers::All,
-            agentless: false,
-        }),
-        request_id: String::new(),
-        claim: Some(Claim {
-            principal: Uid::new("Human", "ana"),
-            actor: Some(Uid::new("Agent", "support-bot")),
-            earlier_actors: vec![],
-        }),
-        ask: Ask::Mcp(Message {
-            server: "crm".into(),
-            method: "tools/call".into(),
-            params: br#"{"name":"issue_refund","arguments":{"order":"o-1","amount":30}}"#.to_vec(),
-            ..Message::default()
-        }),
-        session: None,
-        task: None,
-        purpose: None,
-        intent: None,
-        explain: false,
-        trace_id: None,
+/// B2: policies that the question does not meet.
+fn policies(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("policies");
+    for policies in [10, 100, 1_000, 10_000, 100_000] {
+        let (pdp, request) = permitting(&Beside { policies, ..Beside::default() }.files(), "support-bot");
+        group.bench_function(BenchmarkId::from_parameter(policies), |b| {
+            b.iter(|| decide(&pdp, black_box(&request)));
+        });
     }
+    group.finish();
 }
 
-fn decide(criterion: &mut Criterion) {
-    let Ok(compiled) = compile(&bundle()) else { return };
-    let open = Arc::new(OpenDecisions::new(1000));
-    let key = DigestKey::new(&[7; 32]);
-    let pdp = Pdp::new(Arc::new(compiled.snapshot), Memory::new(1), open, key, Limits::default());
-    let request = request();
-    let evaluate = || {
-        let occasion = Occasion {
-            id: DecisionId("01a1fcae-0000-7000-8000-000000000000".into()),
-            now: Timestamp(1_795_255_200_000),
-            elapsed_us: &|| 0,
-        };
-        pdp.evaluate(&request, occasion).settle()
+/// B2: agents that each have a rule of their own; the last of them asks.
+fn agents(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("agents");
+    for agents in [10, 5_000] {
+        let agent = format!("agent-{}", agents - 1);
+        let (pdp, request) = permitting(&Beside { agents, ..Beside::default() }.files(), &agent);
+        group.bench_function(BenchmarkId::from_parameter(agents), |b| {
+            b.iter(|| decide(&pdp, black_box(&request)));
+        });
+    }
+    group.finish();
+}
+
+/// B3: entities that the question does not meet.
+fn entities(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("entities");
+    for people in [100, 10_000, 100_000] {
+        let (pdp, request) = permitting(&Beside { people, ..Beside::default() }.files(), "support-bot");
+        group.bench_function(BenchmarkId::from_parameter(people), |b| {
+            b.iter(|| decide(&pdp, black_box(&request)));
+        });
+    }
+    group.finish();
+}
+
+/// B9: what one party may call among 300 tools: a decision for each, both halves, without records.
+fn listing(criterion: &mut Criterion) {
+    let snapshot = refund::snapshot(&Beside { tools: 300, ..Beside::default() }.files());
+    let facts = Facts {
+        principal: Uid::new("Human", "ana"),
+        actor: Some(Uid::new("Agent", "support-bot")),
+        actor_depth: 1,
+        session: None,
+        established: BTreeMap::new(),
+        now: Timestamp(1_795_255_200_000),
     };
-    assert!(evaluate().is_ok_and(|answer| answer.decision.outcome.is_permit()), "the probe is permitted");
-    criterion.bench_function("delegated tool call, shipped bundle, recorded in memory", |b| b.iter(evaluate));
+    let question = |server: &Server, tool: &Tool| {
+        let mut question = Question::new(tool.action(), tool.uid());
+        let input = Value::record([("count", Value::Long(1))]);
+        question.established =
+            BTreeMap::from([("input".into(), input), ("input_unseen".into(), Value::Set(vec![]))]);
+        server.id.starts_with("made-").then_some(question)
+    };
+    let tools =
+        snapshot.catalog().servers().flat_map(|server| server.tools.values().map(move |tool| (server, tool)));
+    let questions: Vec<Question> = tools.filter_map(|(server, tool)| question(server, tool)).collect();
+    assert_eq!(questions.len(), 300);
+    let denied = questions.first().map(|question| policy::decide(&snapshot, question, &facts).outcome);
+    assert_eq!(denied, Some(Outcome::Deny(DenyReason::NoPermit)), "each is decided by policies");
+    criterion.bench_function("listing 300 tools", |b| {
+        b.iter(|| {
+            questions.iter().filter(|q| policy::decide(&snapshot, q, &facts).outcome.is_permit()).count()
+        });
+    });
 }
 
-fn load(criterion: &mut Criterion) {
-    let files = bundle();
-    criterion.bench_function("compile the shipped bundle", |b| b.iter(|| compile(&files).is_ok()));
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(50);
+    targets = shipped, policies, agents, entities, listing
 }
-
-criterion_group! { name = benches; config = Criterion::default().sample_size(30); targets = decide, load }
 criterion_main!(benches);

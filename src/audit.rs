@@ -58,11 +58,21 @@ pub trait AuditSink: Send + Sync {
     /// [`AuditError`] when the record was not written; then nothing of it remains, and the answer that it tells of
     /// must not leave.
     fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError>;
+
+    /// Writes several records, in order. Each has a fate of its own, as with [`AuditSink::record`], unless a sink
+    /// writes them in one go: then they may fail together.
+    fn record_all(&self, records: &[Record<'_>]) -> Vec<Result<Receipt, AuditError>> {
+        records.iter().map(|record| self.record(record)).collect()
+    }
 }
 
 impl<S: AuditSink + ?Sized> AuditSink for std::sync::Arc<S> {
     fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError> {
         (**self).record(record)
+    }
+
+    fn record_all(&self, records: &[Record<'_>]) -> Vec<Result<Receipt, AuditError>> {
+        (**self).record_all(records)
     }
 }
 

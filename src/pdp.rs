@@ -170,6 +170,17 @@ impl<S: AuditSink> Pdp<S> {
     }
 
     fn evaluate_on(&self, snapshot: &Snapshot, request: &Request, occasion: Occasion<'_>) -> Pending {
+        let judgement = self.judge_on(snapshot, request, occasion);
+        let receipt = self.sink.record(&Record::Decided(&judgement.told(snapshot)));
+        self.conclude(snapshot, judgement, receipt)
+    }
+
+    fn judge_on<'r>(
+        &self,
+        snapshot: &Snapshot,
+        request: &'r Request,
+        occasion: Occasion<'r>,
+    ) -> Judgement<'r> {
         let (principal, judged) = match authenticate(&request.caller, request.claim.as_ref()) {
             Ok(principal) => {
                 let facts = facts(&principal, request, occasion.now);
@@ -183,16 +194,19 @@ impl<S: AuditSink> Pdp<S> {
             }
             Err(nobody) => (None, Judged::deny(DenyReason::Unauthenticated, nobody.to_string())),
         };
-        let arguments_digest =
-            judged.arguments.as_deref().map(|bytes| digest::digest(&self.digest_key, bytes));
-        let receipt = self.record(
-            snapshot,
-            request,
-            principal.as_ref(),
-            &judged,
-            arguments_digest.as_deref(),
-            &occasion,
-        );
+        let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
+        let arguments_digest = judged.arguments.as_deref().map(digest);
+        Judgement { request, occasion, principal, judged, arguments_digest }
+    }
+
+    /// What becomes of a judgement whose record has its fate.
+    fn conclude(
+        &self,
+        snapshot: &Snapshot,
+        judgement: Judgement<'_>,
+        receipt: Result<Receipt, AuditError>,
+    ) -> Pending {
+        let Judgement { request, occasion, principal: _, judged, arguments_digest } = judgement;
         // What merely passed, and what nobody may report on, would only push others out.
         let reportable = judged.action.is_some() && request.caller.may(Role::Outcome);
         if judged.decision.outcome.is_permit() && receipt.is_ok() && reportable {
@@ -208,22 +222,27 @@ impl<S: AuditSink> Pdp<S> {
         };
         Pending { answer, receipt }
     }
+}
 
-    fn record(
-        &self,
-        snapshot: &Snapshot,
-        request: &Request,
-        principal: Option<&Principal>,
-        judged: &Judged,
-        arguments_digest: Option<&str>,
-        occasion: &Occasion<'_>,
-    ) -> Result<Receipt, AuditError> {
+/// A request that was judged and is not on record yet.
+struct Judgement<'r> {
+    request: &'r Request,
+    occasion: Occasion<'r>,
+    principal: Option<Principal>,
+    judged: Judged,
+    arguments_digest: Option<String>,
+}
+
+impl Judgement<'_> {
+    /// What its record says.
+    fn told<'a>(&'a self, snapshot: &'a Snapshot) -> Decided<'a> {
+        let Self { request, occasion, principal, judged, arguments_digest } = self;
         let claim = request.claim.as_ref();
         let (server, method) = match &request.ask {
             Ask::Mcp(message) => (Some(message.server.as_str()), Some(message.method.as_str())),
             Ask::Access(_) => (None, None),
         };
-        self.sink.record(&Record::Decided(&Decided {
+        Decided {
             time: occasion.now,
             id: &occasion.id,
             revision: snapshot.revision(),
@@ -233,7 +252,7 @@ impl<S: AuditSink> Pdp<S> {
             principal: claim.map(|claim| &claim.principal),
             actor: claim.and_then(|claim| claim.actor.as_ref()),
             earlier_actors: claim.map_or(&[], |claim| &claim.earlier_actors),
-            assurance: principal.map(Principal::assurance),
+            assurance: principal.as_ref().map(Principal::assurance),
             session: request.session.as_deref(),
             task: request.task.as_deref(),
             purpose: request.purpose.as_deref(),
@@ -246,11 +265,11 @@ impl<S: AuditSink> Pdp<S> {
             also: &judged.also,
             authority: judged.authority.as_ref(),
             data_classes: judged.data_classes.iter().map(String::as_str).collect(),
-            arguments_digest,
+            arguments_digest: arguments_digest.as_deref(),
             decision: &judged.decision,
             trace_id: request.trace_id.as_deref(),
             duration_us: (occasion.elapsed_us)(),
-        }))
+        }
     }
 }
 
@@ -261,9 +280,22 @@ pub struct Batch<'a, S> {
 }
 
 impl<S: AuditSink> Batch<'_, S> {
-    /// Decides one of the requests and records the answer.
-    pub fn evaluate(&self, request: &Request, occasion: Occasion<'_>) -> Pending {
-        self.pdp.evaluate_on(&self.snapshot, request, occasion)
+    /// Decides some of the requests, and records their answers together.
+    pub fn evaluate<'r>(
+        &self,
+        requests: impl IntoIterator<Item = (&'r Request, Occasion<'r>)>,
+    ) -> Vec<Pending> {
+        let Self { pdp, snapshot } = self;
+        let judged: Vec<Judgement<'_>> = requests
+            .into_iter()
+            .map(|(request, occasion)| pdp.judge_on(snapshot, request, occasion))
+            .collect();
+        let receipts = {
+            let told: Vec<Decided<'_>> = judged.iter().map(|judgement| judgement.told(snapshot)).collect();
+            pdp.sink.record_all(&told.iter().map(Record::Decided).collect::<Vec<_>>())
+        };
+        let settled = judged.into_iter().zip(receipts);
+        settled.map(|(judgement, receipt)| pdp.conclude(snapshot, judgement, receipt)).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests and the linters need beside Rust: .venv from PyPI (tests/*/requirements.txt, and what those
-# bring with them at the versions in tests/constraints.txt), and tools/capture/node_modules from npm. Does nothing when
+# bring with them at the versions in tests/constraints.txt), tools/capture/node_modules from npm, and valgrind. Does nothing when
 # the lists have not changed since the last time.
 set -euo pipefail
 shopt -s nullglob
@@ -45,3 +45,6 @@ if [ -f tools/capture/package-lock.json ]; then
     echo "$wanted" >"$modules/.stamp"
   fi
 fi
+
+# Counts instructions for benches/instructions.sh.
+need "valgrind --version" valgrind

@@ -17,6 +17,9 @@ use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
 
+/// How many requests are decided in one go, with one write for their records, before others get their turn.
+const TOGETHER_MAX: usize = 16;
+
 /// The service. Cheap to clone.
 pub struct Authorization<S> {
     inner: Arc<Inner<S>>,
@@ -59,6 +62,28 @@ impl<S: AuditSink> Authorization<S> {
         Self::settle(caller, request.request_id, pending)
     }
 
+    /// Some requests of a stream, each with a fate of its own; their records are written together.
+    fn answer_together(
+        &self,
+        caller: &Arc<Caller>,
+        requests: Vec<v1::AuthorizeRequest>,
+        trace_id: Option<&str>,
+    ) -> Vec<Result<v1::AuthorizeResponse, Status>> {
+        let arrived = Instant::now();
+        let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let admit = |request| self.admit(caller, request, trace_id.map(str::to_owned));
+        let admitted: Vec<Result<pdp::Request, Status>> = requests.into_iter().map(admit).collect();
+        let asked = admitted.iter().flatten().map(|request| (request, self.occasion(&elapsed_us)));
+        let mut pending = self.inner.pdp.batch().evaluate(asked).into_iter();
+        let settle = |admitted: Result<pdp::Request, Status>| {
+            let request = admitted?;
+            let pending =
+                pending.next().ok_or_else(|| Status::internal("a decision is missing; please report it"))?;
+            Self::settle(caller, request.request_id, pending)
+        };
+        admitted.into_iter().map(settle).collect()
+    }
+
     /// All requests of a batch on one snapshot. Other calls get their turn between them.
     async fn answer_all(
         &self,
@@ -77,9 +102,9 @@ impl<S: AuditSink> Authorization<S> {
         let requests = requests.into_iter().map(admit).collect::<Result<Vec<_>, _>>()?;
         let batch = self.inner.pdp.batch();
         let mut pending = Vec::with_capacity(requests.len());
-        for request in &requests {
+        for some in requests.chunks(TOGETHER_MAX) {
             let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
-            pending.push(batch.evaluate(request, self.occasion(&elapsed_us)));
+            pending.extend(batch.evaluate(some.iter().map(|request| (request, self.occasion(&elapsed_us)))));
             tokio::task::yield_now().await;
         }
         // Every item has its record before the first answer is given.

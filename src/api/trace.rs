@@ -19,8 +19,11 @@ pub(super) fn trace_id(metadata: &MetadataMap) -> Option<String> {
     (valid && trace.bytes().any(|b| b != b'0')).then(|| trace.to_owned())
 }
 
-/// Makes the caller's span the parent of ours.
+/// Makes the caller's span the parent of ours, if spans are wanted at all.
 pub(super) fn adopt(span: &tracing::Span, metadata: &MetadataMap) {
+    if span.is_disabled() {
+        return;
+    }
     let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Carrier(metadata));
     // The span is new and belongs to nobody yet, so this cannot fail in a way that matters: at worst it is a root.
     drop(span.set_parent(parent));

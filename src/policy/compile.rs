@@ -47,7 +47,7 @@ pub struct Compiler {
     fragments: Option<Stage<Vec<File>, Arc<Fragments>>>,
     catalog: Option<Stage<Vec<File>, Arc<Catalog>>>,
     schema: Option<Stage<SchemaKey, Option<Arc<CompiledSchema>>>>,
-    store: Option<Stage<(SchemaKey, Vec<File>), Option<Arc<Store>>>>,
+    store: Option<Stage<StoreKey, Option<Arc<Store>>>>,
 }
 
 /// What a schema is made of: the files of `schemas/` and of `tools/`, and the names of tools that are gone.
@@ -58,11 +58,14 @@ struct SchemaKey {
     dead: BTreeSet<String>,
 }
 
+/// What a store of entities is made of: the schema, and the files of `entities/`.
+type StoreKey = (SchemaKey, Vec<File>);
+
 /// A part of a compilation, with what it was made of.
 #[derive(Debug)]
 struct Stage<K, T> {
     key: K,
-    made: T,
+    product: T,
     findings: Vec<Diagnostic>,
 }
 
@@ -73,16 +76,14 @@ fn staged<K: PartialEq, T: Clone>(
     findings: &mut Vec<Diagnostic>,
     make: impl FnOnce(&mut Vec<Diagnostic>) -> T,
 ) -> T {
-    let stage = match stage.take().filter(|stage| stage.key == key) {
-        Some(same) => stage.insert(same),
-        None => {
-            let mut findings = Vec::new();
-            let made = make(&mut findings);
-            stage.insert(Stage { key, made, findings })
-        }
-    };
+    let before = stage.take().filter(|stage| stage.key == key);
+    let stage = stage.insert(before.unwrap_or_else(|| {
+        let mut findings = Vec::new();
+        let product = make(&mut findings);
+        Stage { key, product, findings }
+    }));
     findings.extend(stage.findings.iter().cloned());
-    stage.made.clone()
+    stage.product.clone()
 }
 
 impl Compiler {

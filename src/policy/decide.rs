@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::cedar::{self, Asked, Entities, Entity, EntityUID, Evaluation, EvaluationError};
 use super::index::{Candidate, ConditionId, Index, RuleId};
-use super::prepare::{Prepared, Refusal, prepare};
+use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
 use super::store::Store;
 use crate::access::{Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question};
@@ -33,21 +33,36 @@ pub fn decide(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Decisi
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     pub(super) satisfied: Vec<RuleId>,
-    pub(super) failed: Vec<(RuleId, EvaluationError)>,
+    pub(super) failed: Vec<(RuleId, Box<EvaluationError>)>,
 }
 
 fn evaluate(snapshot: &Snapshot, prepared: &Prepared<'_>) -> Option<Vec<Verdict>> {
-    let candidates = |half| snapshot.index.candidates(prepared.about(half), &half.context);
-    let halves: Vec<Evaluable> = prepared
-        .halves
-        .iter()
-        .map(|half| Evaluable { asked: prepared.asked(half), candidates: candidates(half) })
-        .collect();
+    let evaluable = |half: &PreparedHalf<'_>| Evaluable {
+        asked: prepared.asked(half),
+        candidates: snapshot.index.candidates(prepared.about(half), &half.context),
+    };
+    let mut halves: Vec<Evaluable> = prepared.halves.iter().map(evaluable).collect();
+    tell_the_time(snapshot, prepared, &mut halves);
     if prepared.brought.is_empty() {
         return Some(verdicts(&snapshot.index, snapshot.store.entities(), halves));
     }
     let slice = slice(&snapshot.index, &snapshot.store, &prepared.brought, &halves)?;
     Some(verdicts(&snapshot.index, &slice, halves))
+}
+
+/// Puts the instant into the contexts when a candidate looks at it.
+pub(super) fn tell_the_time(snapshot: &Snapshot, prepared: &Prepared<'_>, halves: &mut [Evaluable]) {
+    let reads_now = |candidate: &Candidate| {
+        snapshot.index.condition(candidate.condition).is_some_and(|condition| condition.reads_now)
+    };
+    if !halves.iter().flat_map(|half| &half.candidates).any(reads_now) {
+        return;
+    }
+    if let Some(now) = prepared.now.and_then(|now| snapshot.schema.types.instant(now)) {
+        for Evaluable { asked, .. } in halves {
+            Arc::make_mut(&mut asked.context).insert(cedar::NOW.into(), now.clone());
+        }
+    }
 }
 
 /// A party with the rules that may apply to it.
@@ -79,7 +94,7 @@ pub(super) fn slice(
 /// Evaluates the candidates of each party: every condition once, and those that do not look at the party once for
 /// all parties.
 pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable>) -> Vec<Verdict> {
-    let mut known: Vec<(ConditionId, Result<bool, EvaluationError>)> = Vec::new();
+    let mut known: Vec<(ConditionId, Result<bool, Box<EvaluationError>>)> = Vec::new();
     let last = halves.len().saturating_sub(1);
     let mut verdicts = Vec::with_capacity(halves.len());
     for (place, Evaluable { asked, candidates }) in halves.into_iter().enumerate() {
@@ -92,15 +107,14 @@ pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable
                 continue;
             };
             let shared = condition.shared && last > 0;
-            let found = if shared { known.binary_search_by_key(&id, |(id, _)| *id) } else { Err(0) };
-            match found.map(|place| known.get(place)) {
-                Ok(Some((_, outcome))) => verdict.add(rules, outcome),
-                Ok(None) | Err(_) => {
-                    let outcome = evaluation.holds(condition);
-                    verdict.add(rules, &outcome);
-                    if shared && place < last {
-                        known.push((id, outcome));
-                    }
+            let before = || known.get(known.binary_search_by_key(&id, |(id, _)| *id).ok()?);
+            if let Some((_, outcome)) = before().filter(|_| shared) {
+                verdict.add(rules, outcome);
+            } else {
+                let outcome = evaluation.holds(condition);
+                verdict.add(rules, &outcome);
+                if shared && place < last {
+                    known.push((id, outcome));
                 }
             }
         }
@@ -113,7 +127,7 @@ pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable
 }
 
 impl Verdict {
-    fn add(&mut self, rules: &[Candidate], outcome: &Result<bool, EvaluationError>) {
+    fn add(&mut self, rules: &[Candidate], outcome: &Result<bool, Box<EvaluationError>>) {
         let rules = rules.iter().map(|candidate| candidate.rule);
         match outcome {
             Ok(true) => self.satisfied.extend(rules),

@@ -7,7 +7,7 @@ use cedar_policy::Policy;
 use serde_json::{Value as Json, json};
 
 use super::cedar::{Condition, Evaluation};
-use super::decide::{Evaluable, slice};
+use super::decide::{Evaluable, slice, tell_the_time};
 use super::prepare::prepare;
 use super::rule::Rule;
 use super::snapshot::{PolicyInfo, Snapshot};
@@ -48,11 +48,12 @@ pub struct Explanation {
 pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<Explanation> {
     let Ok(prepared) = prepare(snapshot, question, facts) else { return Vec::new() };
     let in_scope = |half| snapshot.index.in_scope(prepared.about(half));
-    let halves: Vec<Evaluable> = prepared
+    let mut halves: Vec<Evaluable> = prepared
         .halves
         .iter()
         .map(|half| Evaluable { asked: prepared.asked(half), candidates: in_scope(half) })
         .collect();
+    tell_the_time(snapshot, &prepared, &mut halves);
     let sliced;
     let entities = if prepared.brought.is_empty() {
         snapshot.store.entities()

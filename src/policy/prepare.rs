@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::cedar::{self, Entity as CedarEntity, EntityUID, Record};
+use super::cedar::{self, Entity as CedarEntity, EntityUID, NOW, Record};
 use super::entities::{DATA_CLASS, FROM_CATALOG, closure};
 use super::index::{About, Key};
 use super::schema::{ActionModel, ContextMember};
 use super::snapshot::Snapshot;
-use crate::access::{DenyReason, Entity, Facts, Half, Question};
+use crate::access::{DenyReason, Entity, Facts, Half, Question, Timestamp};
 use crate::value::{Build as _, Extension, Fault, Member, Shape, Uid, Value, refuse_escapes};
 
 /// Attributes that decide who somebody is or what may be touched: never from a PEP.
@@ -40,6 +40,9 @@ pub(super) struct Prepared<'a> {
     pub(super) resource: Party<'a>,
     /// Entities that the request brings, in front of the store.
     pub(super) brought: BTreeMap<Uid, Arc<CedarEntity>>,
+    /// The instant of the decision, when the action's context has it. It is not in the contexts yet: making it costs
+    /// more than most conditions.
+    pub(super) now: Option<Timestamp>,
     /// Each party that must be permitted, with the context as it is for that party.
     pub(super) halves: Vec<PreparedHalf<'a>>,
 }
@@ -63,7 +66,7 @@ impl Prepared<'_> {
         About { principal: &half.principal.keys, action: &self.action.keys, resource: &self.resource.keys }
     }
 
-    /// What conditions are evaluated for.
+    /// What conditions are evaluated for, as long as none of them looks at the instant.
     pub(super) fn asked(&self, half: &PreparedHalf<'_>) -> cedar::Asked {
         cedar::Asked {
             principal: half.principal.uid.clone(),
@@ -110,9 +113,10 @@ pub(super) fn prepare<'a>(
         }
     };
     let resource = resource(snapshot, &brought, &question.resource)?;
+    let now = action.has_now().then_some(facts.now);
     let keys = snapshot.action_keys.get(action.place).map_or(&[][..], Vec::as_slice);
     let action = Party { uid: action.uid.clone(), keys: Cow::Borrowed(keys) };
-    Ok(Prepared { action, resource, brought, halves })
+    Ok(Prepared { action, resource, brought, now, halves })
 }
 
 fn check_parties(
@@ -195,7 +199,7 @@ fn common_context(
     for ContextMember { name, member, ours } in &action.common {
         let built = if *ours {
             match (name.as_str(), &member.shape) {
-                ("now", Shape::Extension(Extension::Datetime)) => types.instant(facts.now),
+                (NOW, Shape::Extension(Extension::Datetime)) => None,
                 ("actor_depth", Shape::Long) => Some(types.long(facts.actor_depth)),
                 ("session", Shape::String) if facts.session.is_some() => {
                     facts.session.as_deref().map(|session| types.string(session))
@@ -315,3 +319,6 @@ fn typed(snapshot: &Snapshot, entity: &Entity, parents: HashSet<EntityUID>) -> R
     let further = snapshot.store.ancestors_beyond(&parents);
     Ok(cedar::entity(uid, attributes, parents, further))
 }
+
+#[cfg(test)]
+mod tests;

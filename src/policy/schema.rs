@@ -10,11 +10,11 @@ use serde_json::{Map, Value as Json, json};
 use smol_str::SmolStr;
 
 use super::bounds::{self, Language};
-use super::cedar::{ActionShape, COUNTERPARTS, EntityUID, Shapes, Types};
+use super::cedar::{ActionShape, COUNTERPARTS, EntityUID, NOW, Shapes, Types};
 use super::sources;
 use crate::catalog::{Catalog, Tool};
 use crate::diagnostic::{Diagnostic, File, chain};
-use crate::value::{Member, Shape, Uid};
+use crate::value::{Extension, Member, Shape, Uid};
 
 /// The action group that every tool belongs to.
 pub(super) const TOOL_GROUP_ACTION: &str = "tools/call";
@@ -71,6 +71,14 @@ pub(super) struct ContextMember {
 }
 
 impl ActionModel {
+    /// Whether its context holds the instant of the decision, by this PDP's clock.
+    pub(super) fn has_now(&self) -> bool {
+        let is_now = |member: &ContextMember| {
+            member.ours && member.name == NOW && member.member.shape == Shape::Extension(Extension::Datetime)
+        };
+        self.common.iter().any(is_now)
+    }
+
     fn of(uid: EntityUID, place: usize, shape: ActionShape, owned: BTreeSet<String>) -> Self {
         let ActionShape { principals, resources, context } = shape;
         let member = |(name, member): (String, Member)| {

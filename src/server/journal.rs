@@ -140,15 +140,15 @@ impl Journal {
         Ok(())
     }
 
-    /// Notes that a record was refused; says so once per outage.
-    fn refuse(&self, state: &mut State, error: &io::Error) {
-        self.metrics.audit_failed();
+    /// Notes that records were refused; says so once per outage.
+    fn refuse(&self, state: &mut State, error: &io::Error, records: u64) {
+        (0..records).for_each(|_| self.metrics.audit_failed());
         state.segment = None;
         if let Some(outage) = &mut state.outage {
-            outage.refused += 1;
+            outage.refused += records;
             return;
         }
-        state.outage = Some(Outage { since: clock::now(), refused: 1 });
+        state.outage = Some(Outage { since: clock::now(), refused: records });
         let path = self.path.display();
         tracing::error!(%path, %error, "the audit journal cannot be written: no answers until it can");
     }
@@ -218,20 +218,51 @@ impl Journal {
 
 impl AuditSink for Journal {
     fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError> {
+        let lines = self.line(record)?;
+        self.put(&lines, 1).map(|()| Receipt::written())
+    }
+
+    /// All lines with one write(2), so that they fail together; a record that is too long fails alone.
+    fn record_all(&self, records: &[Record<'_>]) -> Vec<Result<Receipt, AuditError>> {
+        let mut lines = Vec::new();
+        let mut fates: Vec<Result<(), AuditError>> = Vec::with_capacity(records.len());
+        for record in records {
+            fates.push(self.line(record).map(|line| lines.extend_from_slice(&line)));
+        }
+        let count = fates.iter().filter(|fate| fate.is_ok()).count() as u64;
+        let written = if count == 0 { Ok(()) } else { self.put(&lines, count) };
+        let refused = match &written {
+            Ok(()) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        let receipt = |()| match &refused {
+            None => Ok(Receipt::written()),
+            Some(error) => Err(self.unwritten(io::Error::other(error.clone()))),
+        };
+        fates.into_iter().map(|fate| fate.and_then(receipt)).collect()
+    }
+}
+
+impl Journal {
+    /// A record as a line with its end.
+    fn line(&self, record: &Record<'_>) -> Result<Vec<u8>, AuditError> {
         let mut line = record.to_json()?;
         line.push(b'\n');
         let (bytes, limit_bytes) = (line.len(), self.config.line_bytes_max);
-        if bytes > limit_bytes {
-            return Err(AuditError::TooLong { bytes, limit_bytes });
-        }
+        if bytes > limit_bytes { Err(AuditError::TooLong { bytes, limit_bytes }) } else { Ok(line) }
+    }
+
+    /// Appends so many lines, all or none.
+    fn put(&self, lines: &[u8], count: u64) -> Result<(), AuditError> {
         let mut state = self.lock();
-        match self.write(&mut state, &line) {
-            Ok(()) => Ok(Receipt::written()),
-            Err(error) => {
-                self.refuse(&mut state, &error);
-                Err(AuditError::Write { place: self.path.display().to_string(), source: Box::new(error) })
-            }
-        }
+        self.write(&mut state, lines).map_err(|error| {
+            self.refuse(&mut state, &error, count);
+            self.unwritten(error)
+        })
+    }
+
+    fn unwritten(&self, error: io::Error) -> AuditError {
+        AuditError::Write { place: self.path.display().to_string(), source: Box::new(error) }
     }
 }
 

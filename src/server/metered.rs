@@ -24,6 +24,20 @@ impl<S> Metered<S> {
 impl<S: AuditSink> AuditSink for Metered<S> {
     fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError> {
         let receipt = self.sink.record(record)?;
+        self.count(record);
+        Ok(receipt)
+    }
+
+    fn record_all(&self, records: &[Record<'_>]) -> Vec<Result<Receipt, AuditError>> {
+        let receipts = self.sink.record_all(records);
+        let written = records.iter().zip(&receipts).filter(|(_, receipt)| receipt.is_ok());
+        written.for_each(|(record, _)| self.count(record));
+        receipts
+    }
+}
+
+impl<S> Metered<S> {
+    fn count(&self, record: &Record<'_>) {
         match record {
             Record::Decided(decided) => {
                 let duration = Duration::from_micros(decided.duration_us);
@@ -32,6 +46,5 @@ impl<S: AuditSink> AuditSink for Metered<S> {
             Record::Outcome(reported) => self.metrics.outcome(reported.status),
             Record::Published(_) | Record::Resumed(_) => {}
         }
-        Ok(receipt)
     }
 }

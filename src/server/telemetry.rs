@@ -88,10 +88,13 @@ pub fn start(config: &Config) -> Result<Telemetry, TelemetryError> {
     let tracer = provider.as_ref().map(|provider| provider.tracer("palisade"));
     let spans = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(config.colours);
+    // A span that nobody exports would cost as much as a decision: the logs do without.
+    let events = filter_fn(|metadata: &tracing::Metadata<'_>| metadata.is_event());
     let logs = if config.json {
-        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        logs.with_filter(events).boxed()
     } else {
-        logs.boxed()
+        logs.with_filter(events).boxed()
     };
     tracing_subscriber::registry().with(filter).with(spans).with(logs).try_init()?;
     Ok(Telemetry { provider })

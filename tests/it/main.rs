@@ -13,6 +13,7 @@ mod bounds;
 mod cases;
 mod cli;
 mod conformance;
+mod generated;
 mod grpc;
 mod matrix;
 mod outcome;

@@ -115,13 +115,13 @@ fn decide_until(
     while !done.load(Ordering::SeqCst) {
         let occasion = || Occasion { id: DecisionId("d".into()), now: NOW, elapsed_us: &|| 0 };
         let batch = pdp.batch();
-        let evaluate = |request| {
-            let pending = batch.evaluate(request, occasion());
-            // The other thread may publish between any two.
+        let evaluate = |some: &[Request]| {
+            let pending = batch.evaluate(some.iter().map(|request| (request, occasion())));
+            // The other thread may publish between any two goes.
             std::thread::yield_now();
-            pending.settle().unwrap()
+            pending.into_iter().map(|pending| pending.settle().unwrap()).collect::<Vec<_>>()
         };
-        let answers: Vec<_> = requests.iter().map(evaluate).collect();
+        let answers: Vec<_> = requests.chunks(2).flat_map(evaluate).collect();
         let first = answers[0].revision.clone();
         seen.mixed_batches += usize::from(answers.iter().any(|answer| answer.revision != first));
         for answer in &answers {

@@ -15,6 +15,9 @@ pub(in crate::policy) const COUNTERPARTS: [&str; 2] = ["actor", "requester"];
 /// The member of a tool's context that holds its typed arguments.
 pub(in crate::policy) const INPUT: &str = "input";
 
+/// The member of the context that holds the instant of the decision.
+pub(in crate::policy) const NOW: &str = "now";
+
 /// What a policy asks beyond its scope: its `when` and `unless` as one expression.
 #[derive(Debug, Clone)]
 pub(in crate::policy) struct Condition {
@@ -24,6 +27,8 @@ pub(in crate::policy) struct Condition {
     pub(in crate::policy) shared: bool,
     /// Whether it looks at the arguments of a tool, whose types differ from tool to tool.
     pub(in crate::policy) reads_input: bool,
+    /// Whether it looks at the instant of the decision.
+    pub(in crate::policy) reads_now: bool,
     /// The entities that it names.
     pub(in crate::policy) names: Box<[Arc<EntityUID>]>,
     /// How many entities in a chain it may look into: `principal.owner.active` looks into two.
@@ -36,17 +41,24 @@ impl Condition {
         let Some(expression) = policy.non_scope_constraints().map(bare) else {
             return Self::nothing();
         };
-        let mut survey = Survey { shared: true, reads_input: false, names: HashSet::new() };
+        let mut survey = Survey { shared: true, reads_input: false, reads_now: false, names: HashSet::new() };
         let depth = survey.visit(&expression);
-        let Survey { shared, reads_input, names } = survey;
+        let Survey { shared, reads_input, reads_now, names } = survey;
         let mut names: Vec<_> = names.into_iter().collect();
         names.sort();
-        Self { shared, reads_input, names: names.into(), depth, expression: Some(expression) }
+        Self { shared, reads_input, reads_now, names: names.into(), depth, expression: Some(expression) }
     }
 
     /// Asks for nothing.
     fn nothing() -> Self {
-        Self { expression: None, shared: true, reads_input: false, names: Box::new([]), depth: 0 }
+        Self {
+            expression: None,
+            shared: true,
+            reads_input: false,
+            reads_now: false,
+            names: Box::new([]),
+            depth: 0,
+        }
     }
 }
 
@@ -54,6 +66,7 @@ impl Condition {
 struct Survey {
     shared: bool,
     reads_input: bool,
+    reads_now: bool,
     names: HashSet<Arc<EntityUID>>,
 }
 
@@ -72,7 +85,7 @@ impl Survey {
                 0
             }
             ExprKind::Var(Var::Context) => {
-                (self.shared, self.reads_input) = (false, true);
+                (self.shared, self.reads_input, self.reads_now) = (false, true, true);
                 0
             }
             ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
@@ -107,6 +120,7 @@ impl Survey {
         let of_context = matches!(of.expr_kind(), ExprKind::Var(Var::Context));
         self.shared &= !(of_context && COUNTERPARTS.contains(&name));
         self.reads_input |= of_context && name == INPUT;
+        self.reads_now |= of_context && name == NOW;
         of_context.then_some(0)
     }
 }

@@ -53,14 +53,14 @@ impl<'e> Evaluation<'e> {
     ///
     /// # Errors
     /// Cedar's, when it cannot be evaluated.
-    pub(in crate::policy) fn holds(&self, condition: &Condition) -> Result<bool, EvaluationError> {
+    pub(in crate::policy) fn holds(&self, condition: &Condition) -> Result<bool, Box<EvaluationError>> {
         let Some(expression) = &condition.expression else { return Ok(true) };
-        match self.evaluator.interpret(expression, &self.slots)?.value_kind() {
+        match self.evaluator.interpret(expression, &self.slots).map_err(Box::new)?.value_kind() {
             ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
             // Let Cedar say what is wrong with something that is neither true nor false.
             ValueKind::Lit(_) | ValueKind::Set(_) | ValueKind::Record(_) | ValueKind::ExtensionValue(_) => {
                 let asserted = Expr::and(Expr::val(true), expression.clone());
-                self.evaluator.interpret(&asserted, &self.slots).map(|_| false)
+                self.evaluator.interpret(&asserted, &self.slots).map(|_| false).map_err(Box::new)
             }
         }
     }

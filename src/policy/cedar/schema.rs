@@ -7,7 +7,9 @@ use std::sync::Arc;
 use cedar_policy::Schema;
 use cedar_policy_core::ast;
 use cedar_policy_core::validator::types::{Attributes, EntityKind, Type};
-use cedar_policy_core::validator::{ValidatorEntityTypeKind, ValidatorSchema};
+use cedar_policy_core::validator::{
+    ValidatorActionId, ValidatorEntityType, ValidatorEntityTypeKind, ValidatorSchema,
+};
 
 use super::value::uid_of_core;
 use crate::value::{Extension, Member, Shape, Uid};
@@ -56,7 +58,7 @@ impl<'a> Shapes<'a> {
     /// Every action with its types. A type that cannot come from a request (an open record, which strict schemas do
     /// not have) is left out, so that a value for it is refused.
     pub(in crate::policy) fn actions(&self) -> BTreeMap<Uid, ActionShape> {
-        let shape = |action: &cedar_policy_core::validator::ValidatorActionId| ActionShape {
+        let shape = |action: &ValidatorActionId| ActionShape {
             principals: action.applies_to_principals().map(ToString::to_string).collect(),
             resources: action.applies_to_resources().map(ToString::to_string).collect(),
             context: match action.context() {
@@ -69,16 +71,14 @@ impl<'a> Shapes<'a> {
 
     /// Every entity type with its attributes.
     pub(in crate::policy) fn kinds(&self) -> HashMap<String, BTreeMap<String, Member>> {
-        let kind = |kind: &cedar_policy_core::validator::ValidatorEntityType| {
-            (kind.name().to_string(), self.members_of(kind.attributes()))
-        };
+        let kind = |kind: &ValidatorEntityType| (kind.name().to_string(), self.members_of(kind.attributes()));
         self.schema.entity_types().map(kind).collect()
     }
 
     /// The name of every entity type, actions included.
     pub(in crate::policy) fn type_names(&self) -> impl Iterator<Item = &ast::EntityType> {
         let actions = self.schema.action_ids().map(|action| action.name().entity_type());
-        self.schema.entity_types().map(|kind| kind.name()).chain(actions)
+        self.schema.entity_types().map(ValidatorEntityType::name).chain(actions)
     }
 
     fn members_of(&self, attributes: &Attributes) -> BTreeMap<String, Member> {

@@ -56,14 +56,11 @@ impl Keys {
     fn within_as(&mut self, uid: &EntityUID, kind: Option<&EntityType>) -> Key {
         let next = self.count;
         let all = self.within.entry(uid.clone()).or_default();
-        let key = match all.iter().find(|(wanted, _)| wanted.as_ref() == kind) {
-            Some((_, key)) => *key,
-            None => {
-                all.push((kind.cloned(), next));
-                next
-            }
-        };
-        self.taken(key)
+        if let Some((_, key)) = all.iter().find(|(wanted, _)| wanted.as_ref() == kind) {
+            return *key;
+        }
+        all.push((kind.cloned(), next));
+        self.taken(next)
     }
 
     fn taken(&mut self, key: Key) -> Key {

@@ -33,14 +33,8 @@ impl Shelf {
 #[derive(Debug, Default)]
 pub(super) struct Rack {
     plain: Vec<Candidate>,
-    opened: Vec<Opened>,
-}
-
-/// Rules whose conditions open with a comparison of one member of the context.
-#[derive(Debug)]
-struct Opened {
-    path: u32,
-    by_literal: HashMap<Literal, Vec<Candidate>>,
+    /// Rules whose conditions open with a comparison: by the path of the member that is compared.
+    opened: BTreeMap<u32, HashMap<Literal, Vec<Candidate>>>,
 }
 
 impl Rack {
@@ -49,28 +43,19 @@ impl Rack {
             self.plain.push(candidate);
             return;
         };
-        let place = match self.opened.iter().position(|opened| opened.path == *path) {
-            Some(place) => place,
-            None => {
-                self.opened.push(Opened { path: *path, by_literal: HashMap::new() });
-                self.opened.len() - 1
-            }
-        };
-        if let Some(opened) = self.opened.get_mut(place) {
-            opened.by_literal.entry(literal.clone()).or_default().push(candidate);
-        }
+        self.opened.entry(*path).or_default().entry(literal.clone()).or_default().push(candidate);
     }
 
     /// Every rule.
     pub(super) fn all(&self) -> impl Iterator<Item = Candidate> {
-        let opened = self.opened.iter().flat_map(|opened| opened.by_literal.values().flatten());
+        let opened = self.opened.values().flat_map(|by_literal| by_literal.values().flatten());
         self.plain.iter().chain(opened).copied()
     }
 
     /// The rules that may be satisfied or fail in this context.
     pub(super) fn candidates(&self, paths: &[Path], context: &Record, found: &mut Vec<Candidate>) {
         found.extend_from_slice(&self.plain);
-        for Opened { path, by_literal } in &self.opened {
+        for (path, by_literal) in &self.opened {
             match paths.get(*path as usize).map_or(Reading::Unsure, |path| read(path, context)) {
                 Reading::Is(literal) => found.extend(by_literal.get(literal).into_iter().flatten()),
                 Reading::IsNot => {}

@@ -80,11 +80,25 @@ impl<T: Target> Bundle<T> {
         let mut looks = Looks { bundle: self, watches };
         let builder = std::thread::Builder::new().name("palisade-reload".into()).stack_size(STACK_BYTES);
         let thread = builder.spawn(move || {
+            yield_to_answers();
             // What changed before the watches stood.
             looks.look(Cause::Poll);
             looks.run(&waiting);
         })?;
         Ok(Reload { reloads, thread })
+    }
+}
+
+/// How much less of a processor a compile gets than answers do, where both want it (nice(1)).
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// Gives this thread a lower priority than those that answer. Where that is not to be had, it goes on as it is.
+fn yield_to_answers() {
+    // On Linux the priority is the thread's, elsewhere it would be the whole process's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the reload thread runs at the priority of the others");
     }
 }
 

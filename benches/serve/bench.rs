@@ -1,0 +1,122 @@
+//! What all scenarios share: the clients' runtime, the effort, both sides, and the rounds.
+//! Never measures one side without the other where there are two.
+
+use std::path::Path;
+
+use palisade::api::proto::v1;
+use prost::Message as _;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tonic::transport::Channel;
+
+use crate::call;
+use crate::echo;
+use crate::load;
+use crate::options::{Effort, Options};
+use crate::place::Place;
+use crate::question::{self, Authorize};
+use crate::rows::{Pair, Row};
+use crate::running::{Listen, Running};
+use crate::tally::Slot;
+use crate::trouble::{Attempt as _, Outcome, Trouble};
+
+/// More calls at once than this share so many connections.
+const CONNECTIONS_MAX: usize = 4;
+
+/// What a scenario has found.
+pub enum Finding {
+    /// Figures.
+    Row(Row),
+    /// None, and why.
+    Failed {
+        /// Under which conditions.
+        conditions: String,
+        /// Why.
+        trouble: Trouble,
+    },
+}
+
+/// What all scenarios share.
+pub struct Bench {
+    /// What was asked for.
+    pub options: Options,
+    /// How much trouble is taken.
+    pub effort: Effort,
+    /// The clients' runtime.
+    pub runtime: Runtime,
+    /// For sockets, whose paths must be short, and for the answer that the echo gives.
+    scratch: TempDir,
+}
+
+impl Bench {
+    /// Before anything is started.
+    pub fn new(options: Options) -> Outcome<Self> {
+        let effort = options.effort();
+        let scratch = tempfile::tempdir().to("cannot make a temporary directory")?;
+        Ok(Self { options, effort, runtime: load::runtime()?, scratch })
+    }
+
+    /// Serves a bundle.
+    pub fn palisade(&self, place: &Place, listen: &Listen) -> Outcome<Running> {
+        place.serve(listen, self.options.workers)
+    }
+
+    /// Serves the answer that a running server gives.
+    pub fn echo_of(&self, server: &Running, listen: &Listen) -> Outcome<Running> {
+        let answer = self.ask_once(server)?;
+        self.echo(&answer, listen)
+    }
+
+    /// Serves an answer.
+    pub fn echo(&self, answer: &v1::AuthorizeResponse, listen: &Listen) -> Outcome<Running> {
+        let path = self.scratch.path().join("answer");
+        std::fs::write(&path, answer.encode_to_vec()).to("cannot write the echo's answer")?;
+        echo::start(listen, &path, self.options.workers)
+    }
+
+    /// The answer to the question.
+    pub fn ask_once(&self, server: &Running) -> Outcome<v1::AuthorizeResponse> {
+        let mut call = question::authorize(self.connect(server)?)?;
+        self.runtime.block_on(call.make()).map_err(Trouble::Call)
+    }
+
+    /// Where a socket may be made.
+    pub fn socket(&self, name: &str) -> Listen {
+        Listen::Unix(self.scratch().join(name))
+    }
+
+    /// A directory for anything small.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// One connection.
+    pub fn connect(&self, server: &Running) -> Outcome<Channel> {
+        self.runtime.block_on(call::connect(&server.uri))
+    }
+
+    /// The question over as many connections as so many calls at once use.
+    pub fn calls(&self, server: &Running, concurrency: usize) -> Outcome<Vec<Authorize>> {
+        let connections = 0..connections(concurrency);
+        connections.map(|_| question::authorize(self.connect(server)?)).collect()
+    }
+
+    /// Both sides in turn, the first to begin changing from round to round. `slot` measures the first side when it is
+    /// told `true`.
+    pub fn rounds(&self, mut slot: impl FnMut(bool) -> Outcome<Slot>) -> Outcome<Pair> {
+        let mut pair = Pair { ours: vec![], theirs: vec![] };
+        for round in 0..self.effort.rounds {
+            let first = round % 2 == 0;
+            for ours in [first, !first] {
+                let slot = slot(ours)?;
+                if ours { pair.ours.push(slot) } else { pair.theirs.push(slot) }
+            }
+        }
+        Ok(pair)
+    }
+}
+
+/// How many connections so many calls at once use.
+pub fn connections(concurrency: usize) -> usize {
+    concurrency.clamp(1, CONNECTIONS_MAX)
+}
