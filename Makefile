@@ -12,7 +12,7 @@ SCRIPTS := .ci/run benches/instructions.sh tests/setup.sh
 CRITERION := compile decide
 PEERS := benches/peers/node_modules
 
-.PHONY: help setup test test-python test-rust bench bench-peers instructions lint lint-rust lint-rest check clean
+.PHONY: help setup test test-python test-rust differential bench bench-peers instructions lint lint-rust lint-rest check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,13 @@ test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when 
 	else \
 	  set -x; cargo test --locked; \
 	fi
+
+differential: ## the index against Cedar's authorizer, a million times (docs/differential.md)
+	# Optimized like a release, and linked as fast as a test.
+	CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	  PALISADE_DIFFERENTIAL_WORLDS="$${PALISADE_DIFFERENTIAL_WORLDS:-11000}" \
+	  cargo test --locked --release --no-default-features --lib -- \
+	  --exact policy::differential::the_index_answers_as_cedar_does_in_generated_worlds --nocapture
 
 bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmarking.md)
 	cargo bench --locked $(CRITERION:%=--bench %)

@@ -44,6 +44,19 @@ fn sources() -> Vec<Source> {
     found
 }
 
+/// Where modules lie that exist for tests only: a file, and what is below it.
+fn test_modules(sources: &[Source]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for Source { path, text, .. } in sources {
+        let below = if path.ends_with("src/lib.rs") { root().join("src") } else { path.with_extension("") };
+        let declared = text.split("#[cfg(test)]\nmod ").skip(1).filter_map(|rest| rest.split_once(';'));
+        found.extend(
+            declared.filter(|(name, _)| !name.contains(['{', ' '])).map(|(name, _)| below.join(name)),
+        );
+    }
+    found
+}
+
 /// The map: the modules of `lib.rs` in order, and how many of them stand above the line.
 fn map() -> (Vec<String>, usize) {
     let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
@@ -139,9 +152,13 @@ fn below_the_line_there_is_no_time_no_file_no_socket_no_runtime_and_no_environme
         "now_utc",
     ];
     let (modules, above) = map();
-    let mut broken = Vec::new();
-    for source in sources() {
-        if !modules.iter().skip(above).any(|module| *module == source.module) {
+    let (sources, mut broken) = (sources(), Vec::new());
+    // Tests may be told by their environment how long to go on, and may look how long they did.
+    let tests = test_modules(&sources);
+    assert!(tests.len() > 10, "the walk found too few tests: {}", tests.len());
+    for source in &sources {
+        let is_test = tests.iter().any(|test| source.path.with_extension("").starts_with(test));
+        if is_test || !modules.iter().skip(above).any(|module| *module == source.module) {
             continue;
         }
         let code = code(&source.text);

@@ -1,6 +1,7 @@
 //! Cases by hand: small policies, entities and requests, and what must come of them, found by reasoning.
 
 mod conditions;
+mod depths;
 mod extensions;
 mod fixtures;
 mod scopes;
@@ -58,7 +59,9 @@ impl Expected {
 
 /// All of the cases.
 pub(super) fn cases() -> impl Iterator<Item = &'static Case> {
-    [scopes::CASES, conditions::CASES, extensions::CASES, templates::CASES].into_iter().flatten()
+    [scopes::CASES, conditions::CASES, depths::CASES, extensions::CASES, templates::CASES]
+        .into_iter()
+        .flatten()
 }
 
 impl Case {

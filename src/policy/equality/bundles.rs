@@ -28,7 +28,7 @@ action "read" appliesTo { principal: [Human, Agent], resource: [Doc], context: C
 const SHIPPED: &str = include_str!("../../../schemas/agent.cedarschema");
 
 /// What is written instead of what, in one schema and the other.
-const CHANGES: &[(bool, &str, &str)] = &[
+pub(super) const CHANGES: &[(bool, &str, &str)] = &[
     (false, "note?: String", "note?: Long"),
     (false, "note?: String };", "note: String, task?: { purpose: DataClass } };"),
     (false, "action \"tools/call\";", "action \"all\"; action \"tools/call\" in [\"all\"];"),

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::bundles::{Bundle, EXTRAS, FAULTS, FORMS, TOOLS};
+use super::bundles::{Bundle, CHANGES, EXTRAS, FAULTS, FORMS, TOOLS};
 use super::policies::{Policy, policy};
 
 /// One change. The numbers are taken modulo what there is.
@@ -33,10 +33,10 @@ pub(super) fn edits() -> impl Strategy<Value = Vec<Edit>> {
         2 => (0..8_usize, 0..8_usize).prop_map(|(file, at)| Edit::RemovePolicy(file, at)),
         1 => policy().prop_map(Edit::AddFile),
         1 => (0..8_usize).prop_map(Edit::RemoveFile),
-        5 => (0..TOOLS.len(), 0..FORMS.len()).prop_map(|(tool, form)| Edit::PutTool(tool, form)),
+        6 => (0..TOOLS.len().min(5), 0..FORMS.len()).prop_map(|(tool, form)| Edit::PutTool(tool, form)),
         3 => (0..TOOLS.len()).prop_map(Edit::RemoveTool),
         2 => (0..3_usize, prop::option::of(0..4_usize)).prop_map(|(server, facts)| Edit::Facts(server, facts)),
-        2 => (0..8_usize).prop_map(Edit::Schema),
+        4 => (0..CHANGES.len()).prop_map(Edit::Schema),
         2 => (0..EXTRAS.len()).prop_map(Edit::Extra),
         1 => (0..4_usize).prop_map(Edit::Entities),
         1 => Just(Edit::Tame),

@@ -1,8 +1,8 @@
 //! The conditions of policies: clauses put together from parts, most of them led by an equality.
 
-mod common;
 mod leads;
 mod others;
+mod pieces;
 mod strays;
 
 use super::dice::Dice;

@@ -82,8 +82,11 @@ pub(super) fn entity(dice: &mut Dice, palette: &Palette, name: Name) -> Entity {
     let mut tags = Vec::new();
     for tag in TAGS {
         if name.0 != "Color" && dice.chance(45) {
-            let fits = dice.chance(90);
-            let held = if fits { fitting(dice, palette, Kind::Text) } else { any(dice, palette) };
+            let held = match dice.below(20) {
+                0..17 => fitting(dice, palette, Kind::Text),
+                17 | 18 => fitting(dice, palette, Kind::Person),
+                _ => any(dice, palette),
+            };
             tags.push((*tag, held));
         }
     }

@@ -85,8 +85,9 @@ fn context(dice: &mut Dice, palette: &Palette) -> Vec<(&'static str, Lit)> {
 
 /// A context of next to nothing, such as a policy may name as a whole.
 pub(super) fn tiny(dice: &mut Dice, palette: &Palette) -> Vec<(&'static str, Lit)> {
-    match dice.below(6) {
+    match dice.below(7) {
         0 | 1 => Vec::new(),
+        6 => vec![("actor", Lit::Entity(PEOPLE[0]))],
         2 => vec![("a", Lit::Text("x"))],
         3 => vec![("m", Lit::Long(1)), ("b", Lit::Text("x"))],
         4 => vec![("b", Lit::Text("x")), ("task", Lit::Record(vec![("purpose", Lit::Text("x"))]))],

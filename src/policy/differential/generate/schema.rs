@@ -13,7 +13,7 @@ type Task = { purpose?: String, stage?: Long, tool?: Used, owner?: Org::User };
 type Asked = {
     a?: String, b: String, n?: Long, m: Long, on?: Bool, off: Bool, who?: Org::User, task?: Task,
     labels?: Set<String>, crew?: Set<Org::User>, cost?: decimal, addr?: ipaddr, now?: datetime,
-    wait?: duration, hue?: Color, "odd key"?: String,
+    wait?: duration, hue?: Color, "odd key"?: String, actor?: Org::User, requester?: Org::User,
 };
 entity Color enum ["red", "green", "blue"];
 entity Team in [Team, Org::Unit] { dept?: String, level: Long } tags String;

@@ -39,7 +39,8 @@ pub(super) enum Cut {
 impl Sketch {
     pub(super) fn new(dice: &mut Dice, requests: usize) -> Self {
         let palette = Palette::new(dice);
-        let policies = dice.between(18, 34);
+        // Among many policies one looks deeper than the others, and hides that they look too.
+        let policies = if dice.chance(20) { dice.between(3, 9) } else { dice.between(18, 34) };
         Self {
             policies: (0..policies).map(|_| Some(Draft::new(dice, &palette))).collect(),
             palette,

@@ -56,6 +56,8 @@ pub(super) const CONTEXT: &[Attr] = &[
     ("wait", Kind::Span, false),
     ("hue", Kind::Hue, false),
     ("odd key", Kind::Text, false),
+    ("actor", Kind::Person, false),
+    ("requester", Kind::Person, false),
 ];
 pub(super) const PERSON: &[Attr] = &[
     ("name", Kind::Text, true),

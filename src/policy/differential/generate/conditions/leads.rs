@@ -3,7 +3,7 @@
 use super::super::dice::Dice;
 use super::super::names::Palette;
 use super::super::values::{Kind, Lit, any, fitting};
-use super::common::{equal, guarded, has, path};
+use super::pieces::{equal, guarded, has, path};
 
 /// A path of the context, its type, and whether it may be read without a guard.
 type Lead = (&'static [&'static str], Kind, bool);
@@ -16,6 +16,8 @@ const LEADS: &[Lead] = &[
     (&["n"], Kind::Long, false),
     (&["who"], Kind::Person, false),
     (&["off"], Kind::Bool, true),
+    (&["actor"], Kind::Person, false),
+    (&["requester"], Kind::Person, false),
     (&["on"], Kind::Bool, false),
     (&["task", "stage"], Kind::Long, false),
     (&["task", "tool", "name"], Kind::Text, false),
@@ -33,6 +35,9 @@ const LEADS: &[Lead] = &[
 
 /// One that is valid whatever the scope.
 pub(super) fn tame(dice: &mut Dice, palette: &Palette) -> String {
+    if dice.chance(8) {
+        return of_a_party(dice, palette);
+    }
     let (steps, kind, free) = *dice.prefer(LEADS);
     let read = path(dice, "context", steps);
     let with = fitting(dice, palette, kind).text();
@@ -49,6 +54,22 @@ pub(super) fn tame(dice: &mut Dice, palette: &Palette) -> String {
     let guard = has(dice, "context", steps);
     let said = guarded(dice, &guard, &asked);
     if dice.chance(95) { said } else { format!("{guard} && ({asked} || context.off)") }
+}
+
+/// One that looks like the others, and is not about the context.
+fn of_a_party(dice: &mut Dice, palette: &Palette) -> String {
+    let (role, steps, kind) = *dice.pick::<(&str, &[&str], Kind)>(&[
+        ("principal", &["dept"], Kind::Text),
+        ("principal", &["manager"], Kind::Person),
+        ("principal", &["card", "purpose"], Kind::Text),
+        ("resource", &["owner"], Kind::Person),
+        ("resource", &["dept"], Kind::Text),
+    ]);
+    let read = path(dice, role, steps);
+    let with = fitting(dice, palette, kind).text();
+    let guard = has(dice, role, steps);
+    let asked = equal(dice, &read, &with);
+    guarded(dice, &guard, &asked)
 }
 
 /// One that may be without its guard, with another's guard, or of another type.

@@ -4,17 +4,19 @@ use super::super::dice::Dice;
 use super::super::names::{COLORS, FOLDERS, Name, PEOPLE, Palette, TEAMS, literal};
 use super::super::scopes::{one_action, some_actions};
 use super::super::values::{Kind, TAGS, fitting};
-use super::common::{equal, guarded, has, path};
+use super::pieces::{equal, guarded, has, path};
 
 pub(super) fn tame(dice: &mut Dice, palette: &Palette) -> String {
     let form = dice.weigh(&[
         (4, attributes as fn(&mut Dice, &Palette) -> String),
         (3, chain),
+        (5, ends),
         (3, named),
-        (3, sets),
+        (4, sets),
         (3, tags),
         (3, kinds),
-        (3, hierarchy),
+        (4, hierarchy),
+        (5, counterparts),
         (2, actions),
         (4, arithmetic),
         (2, patterns),
@@ -71,6 +73,25 @@ fn chain(dice: &mut Dice, palette: &Palette) -> String {
             let guard = has(dice, "principal", &deep);
             guarded(dice, &guard, &asked)
         }
+    }
+}
+
+/// From entity to entity, with nothing behind the last: whoever looks there finds it or not, and what looks less deep
+/// is not enough.
+fn ends(dice: &mut Dice, palette: &Palette) -> String {
+    let far = *dice.pick(&["manager.manager.dept", "manager.dept", "manager.manager.manager.dept"]);
+    let (near, _) = far.rsplit_once('.').unwrap_or((far, ""));
+    let level = dice.below(4);
+    let text = fitting(dice, palette, Kind::Text).text();
+    match dice.below(8) {
+        0 => format!("principal has {far}"),
+        1 => format!("!(principal has {far})"),
+        2 => "context has who.manager.dept".to_owned(),
+        3 => "!(context has who.dept)".to_owned(),
+        4 => format!("principal has {near} && [principal.{near}.level, {level}].contains(1)"),
+        5 => format!("principal has {near} && {{\"of\": principal.{near}.level}}.of > {level}"),
+        6 => format!("principal has {far} && {text} == principal.{far}"),
+        _ => "resource has owner.manager.level".to_owned(),
     }
 }
 
@@ -151,6 +172,23 @@ fn hierarchy(dice: &mut Dice, palette: &Palette) -> String {
         5 => format!("context has who && context.who in {team}"),
         6 => format!("principal in {}", literal(palette_person(dice, palette))),
         _ => "principal has manager && principal.manager in principal.friends".to_owned(),
+    }
+}
+
+/// The other party of a delegated call, which each half sees as another.
+fn counterparts(dice: &mut Dice, palette: &Palette) -> String {
+    let role = *dice.pick(&["actor", "requester"]);
+    let text = fitting(dice, palette, Kind::Text).text();
+    match dice.below(9) {
+        7 => format!("{{\"all\": context}}.all has {role}"),
+        8 => format!("(if context.off then context else context) has {role}"),
+        0 => format!("context has {role}"),
+        1 => format!("context has {role} && context.{role} != principal"),
+        2 => format!("context has {role} && context.{role}.level > {}", dice.below(4)),
+        3 => format!("context has {role}.dept && context.{role}.dept == {text}"),
+        4 => format!("context has {role} && resource has owner && resource.owner == context[{role:?}]"),
+        5 => format!("context has {role} && context.{role} in {}", literal(*dice.favour(TEAMS))),
+        _ => format!("[context].contains({{{role:?}: {}}})", literal(PEOPLE[0])),
     }
 }
 

@@ -3,13 +3,13 @@
 use super::super::dice::Dice;
 use super::super::names::{GHOSTS, Palette, TYPES, UNKNOWN_ACTIONS, literal};
 use super::super::values::any;
-use super::common::equal;
+use super::pieces::equal;
 
 pub(super) fn wild(dice: &mut Dice, palette: &Palette) -> String {
     let form = dice.weigh(&[
         (3, constants as fn(&mut Dice, &Palette) -> String),
         (4, attributes),
-        (3, tags),
+        (5, tags),
         (3, operators),
         (3, extensions),
         (3, entities),
@@ -56,7 +56,10 @@ fn attributes(dice: &mut Dice, palette: &Palette) -> String {
 fn tags(dice: &mut Dice, palette: &Palette) -> String {
     let role = *dice.pick(&["principal", "resource"]);
     let with = any(dice, palette).text();
-    match dice.below(6) {
+    match dice.below(9) {
+        6 => format!("{role}.hasTag(\"x\") && {role}.getTag(\"x\") has level"),
+        7 => format!("{role}.hasTag(\"role\") && {role}.getTag(\"role\").level > 1"),
+        8 => format!("{role}.hasTag(\"x\") && {role}.getTag(\"x\") in Team::\"12\""),
         0 => equal(dice, "principal.getTag(\"role\")", &with),
         1 => "resource.getTag(context.b) like \"x*\"".to_owned(),
         2 => format!("{role}.hasTag(\"x\") && {role}.getTag(\"role\") == \"x\""),

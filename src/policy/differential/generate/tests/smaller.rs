@@ -28,7 +28,9 @@ fn a_failing_world_becomes_small() {
     println!("after {tries} tries: {small:?}");
     assert!(forbidden(&small));
     assert_eq!((small.requests.len(), small.policies.policies().count()), (1, 1));
-    assert!(small.entities.len() < 6);
+    // The actions are left out together or not at all.
+    let others = small.entities.iter().filter(|one| one.uid().type_name().basename() != "Action");
+    assert!(others.count() < 6);
 }
 
 #[test]
