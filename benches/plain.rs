@@ -19,6 +19,20 @@ fn uid(text: &str) -> EntityUid {
     parsed.unwrap_or_else(|_| unreachable!())
 }
 
+/// A declared entity as the bundle's store has it: the order of data classes is used up (ARCHITECTURE.md).
+fn as_compiled(item: Value) -> Value {
+    let is_class = item.pointer("/uid/type").is_some_and(|kind| kind == "DataClass");
+    let member = |(name, value): (String, Value)| match name.as_str() {
+        "attrs" => (name, explicit(value)),
+        "parents" if is_class => (name, json!([])),
+        _ => (name, value),
+    };
+    match item {
+        Value::Object(members) => Value::Object(members.into_iter().map(member).collect()),
+        other => other,
+    }
+}
+
 /// A value of an entities file as it has to be written where no schema says what is a reference.
 fn explicit(value: Value) -> Value {
     match value {
@@ -43,14 +57,7 @@ impl Cedar {
         let mut items: Vec<Value> = of("entities/")
             .filter_map(|file| serde_json::from_str::<Vec<Value>>(&file.text).ok())
             .flatten()
-            .map(|mut item| {
-                item["attrs"] = explicit(item["attrs"].take());
-                // The order of data classes is used up when a bundle compiles (ARCHITECTURE.md).
-                if item["uid"]["type"] == "DataClass" {
-                    item["parents"] = json!([]);
-                }
-                item
-            })
+            .map(as_compiled)
             .collect();
         let entity = |kind: &str, id: &str, attributes: Value, parents: &[(&str, &str)]| {
             let parents: Vec<Value> =
