@@ -34,8 +34,8 @@ test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when 
 	  set -x; cargo test --locked; \
 	fi
 
+# Optimized like a release, and linked as fast as a test.
 differential: ## the index against Cedar's authorizer, a million times (docs/differential.md)
-	# Optimized like a release, and linked as fast as a test.
 	CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	  PALISADE_DIFFERENTIAL_WORLDS="$${PALISADE_DIFFERENTIAL_WORLDS:-11000}" \
 	  cargo test --locked --release --no-default-features --lib -- \
