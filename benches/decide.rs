@@ -91,7 +91,8 @@ fn listing(criterion: &mut Criterion) {
     assert_eq!(denied, Some(Outcome::Deny(DenyReason::NoPermit)), "each is decided by policies");
     criterion.bench_function("listing 300 tools", |b| {
         b.iter(|| {
-            questions.iter().filter(|q| policy::decide(&snapshot, q, &facts).outcome.is_permit()).count()
+            let mut round = policy::Round::new(&snapshot);
+            questions.iter().filter(|q| round.decide(q, &facts).outcome.is_permit()).count()
         });
     });
 }

@@ -15,7 +15,7 @@ use crate::audit::{
 };
 use crate::identity::{Caller, Claim, Principal, Role, authenticate};
 use crate::mcp;
-use crate::policy::Snapshot;
+use crate::policy::{Round, Snapshot};
 use crate::value::Uid;
 pub use judge::{Judged, Terms, judge};
 
@@ -170,14 +170,14 @@ impl<S: AuditSink> Pdp<S> {
     }
 
     fn evaluate_on(&self, snapshot: &Snapshot, request: &Request, occasion: Occasion<'_>) -> Pending {
-        let judgement = self.judge_on(snapshot, request, occasion);
+        let judgement = self.judge_in(&mut Round::of_one(snapshot), request, occasion);
         let receipt = self.sink.record(&Record::Decided(&judgement.told(snapshot)));
         self.conclude(snapshot, judgement, receipt)
     }
 
-    fn judge_on<'r>(
+    fn judge_in<'r>(
         &self,
-        snapshot: &Snapshot,
+        round: &mut Round<'_>,
         request: &'r Request,
         occasion: Occasion<'r>,
     ) -> Judgement<'r> {
@@ -189,7 +189,7 @@ impl<S: AuditSink> Pdp<S> {
                     agentless: request.caller.agentless,
                     explain: request.explain,
                 };
-                let judged = judge(snapshot, &request.ask, &facts, &terms);
+                let judged = judge(round, &request.ask, &facts, &terms);
                 (Some(principal), judged)
             }
             Err(nobody) => (None, Judged::deny(DenyReason::Unauthenticated, nobody.to_string())),
@@ -286,10 +286,9 @@ impl<S: AuditSink> Batch<'_, S> {
         requests: impl IntoIterator<Item = (&'r Request, Occasion<'r>)>,
     ) -> Vec<Pending> {
         let Self { pdp, snapshot } = self;
-        let judged: Vec<Judgement<'_>> = requests
-            .into_iter()
-            .map(|(request, occasion)| pdp.judge_on(snapshot, request, occasion))
-            .collect();
+        let mut round = Round::new(snapshot);
+        let judge = |(request, occasion)| pdp.judge_in(&mut round, request, occasion);
+        let judged: Vec<Judgement<'_>> = requests.into_iter().map(judge).collect();
         let receipts = {
             let told: Vec<Decided<'_>> = judged.iter().map(|judgement| judgement.told(snapshot)).collect();
             pdp.sink.record_all(&told.iter().map(Record::Decided).collect::<Vec<_>>())

@@ -19,7 +19,7 @@ mod store;
 mod validate;
 
 pub use compile::{Compiled, Compiler, compile};
-pub use decide::decide;
+pub use decide::{Round, decide};
 pub use explain::{Explanation, Truth, explain};
 pub use snapshot::{PolicyInfo, Snapshot};
 

@@ -3,6 +3,7 @@
 
 mod callers;
 mod stream;
+mod together;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,7 @@ use super::{Clock, Limits, outcome, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
+use together::Together;
 
 /// How many requests are decided in one go, with one write for their records, before others get their turn.
 const TOGETHER_MAX: usize = 16;
@@ -36,12 +38,14 @@ struct Inner<S> {
     callers: Callers,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    together: Together,
 }
 
-impl<S: AuditSink> Authorization<S> {
+impl<S: AuditSink + 'static> Authorization<S> {
     /// The service over a PDP.
     pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        Self { inner: Arc::new(Inner { pdp, callers, clock, limits }) }
+        let together = Together::default();
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together }) }
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
@@ -49,7 +53,7 @@ impl<S: AuditSink> Authorization<S> {
     }
 
     /// One request of a caller that is known, from the wire to the wire.
-    fn answer(
+    async fn answer(
         &self,
         caller: &Arc<Caller>,
         request: v1::AuthorizeRequest,
@@ -57,9 +61,15 @@ impl<S: AuditSink> Authorization<S> {
     ) -> Result<v1::AuthorizeResponse, Status> {
         let arrived = Instant::now();
         let request = self.admit(caller, request, trace_id)?;
-        let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let pending = self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us));
-        Self::settle(caller, request.request_id, pending)
+        let request_id = request.request_id.clone();
+        let under_way = self.inner.together.begin();
+        let pending = if under_way.alone() {
+            let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us))
+        } else {
+            together::evaluate(self, request, arrived).await?
+        };
+        Self::settle(caller, request_id, pending)
     }
 
     /// Some requests of a stream, each with a fate of its own; their records are written together.
@@ -77,8 +87,7 @@ impl<S: AuditSink> Authorization<S> {
         let mut pending = self.inner.pdp.batch().evaluate(asked).into_iter();
         let settle = |admitted: Result<pdp::Request, Status>| {
             let request = admitted?;
-            let pending =
-                pending.next().ok_or_else(|| Status::internal("a decision is missing; please report it"))?;
+            let pending = pending.next().ok_or_else(defect)?;
             Self::settle(caller, request.request_id, pending)
         };
         admitted.into_iter().map(settle).collect()
@@ -175,9 +184,7 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         trace::adopt(&span, request.metadata());
         let caller = self.caller(&request)?;
         let trace_id = trace::trace_id(request.metadata());
-        async { self.answer(&caller, request.into_inner(), trace_id).map(Response::new) }
-            .instrument(span)
-            .await
+        self.answer(&caller, request.into_inner(), trace_id).instrument(span).await.map(Response::new)
     }
 
     async fn authorize_batch(
@@ -231,4 +238,9 @@ fn unavailable(error: &pdp::Error) -> Status {
             Status::unavailable("the decision could not be recorded, so there is none; ask again")
         }
     }
+}
+
+/// Deciding panicked. There is no answer.
+fn defect() -> Status {
+    Status::internal("deciding failed; please report it")
 }

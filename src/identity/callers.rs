@@ -71,8 +71,9 @@ impl Callers {
     /// What an operator must know about the local caller, when there is one. For the log, once, at the start.
     pub fn notice(&self) -> Option<&'static str> {
         self.local.as_ref().map(|_| {
-            "every process on this machine may ask for decisions and name the principal, without a token; outcomes, \
-             explanations and administration need one; set `local_caller: { enabled: false }` to end this"
+            "whoever reaches a loopback port or a unix socket of this server may ask for decisions and name the \
+             principal, without a token; outcomes, explanations and administration need one; set \
+             `local_caller: { enabled: false }` to end this"
         })
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Ask, words};
 use crate::access::{Decision, DenyReason, Determining, Facts, Question};
 use crate::mcp::{self, Mapped};
-use crate::policy::{self, Snapshot};
+use crate::policy::{self, Round};
 use crate::value::{Uid, Value};
 
 /// The terms on which a caller is answered.
@@ -64,14 +64,15 @@ impl Judged {
     }
 }
 
-/// Judges what is asked on one snapshot.
-pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Judged {
+/// Judges what is asked, as the next of a round.
+pub fn judge(round: &mut Round<'_>, ask: &Ask, facts: &Facts, terms: &Terms) -> Judged {
+    let snapshot = round.snapshot();
     let message = match ask {
         Ask::Access(question) if snapshot.expects_actor(&question.action) && actor_missing(facts, terms) => {
             let denied = Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words());
             return about(question, denied);
         }
-        Ask::Access(question) => return decide(snapshot, [question], facts, terms),
+        Ask::Access(question) => return decide(round, [question], facts, terms),
         Ask::Mcp(message) => message,
     };
     match mcp::map(message, snapshot.catalog(), &terms.limits) {
@@ -91,7 +92,7 @@ pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Ju
                 let denied = Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words());
                 about(&step.question, denied)
             } else {
-                decide(snapshot, step.questions(), facts, terms)
+                decide(round, step.questions(), facts, terms)
             };
             Judged {
                 tool: tool_of(judged.resource.as_ref()),
@@ -111,7 +112,7 @@ pub fn judge(snapshot: &Snapshot, ask: &Ask, facts: &Facts, terms: &Terms) -> Ju
                 // For whom the agent that is asked works, so that a rule can look at the person too.
                 own.established.insert("requester".into(), Value::Entity(facts.principal.clone()));
             }
-            Judged { authority: Some(callback.principal), ..decide(snapshot, [&question], &own, terms) }
+            Judged { authority: Some(callback.principal), ..decide(round, [&question], &own, terms) }
         }
     }
 }
@@ -123,7 +124,7 @@ fn actor_missing(facts: &Facts, terms: &Terms) -> bool {
 
 /// Every question must be permitted; the first that is not is the answer.
 fn decide<'q>(
-    snapshot: &Snapshot,
+    round: &mut Round<'_>,
     questions: impl IntoIterator<Item = &'q Question>,
     facts: &Facts,
     terms: &Terms,
@@ -132,9 +133,9 @@ fn decide<'q>(
     let mut explanation = Vec::new();
     let mut first = None;
     for question in questions {
-        let decision = policy::decide(snapshot, question, facts);
+        let decision = round.decide(question, facts);
         if terms.explain {
-            explanation.extend(policy::explain(snapshot, question, facts).iter().map(words::line));
+            explanation.extend(policy::explain(round.snapshot(), question, facts).iter().map(words::line));
         }
         if !decision.outcome.is_permit() {
             return about(question, Judged { explanation, ..Judged::bare(decision) });

@@ -1,10 +1,12 @@
 //! The decision: what Cedar makes of every rule that may apply to a party, made strict and put together.
 //! Never has a side effect: the same snapshot, question and facts give the same decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::cedar::{self, Asked, Entities, Entity, EntityUID, Evaluation, EvaluationError};
+use foldhash::fast::FixedState;
+
+use super::cedar::{self, Asked, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError};
 use super::index::{Candidate, ConditionId, Index, RuleId};
 use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
@@ -16,38 +18,81 @@ use crate::value::Uid;
 /// permit. Any policy that fails to evaluate makes the answer a deny, for Cedar skips such a policy and a skipped
 /// `forbid` would permit.
 pub fn decide(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Decision {
-    let prepared = match prepare(snapshot, question, facts) {
-        Ok(prepared) => prepared,
-        Err(Refusal { reason, words }) => return Decision::deny(reason, words),
-    };
-    match evaluate(snapshot, &prepared) {
-        Some(verdicts) => {
-            let halves: Vec<Half> = prepared.halves.iter().map(|half| half.half).collect();
-            combine(snapshot, &halves, &verdicts)
+    Round::of_one(snapshot).decide(question, facts)
+}
+
+/// Several questions on one snapshot. What the rules ask of a party alone is evaluated once for all of them; the
+/// decisions are those of [`decide`].
+pub struct Round<'s> {
+    snapshot: &'s Snapshot,
+    memory: Option<Memory>,
+}
+
+impl<'s> Round<'s> {
+    /// Questions on this snapshot.
+    pub fn new(snapshot: &'s Snapshot) -> Self {
+        Self { snapshot, memory: Some(Memory::default()) }
+    }
+
+    /// One question on this snapshot: nothing needs to be remembered.
+    pub fn of_one(snapshot: &'s Snapshot) -> Self {
+        Self { snapshot, memory: None }
+    }
+
+    /// What is decided on.
+    pub fn snapshot(&self) -> &'s Snapshot {
+        self.snapshot
+    }
+
+    /// Decides the next question.
+    pub fn decide(&mut self, question: &Question, facts: &Facts) -> Decision {
+        let prepared = match prepare(self.snapshot, question, facts) {
+            Ok(prepared) => prepared,
+            Err(Refusal { reason, words }) => return Decision::deny(reason, words),
+        };
+        match evaluate(self.snapshot, &prepared, self.memory.as_mut()) {
+            Some(verdicts) => {
+                let halves: Vec<Half> = prepared.halves.iter().map(|half| half.half).collect();
+                combine(self.snapshot, &halves, &verdicts)
+            }
+            None => Decision::deny(DenyReason::InvalidInput, "the request describes one entity in two ways"),
         }
-        None => Decision::deny(DenyReason::InvalidInput, "the request describes one entity in two ways"),
     }
 }
+
+/// Whether a condition held, or why that could not be said.
+type Held = Result<bool, Box<EvaluationError>>;
+
+/// What conditions that look at a party alone came to, by the party's place in the store.
+pub(super) type Memory = HashMap<(ConditionId, usize), Held, FixedState>;
 
 /// What became of the rules for one party, in the order of the rules.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     pub(super) satisfied: Vec<RuleId>,
     pub(super) failed: Vec<(RuleId, Box<EvaluationError>)>,
+    /// Whether a rule could not be looked at. A defect of ours, and a deny.
+    pub(super) incomplete: bool,
 }
 
-fn evaluate(snapshot: &Snapshot, prepared: &Prepared<'_>) -> Option<Vec<Verdict>> {
+fn evaluate(
+    snapshot: &Snapshot,
+    prepared: &Prepared<'_>,
+    memory: Option<&mut Memory>,
+) -> Option<Vec<Verdict>> {
     let evaluable = |half: &PreparedHalf<'_>| Evaluable {
+        place: half.principal.place,
         asked: prepared.asked(half),
         candidates: snapshot.index.candidates(prepared.about(half), &half.context),
     };
     let mut halves: Vec<Evaluable> = prepared.halves.iter().map(evaluable).collect();
     tell_the_time(snapshot, prepared, &mut halves);
     if prepared.brought.is_empty() {
-        return Some(verdicts(&snapshot.index, snapshot.store.entities(), halves));
+        return Some(verdicts(&snapshot.index, snapshot.store.entities(), halves, memory));
     }
     let slice = slice(&snapshot.index, &snapshot.store, &prepared.brought, &halves)?;
-    Some(verdicts(&snapshot.index, &slice, halves))
+    // What hangs on a stored party may be another in this request.
+    Some(verdicts(&snapshot.index, &slice, halves, None))
 }
 
 /// Puts the instant into the contexts when a candidate looks at it.
@@ -67,6 +112,8 @@ pub(super) fn tell_the_time(snapshot: &Snapshot, prepared: &Prepared<'_>, halves
 
 /// A party with the rules that may apply to it.
 pub(super) struct Evaluable {
+    /// Where the principal stands in the store.
+    pub(super) place: Option<usize>,
     pub(super) asked: Asked,
     pub(super) candidates: Vec<Candidate>,
 }
@@ -91,31 +138,45 @@ pub(super) fn slice(
     store.slice(brought, from, depth)
 }
 
-/// Evaluates the candidates of each party: every condition once, and those that do not look at the party once for
-/// all parties.
-pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable>) -> Vec<Verdict> {
-    let mut known: Vec<(ConditionId, Result<bool, Box<EvaluationError>>)> = Vec::new();
+/// Evaluates the candidates of each party: every condition once, those that do not look at the party once for all
+/// parties, and those that look at nothing else once for all questions that share the memory.
+pub(super) fn verdicts(
+    index: &Index,
+    entities: &Entities,
+    halves: Vec<Evaluable>,
+    mut memory: Option<&mut Memory>,
+) -> Vec<Verdict> {
+    let mut known: Vec<(ConditionId, Held)> = Vec::new();
     let last = halves.len().saturating_sub(1);
     let mut verdicts = Vec::with_capacity(halves.len());
-    for (place, Evaluable { asked, candidates }) in halves.into_iter().enumerate() {
+    for (half, Evaluable { place, asked, candidates }) in halves.into_iter().enumerate() {
         let evaluation = Evaluation::new(asked, entities);
         let mut verdict = Verdict::default();
         for rules in candidates.chunk_by(|a, b| a.condition == b.condition) {
             let Some((id, condition)) =
                 rules.first().and_then(|rule| Some((rule.condition, index.condition(rule.condition)?)))
             else {
+                verdict.incomplete = true;
                 continue;
             };
-            let shared = condition.shared && last > 0;
-            let before = || known.get(known.binary_search_by_key(&id, |(id, _)| *id).ok()?);
-            if let Some((_, outcome)) = before().filter(|_| shared) {
-                verdict.add(rules, outcome);
-            } else {
-                let outcome = evaluation.holds(condition);
-                verdict.add(rules, &outcome);
-                if shared && place < last {
-                    known.push((id, outcome));
-                }
+            let shared = condition.differs == Differs::Question && last > 0;
+            let alone = place.filter(|_| condition.differs == Differs::Party).map(|place| (id, place));
+            let of_the_call = || known.get(known.binary_search_by_key(&id, |(id, _)| *id).ok()?);
+            let before = match (&memory, alone) {
+                (Some(memory), Some(party)) => memory.get(&party),
+                _ if shared => of_the_call().map(|(_, held)| held),
+                _ => None,
+            };
+            if let Some(held) = before {
+                verdict.add(rules, held);
+                continue;
+            }
+            let held = evaluation.holds(condition);
+            verdict.add(rules, &held);
+            match (&mut memory, alone) {
+                (Some(memory), Some(party)) => _ = memory.insert(party, held),
+                _ if shared && half < last => known.push((id, held)),
+                _ => {}
             }
         }
         known.sort_by_key(|(id, _)| *id);
@@ -127,9 +188,9 @@ pub(super) fn verdicts(index: &Index, entities: &Entities, halves: Vec<Evaluable
 }
 
 impl Verdict {
-    fn add(&mut self, rules: &[Candidate], outcome: &Result<bool, Box<EvaluationError>>) {
+    fn add(&mut self, rules: &[Candidate], held: &Held) {
         let rules = rules.iter().map(|candidate| candidate.rule);
-        match outcome {
+        match held {
             Ok(true) => self.satisfied.extend(rules),
             Ok(false) => {}
             Err(error) => self.failed.extend(rules.map(|rule| (rule, error.clone()))),
@@ -141,10 +202,16 @@ fn combine(snapshot: &Snapshot, halves: &[Half], verdicts: &[Verdict]) -> Decisi
     let mut satisfied: Vec<(RuleId, Half, Effect)> = Vec::new();
     let mut errors: Vec<(RuleId, PolicyError)> = Vec::new();
     let mut unpermitted: Option<Half> = None;
+    // Fewer answers than parties would let somebody ride on the others.
+    let mut incomplete = halves.len() != verdicts.len();
     for (half, verdict) in halves.iter().zip(verdicts) {
         let mut permitted = false;
+        incomplete |= verdict.incomplete;
         for rule in &verdict.satisfied {
-            let Some(info) = snapshot.rules.get(*rule as usize).map(|rule| &rule.info) else { continue };
+            let Some(info) = snapshot.rules.get(*rule as usize).map(|rule| &rule.info) else {
+                incomplete = true;
+                continue;
+            };
             permitted |= info.effect == Effect::Permit;
             satisfied.push((*rule, *half, info.effect));
         }
@@ -158,7 +225,7 @@ fn combine(snapshot: &Snapshot, halves: &[Half], verdicts: &[Verdict]) -> Decisi
     errors.sort_by_key(|(rule, error)| (*rule, error.half));
 
     let forbidden = satisfied.iter().any(|(_, _, effect)| *effect == Effect::Forbid);
-    let (outcome, makes_the_difference) = match (errors.is_empty(), forbidden, unpermitted) {
+    let (outcome, makes_the_difference) = match (errors.is_empty() && !incomplete, forbidden, unpermitted) {
         (false, _, _) => (Outcome::Deny(DenyReason::PolicyError), None),
         (true, true, _) => (Outcome::Deny(DenyReason::Forbidden), Some(Effect::Forbid)),
         (true, false, Some(_)) => (Outcome::Deny(DenyReason::NoPermit), None),

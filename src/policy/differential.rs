@@ -16,7 +16,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use super::cedar::{self, Asked, COUNTERPARTS, Condition, Entity, EntityUID, Scope};
-use super::decide::{Evaluable, Verdict, slice, verdicts};
+use super::decide::{Evaluable, Memory, Verdict, slice, verdicts};
 use super::index::{About, Index, Indexed, Key, Stored};
 use super::store::Store;
 use crate::value::Uid;
@@ -87,8 +87,14 @@ impl Ours {
         }
     }
 
-    /// The verdicts of requests that differ in their principals, evaluated together as the halves of one call are.
-    fn verdicts(&self, asked: Vec<Asked>, brought: &BTreeMap<Uid, Arc<Entity>>) -> Vec<Verdict> {
+    /// The verdicts of requests that differ in their principals, evaluated together as the halves of one call are, and
+    /// with what was remembered of earlier ones.
+    fn verdicts(
+        &self,
+        asked: Vec<Asked>,
+        brought: &BTreeMap<Uid, Arc<Entity>>,
+        memory: Option<&mut Memory>,
+    ) -> Vec<Verdict> {
         let evaluable = |asked: Asked| {
             let Asked { principal, action, resource, context } = &asked;
             let about = About {
@@ -99,14 +105,15 @@ impl Ours {
             let candidates = self.index.candidates(about, context);
             let in_scope = self.index.in_scope(about);
             assert!(candidates.iter().all(|one| in_scope.contains(one)), "a candidate is out of scope");
-            Evaluable { asked, candidates }
+            let place = self.store.find(&cedar::uid_of_core(principal)).map(|(place, _)| place);
+            Evaluable { place, asked, candidates }
         };
         let halves: Vec<Evaluable> = asked.into_iter().map(evaluable).collect();
         if brought.is_empty() {
-            return verdicts(&self.index, self.store.entities(), halves);
+            return verdicts(&self.index, self.store.entities(), halves, memory);
         }
         let slice = slice(&self.index, &self.store, brought, &halves).unwrap();
-        verdicts(&self.index, &slice, halves)
+        verdicts(&self.index, &slice, halves, None)
     }
 
     fn triple(&self, verdict: &Verdict) -> Triple {
@@ -135,6 +142,7 @@ struct Counts {
     failing: usize,
     sliced: usize,
     pairs: usize,
+    remembered: usize,
 }
 
 /// The context as the other half of a delegated call has it: with the first party where the other one was named.
@@ -151,9 +159,11 @@ fn of_the_other_half(request: &Request) -> Context {
     Context::from_pairs(members.collect::<BTreeMap<_, _>>()).unwrap()
 }
 
-/// Compares all requests of a world, each alone, and each with the principal of the next as a second half.
+/// Compares all requests of a world, each alone, and each with the principal of the next as a second half. The second time
+/// what rules asked of a party alone is remembered from request to request.
 fn compare(world: &World, counts: &mut Counts) -> Result<(), TestCaseError> {
     let ours = Ours::of(&world.policies, &world.entities);
+    let mut memory = Memory::default();
     for (place, generate::Asked { request, brought }) in world.requests.iter().enumerate() {
         let all;
         let (entities, brought) = if brought.is_empty() {
@@ -167,7 +177,7 @@ fn compare(world: &World, counts: &mut Counts) -> Result<(), TestCaseError> {
         }
         let wanted = by_cedar(request, &world.policies, entities);
         let asked = cedar::raw::asked(request);
-        let found = ours.verdicts(vec![asked.clone()], &brought);
+        let found = ours.verdicts(vec![asked.clone()], &brought, None);
         proptest::prop_assert_eq!(&wanted, &ours.triple(&found[0]), "request {}", place);
 
         let other = &world.requests[(place + 1) % world.requests.len()].request;
@@ -179,7 +189,7 @@ fn compare(world: &World, counts: &mut Counts) -> Result<(), TestCaseError> {
             None,
         )
         .unwrap();
-        let both = ours.verdicts(vec![asked, cedar::raw::asked(&paired)], &brought);
+        let both = ours.verdicts(vec![asked, cedar::raw::asked(&paired)], &brought, Some(&mut memory));
         proptest::prop_assert_eq!(&wanted, &ours.triple(&both[0]), "request {} as a first half", place);
         let wanted_other = by_cedar(&paired, &world.policies, entities);
         proptest::prop_assert_eq!(
@@ -194,6 +204,7 @@ fn compare(world: &World, counts: &mut Counts) -> Result<(), TestCaseError> {
         counts.failing += usize::from(!wanted.2.is_empty());
         counts.sliced += usize::from(!brought.is_empty());
     }
+    counts.remembered += memory.len();
     Ok(())
 }
 
@@ -242,6 +253,7 @@ fn the_index_answers_as_cedar_does_in_generated_worlds() {
     assert!(counts.requests >= (cases as usize) * REQUESTS, "{counts:?}");
     assert!(counts.allowed * 10 > counts.pairs && counts.failing * 10 > counts.pairs, "{counts:?}");
     assert!(counts.sliced * 10 > counts.pairs, "{counts:?}");
+    assert!(counts.remembered * 2 > cases as usize, "{counts:?}");
 }
 
 #[test]
@@ -256,7 +268,7 @@ fn the_index_answers_as_cedar_does_in_handwritten_cases() {
             let known = parties.filter_map(|uid| Some((cedar::uid_of(uid), entities.get(uid)?)));
             let brought = known.map(|(uid, entity)| (uid, Arc::new(entity.as_ref().clone()))).collect();
             for brought in [BTreeMap::new(), brought] {
-                let verdict = ours.verdicts(vec![cedar::raw::asked(&request)], &brought);
+                let verdict = ours.verdicts(vec![cedar::raw::asked(&request)], &brought, None);
                 let found = ours.triple(&verdict[0]);
                 assert_eq!(by_cedar(&request, &policies, &entities), found, "{}", case.name);
                 assert_eq!(found.0, expected.decision, "{}", case.name);
@@ -282,7 +294,7 @@ fn a_rule_that_the_index_misses_is_noticed() {
         }
         let ours = Ours::of(&fewer, &world.entities);
         let differs = world.requests.iter().filter(|asked| asked.brought.is_empty()).any(|asked| {
-            let verdict = ours.verdicts(vec![cedar::raw::asked(&asked.request)], &BTreeMap::new());
+            let verdict = ours.verdicts(vec![cedar::raw::asked(&asked.request)], &BTreeMap::new(), None);
             ours.triple(&verdict[0]) != by_cedar(&asked.request, &world.policies, &world.entities)
         });
         *(if differs { &mut noticed } else { &mut missed }) += 1;

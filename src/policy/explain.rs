@@ -51,7 +51,11 @@ pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<E
     let mut halves: Vec<Evaluable> = prepared
         .halves
         .iter()
-        .map(|half| Evaluable { asked: prepared.asked(half), candidates: in_scope(half) })
+        .map(|half| Evaluable {
+            place: half.principal.place,
+            asked: prepared.asked(half),
+            candidates: in_scope(half),
+        })
         .collect();
     tell_the_time(snapshot, &prepared, &mut halves);
     let sliced;
@@ -65,7 +69,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<E
         &sliced
     };
     let mut explanations = Vec::new();
-    for (half, Evaluable { asked, candidates }) in prepared.halves.iter().zip(halves) {
+    for (half, Evaluable { place: _, asked, candidates }) in prepared.halves.iter().zip(halves) {
         let evaluation = Evaluation::new(asked, entities);
         let mut rules: Vec<_> = candidates.iter().map(|candidate| candidate.rule).collect();
         rules.sort_unstable();

@@ -57,6 +57,8 @@ pub(super) struct PreparedHalf<'a> {
 /// A known entity, with what scopes ask of it.
 pub(super) struct Party<'a> {
     pub(super) uid: Arc<EntityUID>,
+    /// Where it stands in the store; none when the request describes it.
+    pub(super) place: Option<usize>,
     pub(super) keys: Cow<'a, [Key]>,
 }
 
@@ -115,7 +117,7 @@ pub(super) fn prepare<'a>(
     let resource = resource(snapshot, &brought, &question.resource)?;
     let now = action.has_now().then_some(facts.now);
     let keys = snapshot.action_keys.get(action.place).map_or(&[][..], Vec::as_slice);
-    let action = Party { uid: action.uid.clone(), keys: Cow::Borrowed(keys) };
+    let action = Party { uid: action.uid.clone(), place: None, keys: Cow::Borrowed(keys) };
     Ok(Prepared { action, resource, brought, now, halves })
 }
 
@@ -166,10 +168,11 @@ fn principal<'a>(
 ) -> Result<Party<'a>, Refusal> {
     if let Some(entity) = brought.get(uid) {
         let keys = snapshot.index.principal_keys(entity.uid(), Some(entity));
-        return Ok(Party { uid: Arc::new(entity.uid().clone()), keys: Cow::Owned(keys) });
+        return Ok(Party { uid: Arc::new(entity.uid().clone()), place: None, keys: Cow::Owned(keys) });
     }
     let (place, known) = snapshot.store.find(uid).ok_or_else(|| unknown(uid, "principal"))?;
-    Ok(Party { uid: known.uid.clone(), keys: Cow::Borrowed(snapshot.keys.as_principal(place)) })
+    let keys = Cow::Borrowed(snapshot.keys.as_principal(place));
+    Ok(Party { uid: known.uid.clone(), place: Some(place), keys })
 }
 
 fn resource<'a>(
@@ -179,10 +182,11 @@ fn resource<'a>(
 ) -> Result<Party<'a>, Refusal> {
     if let Some(entity) = brought.get(uid) {
         let keys = snapshot.index.resource_keys(entity.uid(), Some(entity));
-        return Ok(Party { uid: Arc::new(entity.uid().clone()), keys: Cow::Owned(keys) });
+        return Ok(Party { uid: Arc::new(entity.uid().clone()), place: None, keys: Cow::Owned(keys) });
     }
     let (place, known) = snapshot.store.find(uid).ok_or_else(|| unknown(uid, "resource"))?;
-    Ok(Party { uid: known.uid.clone(), keys: Cow::Borrowed(snapshot.keys.as_resource(place)) })
+    let keys = Cow::Borrowed(snapshot.keys.as_resource(place));
+    Ok(Party { uid: known.uid.clone(), place: Some(place), keys })
 }
 
 /// The members of the context that are the same for every party.

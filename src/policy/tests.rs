@@ -190,6 +190,31 @@ fn an_entity_that_a_pep_brings_fills_gaps_and_overrides_only_what_the_schema_all
 }
 
 #[test]
+fn what_a_request_brings_is_not_what_the_round_remembers() {
+    let schema = r#"entity Badge = { @source("pep") level?: Long }; entity Human = { badge: Badge }; entity Door;
+        action "open" appliesTo { principal: [Human], resource: [Door] };"#;
+    let entities = r#"[
+        {"uid": {"type": "Badge", "id": "b"}, "attrs": {"level": 1}, "parents": []},
+        {"uid": {"type": "Human", "id": "ana"}, "attrs": {"badge": {"type": "Badge", "id": "b"}}, "parents": []},
+        {"uid": {"type": "Door", "id": "d"}, "attrs": {}, "parents": []}]"#;
+    let policy = "permit(principal, action, resource) when { principal.badge has level && principal.badge.level > 5 };";
+    let files =
+        [("schemas/s.cedarschema", schema), ("entities/e.json", entities), ("policies/p.cedar", policy)];
+    let snapshot = compile(&files.map(|(path, text)| File::new(path, text))).unwrap().snapshot;
+    let plain = Question::new(Uid::new("Action", "open"), Uid::new("Door", "d"));
+    let mut with_level = plain.clone();
+    with_level.brought.push(crate::access::Entity {
+        uid: Uid::new("Badge", "b"),
+        attributes: [("level".to_owned(), Value::Long(9))].into(),
+        parents: vec![],
+    });
+    let mut round = Round::new(&snapshot);
+    let mut ask = |question: &Question| round.decide(question, &facts(None)).outcome;
+    let denied = Outcome::Deny(DenyReason::NoPermit);
+    assert_eq!([ask(&plain), ask(&with_level), ask(&plain)], [denied, Outcome::Permit, denied]);
+}
+
+#[test]
 fn clearances_expand_downwards_and_classes_read_as_at_least() {
     let policy = r#"permit(principal, action == Action::"tools/list", resource)
         when { principal.clearances.containsAll([DataClass::"internal", DataClass::"public"]) && !principal.clearances.contains(DataClass::"secret") };

@@ -4,13 +4,14 @@
 use super::{Suite, Verdict};
 use crate::diagnostic::Diagnostic;
 use crate::pdp::{Terms, judge};
-use crate::policy::Snapshot;
+use crate::policy::{Round, Snapshot};
 
 /// Runs every case of a suite against a snapshot.
 pub fn run(snapshot: &Snapshot, suite: &Suite) -> Vec<Verdict> {
     let terms = Terms { agentless: suite.agentless, ..Terms::default() };
+    let mut round = Round::new(snapshot);
     let verdict = |case: &super::Case| {
-        let decision = judge(snapshot, &case.ask, &case.facts, &terms).decision;
+        let decision = judge(&mut round, &case.ask, &case.facts, &terms).decision;
         Verdict {
             path: suite.file.path.to_string(),
             line: suite.file.position(case.place.start).0,

@@ -8,6 +8,7 @@ use std::path::Path;
 use palisade::access::{DenyReason, Facts, Outcome};
 use palisade::mcp::Message;
 use palisade::pdp::{Ask, Terms, judge};
+use palisade::policy::Round;
 use palisade::value::Uid;
 use serde_json::{Value as Json, json};
 
@@ -155,7 +156,7 @@ fn cell(server: &str, tool: &str, arguments: &Json, (principal, actor): (&str, O
         ..Message::default()
     });
     let terms = Terms { agentless: true, ..Terms::default() };
-    let decision = judge(&shipped(), &ask, &facts, &terms).decision;
+    let decision = judge(&mut Round::of_one(&shipped()), &ask, &facts, &terms).decision;
     match decision.outcome {
         Outcome::Permit => "P".into(),
         Outcome::Deny(DenyReason::NoPermit) => "-".into(),

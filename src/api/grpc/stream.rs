@@ -57,7 +57,7 @@ impl<S: AuditSink + 'static> Conversation<S> {
             return Either::Left(ready(answers()));
         }
         let decided = AbortOnDropHandle::new(tokio::spawn(async move { answers() }));
-        Either::Right(decided.map(|answers| answers.unwrap_or_else(|_| vec![Err(defect())])))
+        Either::Right(decided.map(|answers| answers.unwrap_or_else(|_| vec![Err(super::defect())])))
     }
 
     fn answer(&self, asked: Vec<Asked>) -> Vec<Answered> {
@@ -87,8 +87,4 @@ fn told(request_id: String, answer: Result<v1::AuthorizeResponse, Status>) -> v1
         }),
     };
     v1::AuthorizeStreamResponse { result: Some(result) }
-}
-
-fn defect() -> Status {
-    Status::internal("deciding failed; please report it")
 }

@@ -18,13 +18,24 @@ pub(in crate::policy) const INPUT: &str = "input";
 /// The member of the context that holds the instant of the decision.
 pub(in crate::policy) const NOW: &str = "now";
 
+/// With what the value of a condition can differ, on one snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::policy) enum Differs {
+    /// Only with the principal: it has one value in all questions about that party.
+    Party,
+    /// Only with action, resource and context: both halves of a delegated call give it one value.
+    Question,
+    /// With either.
+    Both,
+}
+
 /// What a policy asks beyond its scope: its `when` and `unless` as one expression.
 #[derive(Debug, Clone)]
 pub(in crate::policy) struct Condition {
     /// None when there is nothing to ask.
     pub(in crate::policy) expression: Option<Expr>,
-    /// Whether both halves of a delegated call give it the same value.
-    pub(in crate::policy) shared: bool,
+    /// What its value can differ with.
+    pub(in crate::policy) differs: Differs,
     /// Whether it looks at the arguments of a tool, whose types differ from tool to tool.
     pub(in crate::policy) reads_input: bool,
     /// Whether it looks at the instant of the decision.
@@ -41,19 +52,27 @@ impl Condition {
         let Some(expression) = policy.non_scope_constraints().map(bare) else {
             return Self::nothing();
         };
-        let mut survey = Survey { shared: true, reads_input: false, reads_now: false, names: HashSet::new() };
+        let mut survey =
+            Survey { differs: None, reads_input: false, reads_now: false, names: HashSet::new() };
         let depth = survey.visit(&expression);
-        let Survey { shared, reads_input, reads_now, names } = survey;
+        let Survey { differs, reads_input, reads_now, names } = survey;
         let mut names: Vec<_> = names.into_iter().collect();
         names.sort();
-        Self { shared, reads_input, reads_now, names: names.into(), depth, expression: Some(expression) }
+        Self {
+            differs: differs.unwrap_or(Differs::Question),
+            reads_input,
+            reads_now,
+            names: names.into(),
+            depth,
+            expression: Some(expression),
+        }
     }
 
     /// Asks for nothing.
     fn nothing() -> Self {
         Self {
             expression: None,
-            shared: true,
+            differs: Differs::Question,
             reads_input: false,
             reads_now: false,
             names: Box::new([]),
@@ -64,13 +83,20 @@ impl Condition {
 
 /// One walk over an expression.
 struct Survey {
-    shared: bool,
+    differs: Option<Differs>,
     reads_input: bool,
     reads_now: bool,
     names: HashSet<Arc<EntityUID>>,
 }
 
 impl Survey {
+    fn differ(&mut self, with: Differs) {
+        self.differs = Some(match self.differs {
+            Some(before) if before != with => Differs::Both,
+            Some(_) | None => with,
+        });
+    }
+
     /// How many entities in a chain the expression may look into.
     fn visit(&mut self, expr: &Expr) -> usize {
         match expr.expr_kind() {
@@ -78,14 +104,18 @@ impl Survey {
                 self.names.insert(uid.clone());
                 0
             }
-            ExprKind::Lit(_) | ExprKind::Slot(_) | ExprKind::Unknown(_) => 0,
-            ExprKind::Var(Var::Action | Var::Resource) => 0,
+            ExprKind::Lit(_) => 0,
+            ExprKind::Slot(_) | ExprKind::Unknown(_) | ExprKind::Var(Var::Action | Var::Resource) => {
+                self.differ(Differs::Question);
+                0
+            }
             ExprKind::Var(Var::Principal) => {
-                self.shared = false;
+                self.differ(Differs::Party);
                 0
             }
             ExprKind::Var(Var::Context) => {
-                (self.shared, self.reads_input, self.reads_now) = (false, true, true);
+                self.differ(Differs::Both);
+                (self.reads_input, self.reads_now) = (true, true);
                 0
             }
             ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
@@ -118,7 +148,10 @@ impl Survey {
     /// A member of the context: not an entity's, and the same in both halves unless it names the other party.
     fn member(&mut self, of: &Expr, name: &str) -> Option<usize> {
         let of_context = matches!(of.expr_kind(), ExprKind::Var(Var::Context));
-        self.shared &= !(of_context && COUNTERPARTS.contains(&name));
+        if of_context {
+            let counterpart = COUNTERPARTS.contains(&name);
+            self.differ(if counterpart { Differs::Both } else { Differs::Question });
+        }
         self.reads_input |= of_context && name == INPUT;
         self.reads_now |= of_context && name == NOW;
         of_context.then_some(0)

@@ -103,6 +103,17 @@ fn parties() -> impl Strategy<Value = (Uid, Uid)> {
     (uid(), uid())
 }
 
+fn facts(principal: Uid) -> Facts {
+    Facts {
+        principal,
+        actor: None,
+        actor_depth: 0,
+        session: None,
+        established: BTreeMap::new(),
+        now: Timestamp(0),
+    }
+}
+
 #[test]
 fn whatever_is_prepared_is_valid_for_cedar_too() {
     let snapshot = snapshot();
@@ -117,16 +128,8 @@ fn whatever_is_prepared_is_valid_for_cedar_too() {
         .run(&(parties(), context()), |((principal, resource), context)| {
             let mut question = Question::new(Uid::new("Action", "look"), resource);
             question.context = context;
-            let facts = Facts {
-                principal,
-                actor: None,
-                actor_depth: 0,
-                session: None,
-                established: BTreeMap::new(),
-                now: Timestamp(0),
-            };
             let mut counts = counts.borrow_mut();
-            let Ok(prepared) = prepare(&snapshot, &question, &facts) else {
+            let Ok(prepared) = prepare(&snapshot, &question, &facts(principal)) else {
                 *counts.1 += 1;
                 return Ok(());
             };
@@ -153,15 +156,7 @@ fn an_id_that_an_enumeration_does_not_declare_is_refused_wherever_it_stands() {
         let mut question = Question::new(Uid::new("Action", "look"), Uid::new("User", "ana"));
         question.context = context.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         question.context.insert("text".into(), Value::String("t".into()));
-        let facts = Facts {
-            principal,
-            actor: None,
-            actor_depth: 0,
-            session: None,
-            established: BTreeMap::new(),
-            now: Timestamp(0),
-        };
-        prepare(&snapshot, &question, &facts).map(|_| ()).map_err(|refusal| refusal.words)
+        prepare(&snapshot, &question, &facts(principal)).map(|_| ()).map_err(|refusal| refusal.words)
     };
     let colour = |id: &str| Value::Entity(Uid::new("Colour", id));
     assert_eq!(ask(Uid::new("Colour", "red"), &[("colour", colour("green"))]), Ok(()));

@@ -1,0 +1,153 @@
+//! Calls at once: decided together, answered apart.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use futures_util::future::join_all;
+use futures_util::poll;
+use tonic::Code;
+
+use super::*;
+use crate::access::{DecisionId, Timestamp};
+use crate::api::proto::v1;
+use crate::api::{Clock, Limits};
+use crate::audit::{AuditError, DigestKey, OpenDecisions, Receipt, Record};
+use crate::diagnostic::File;
+use crate::identity::{Caller, Callers, Role, Servers};
+use crate::pdp::Pdp;
+use crate::{mcp, policy};
+
+/// Takes some records and no more, and counts how often it was given any.
+struct Room {
+    left: AtomicUsize,
+    writes: AtomicUsize,
+}
+
+impl AuditSink for Room {
+    fn record(&self, _record: &Record<'_>) -> Result<Receipt, AuditError> {
+        let full = || AuditError::Write { place: "here".into(), source: "full".into() };
+        let take = |left: usize| left.checked_sub(1);
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).map_err(|_| full())?;
+        Ok(Receipt::written())
+    }
+
+    fn record_all(&self, records: &[Record<'_>]) -> Vec<Result<Receipt, AuditError>> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        records.iter().map(|record| self.record(record)).collect()
+    }
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    fn decision_id(&self) -> DecisionId {
+        DecisionId("d".into())
+    }
+}
+
+fn service(room: usize) -> Authorization<Room> {
+    let schema = "entity User, Doc; action look appliesTo { principal: [User], resource: [Doc] };";
+    let entities = r#"[{"uid": {"type": "User", "id": "ana"}, "attrs": {}, "parents": []},
+        {"uid": {"type": "Doc", "id": "open"}, "attrs": {}, "parents": []},
+        {"uid": {"type": "Doc", "id": "shut"}, "attrs": {}, "parents": []}]"#;
+    let policy = r#"permit (principal, action, resource == Doc::"open");"#;
+    let files =
+        [("schemas/s.cedarschema", schema), ("entities/e.json", entities), ("policies/p.cedar", policy)];
+    let snapshot = policy::compile(&files.map(|(path, text)| File::new(path, text))).unwrap().snapshot;
+    let sink = Room { left: AtomicUsize::new(room), writes: AtomicUsize::new(0) };
+    let open = Arc::new(OpenDecisions::new(10));
+    let pdp = Pdp::new(Arc::new(snapshot), sink, open, DigestKey::new(&[7; 32]), mcp::Limits::default());
+    Authorization::new(Arc::new(pdp), Callers::default(), Arc::new(Still), Limits::default())
+}
+
+fn gateway() -> Arc<Caller> {
+    let roles = [Role::Authorize, Role::Assert].into();
+    Arc::new(Caller { name: "gw".into(), roles, servers: Servers::All, agentless: true })
+}
+
+fn asks(id: &str, doc: &str) -> v1::AuthorizeRequest {
+    let uid = |kind: &str, id: &str| Some(v1::EntityUid { r#type: kind.into(), id: id.into() });
+    let access = v1::Access {
+        action: uid("Action", "look"),
+        resource: uid("Doc", doc),
+        context: std::collections::BTreeMap::default(),
+        entities: vec![],
+    };
+    v1::AuthorizeRequest {
+        request_id: id.into(),
+        subject: Some(v1::Subject { principal: uid("User", "ana"), actor: None, earlier_actors: vec![] }),
+        question: Some(v1::authorize_request::Question::Access(access)),
+        ..v1::AuthorizeRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn calls_that_come_together_are_recorded_together_and_answered_apart() {
+    let service = service(100);
+    let caller = gateway();
+    let _another = service.inner.together.begin();
+    let call = |at: usize| {
+        let (service, caller) = (&service, &caller);
+        async move {
+            let request = asks(&at.to_string(), if at.is_multiple_of(2) { "open" } else { "shut" });
+            service.answer(caller, request, None).await.unwrap()
+        }
+    };
+    let answers = join_all((0..40).map(call)).await;
+    for (at, answer) in answers.iter().enumerate() {
+        let wanted = if at % 2 == 0 { v1::Decision::Permit } else { v1::Decision::Deny };
+        assert_eq!((answer.request_id.as_str(), answer.decision()), (at.to_string().as_str(), wanted));
+    }
+    let sink = service.inner.pdp.sink();
+    assert_eq!(sink.left.load(Ordering::SeqCst), 60, "each has a record");
+    assert_eq!(sink.writes.load(Ordering::SeqCst), 3, "40 calls in goes of 16");
+}
+
+#[tokio::test]
+async fn a_call_that_is_alone_is_answered_without_waiting() {
+    let service = service(1);
+    let caller = gateway();
+    let mut call = pin!(service.answer(&caller, asks("1", "open"), None));
+    assert!(poll!(call.as_mut()).is_ready());
+    assert_eq!(service.inner.pdp.sink().writes.load(Ordering::SeqCst), 0);
+    assert_eq!(service.inner.together.under_way.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_takes_nobody_along() {
+    let service = service(10);
+    let caller = gateway();
+    let _another = service.inner.together.begin();
+    let mut second = pin!(service.answer(&caller, asks("2", "open"), None));
+    {
+        let mut first = Box::pin(service.answer(&caller, asks("1", "open"), None));
+        assert!(poll!(first.as_mut()).is_pending());
+        assert!(poll!(second.as_mut()).is_pending());
+    }
+    assert_eq!(second.await.unwrap().request_id, "2");
+    assert_eq!(
+        service.inner.pdp.sink().left.load(Ordering::SeqCst),
+        8,
+        "the first was decided and recorded too"
+    );
+}
+
+#[tokio::test]
+async fn only_those_without_a_record_get_no_answer() {
+    let service = service(3);
+    let caller = gateway();
+    let _another = service.inner.together.begin();
+    let calls = (0..5).map(|at| service.answer(&caller, asks(&at.to_string(), "open"), None));
+    let codes: Vec<Code> = join_all(calls.collect::<Vec<_>>())
+        .await
+        .iter()
+        .map(|answer| answer.as_ref().map_or_else(Status::code, |_| Code::Ok))
+        .collect();
+    let (ok, no) = (Code::Ok, Code::Unavailable);
+    assert_eq!(codes, [ok, ok, ok, no, no]);
+}
