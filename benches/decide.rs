@@ -73,6 +73,7 @@ fn listing(criterion: &mut Criterion) {
         actor: Some(Uid::new("Agent", "support-bot")),
         actor_depth: 1,
         session: None,
+        described: None,
         established: BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     };
@@ -91,7 +92,8 @@ fn listing(criterion: &mut Criterion) {
     assert_eq!(denied, Some(Outcome::Deny(DenyReason::NoPermit)), "each is decided by policies");
     criterion.bench_function("listing 300 tools", |b| {
         b.iter(|| {
-            let mut round = policy::Round::new(&snapshot);
+            let mut memory = policy::Memory::default();
+            let mut round = policy::Round::remembering(&snapshot, &mut memory);
             questions.iter().filter(|q| round.decide(q, &facts).outcome.is_permit()).count()
         });
     });

@@ -27,6 +27,7 @@ for scenario in shipped 1000-policies; do
   before=$(count "$scenario" "$few")
   after=$(count "$scenario" "$many")
   each=$(((after - before) / (many - few)))
+  ((each > 0)) || { echo "$scenario: valgrind counted nothing" >&2; exit 2; }
   limit=$(awk -v name="$scenario" '$1 == name { print $2 }' "$limits" 2>/dev/null || true)
   printf '%-16s %8d instructions a decision, limit %s\n' "$scenario" "$each" "${limit:-none}"
   counted+=("$(printf '%s\t%d' "$scenario" $((each + each / 10)))")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use palisade::access::{DecisionId, Timestamp};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Face, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
-use palisade::identity::{Caller, Claim, Role, Servers};
+use palisade::identity::{Caller, Claim, Credentials, Role, Servers};
 use palisade::mcp::{Limits, Message};
 use palisade::pdp::{Answer, Ask, Occasion, Pdp, Request};
 use palisade::policy::{Snapshot, compile};
@@ -54,6 +54,7 @@ pub fn refund(agent: &str) -> Request {
             actor: Some(Uid::new("Agent", agent)),
             earlier_actors: vec![],
         }),
+        credentials: Credentials::default(),
         ask: Ask::Mcp(Message {
             server: "crm".into(),
             method: "tools/call".into(),

@@ -12,7 +12,7 @@ mod resumed;
 
 use serde::Serialize;
 
-pub use decided::{Decided, Face};
+pub use decided::{Decided, Face, TokenSeen};
 pub use digest::DigestKey;
 pub use instant::Rfc3339;
 pub use memory::Memory;
@@ -59,7 +59,7 @@ pub trait AuditSink: Send + Sync {
     /// must not leave.
     fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError>;
 
-    /// Writes several records, in order. Each has a fate of its own, as with [`AuditSink::record`], unless a sink
+    /// Writes several records: as many fates as records, in their order. Each has one of its own, as with [`AuditSink::record`], unless a sink
     /// writes them in one go: then they may fail together.
     fn record_all(&self, records: &[Record<'_>]) -> Vec<Result<Receipt, AuditError>> {
         records.iter().map(|record| self.record(record)).collect()
@@ -117,6 +117,9 @@ pub enum AuditError {
         /// The longest that is allowed.
         limit_bytes: usize,
     },
+    /// The sink did not say what became of it.
+    #[error("the sink did not say what became of the audit record")]
+    Unsaid,
     /// The place that it belongs to did not take it.
     #[error("the audit record could not be written to `{place}`")]
     Write {

@@ -52,6 +52,17 @@ impl Catalog {
     }
 }
 
+/// The id of the server that an entity of the agent model belongs to.
+pub fn server_of(uid: &Uid) -> Option<&str> {
+    match uid.kind.as_str() {
+        "Server" => Some(&uid.id),
+        "Tool" | "Resource" | "Prompt" | "McpTask" => {
+            Some(uid.id.split_once('/').map_or(&uid.id, |(server, _)| server))
+        }
+        _ => None,
+    }
+}
+
 /// An MCP server.
 #[derive(Debug)]
 pub struct Server {

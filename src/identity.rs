@@ -1,7 +1,17 @@
-//! Who asks, and for whom. Turns what a request claims into a [`Principal`].
+//! Who asks, and for whom. Turns what a request claims and proves into a [`Principal`].
 //! Never fetches keys, and never believes a claim from a caller that may not assert it.
 
 mod callers;
+mod credential;
+mod fault;
+mod jwt;
+mod keys;
+mod principal;
+mod proof;
+mod session;
+mod spiffe;
+mod trust;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,6 +20,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::Uid;
 pub use callers::{Callers, LOCAL, OPERATOR, TokenDigest, UnknownCaller};
+pub use credential::{Credentials, Proof, Token};
+pub use fault::{Part, ProofFault, TokenFault};
+pub use jwt::{Algorithm, TOKEN_BYTES_MAX};
+pub use keys::{KEYS_BYTES_MAX, Keys, KeysFault, Use};
+pub use principal::{
+    Asks, Assurance, Directory, Principal, TokenFacts, Unauthenticated, Which, authenticate,
+};
+pub use proof::{Binding, PROOF_WINDOW_S, Proofs};
+pub use session::{SessionFault, Sessions};
+pub use spiffe::{NotASpiffeId, SpiffeId, is_trust_domain};
+pub use trust::{
+    Config as TrustConfig, Describe, Domain, HumanClaims, Issuer, KeySet, LEEWAY_S_MAX, ParentClaim,
+    TokenKind, Trust,
+};
+pub use verify::{AgentName, Confirmation, Description, Person, Verified};
 
 /// What a caller may ask of this PDP (one role per kind of call).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,6 +44,8 @@ pub enum Role {
     Authorize,
     /// Name the principal and the actor of a request without proof.
     Assert,
+    /// Say that the holder of a token has shown its key.
+    Attest,
     /// Report what a permitted call did.
     Outcome,
     /// See why in detail: policy sources, conditions and error texts.
@@ -29,13 +56,15 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 5] = [Self::Authorize, Self::Assert, Self::Outcome, Self::Explain, Self::Admin];
+    pub const ALL: [Self; 6] =
+        [Self::Authorize, Self::Assert, Self::Attest, Self::Outcome, Self::Explain, Self::Admin];
 
     /// As it is written in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Authorize => "authorize",
             Self::Assert => "assert",
+            Self::Attest => "attest",
             Self::Outcome => "outcome",
             Self::Explain => "explain",
             Self::Admin => "admin",
@@ -91,79 +120,21 @@ pub struct Claim {
     pub earlier_actors: Vec<Uid>,
 }
 
-/// How sure we are of a principal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Assurance {
-    /// A caller that may assert principals said so.
-    Asserted,
-}
-
-/// The parties to a step, established. Only this module makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    subject: Uid,
-    actor: Option<Uid>,
-    earlier_actors: Vec<Uid>,
-    assurance: Assurance,
-}
-
-impl Principal {
-    /// The party whose authority is used.
-    pub fn subject(&self) -> &Uid {
-        &self.subject
-    }
-
-    /// The agent that uses it; none for autonomous work.
-    pub fn actor(&self) -> Option<&Uid> {
-        self.actor.as_ref()
-    }
-
-    /// Earlier actors, the most recent first.
-    pub fn earlier_actors(&self) -> &[Uid] {
-        &self.earlier_actors
-    }
-
-    /// How sure we are.
-    pub fn assurance(&self) -> Assurance {
-        self.assurance
-    }
-}
-
-/// Why nobody was established. Safe to show.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unauthenticated {
-    /// The request names nobody.
-    #[error("the request names no principal")]
-    NoPrincipal,
-    /// The caller named somebody without the right to.
-    #[error("the caller `{caller}` may not assert principals; give it the role `assert`")]
-    MayNotAssert {
-        /// The caller's name.
-        caller: Arc<str>,
-    },
-}
-
-/// Establishes the parties to a step.
-///
-/// # Errors
-/// [`Unauthenticated`] when nobody was named, or when the caller may not assert them.
-pub fn authenticate(caller: &Caller, claim: Option<&Claim>) -> Result<Principal, Unauthenticated> {
-    let claim = claim.ok_or(Unauthenticated::NoPrincipal)?;
-    if !caller.may(Role::Assert) {
-        return Err(Unauthenticated::MayNotAssert { caller: caller.name.clone() });
-    }
-    Ok(Principal {
-        subject: claim.principal.clone(),
-        actor: claim.actor.clone(),
-        earlier_actors: claim.earlier_actors.clone(),
-        assurance: Assurance::Asserted,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Nobody;
+
+    impl Directory for Nobody {
+        fn agent(&self, _name: &AgentName) -> Option<&Uid> {
+            None
+        }
+
+        fn knows(&self, _uid: &Uid) -> bool {
+            false
+        }
+    }
 
     fn caller(roles: &[Role]) -> Caller {
         Caller {
@@ -177,6 +148,11 @@ mod tests {
     #[test]
     fn a_claim_is_believed_only_from_a_caller_that_may_assert() {
         let claim = Claim { principal: Uid::new("Human", "ana"), actor: None, earlier_actors: vec![] };
+        let authenticate = |caller: &Caller, claim: Option<&Claim>| {
+            let credentials = &Credentials::default();
+            let asks = Asks { caller, claim, credentials, server_audience: None, now_s: 0 };
+            authenticate(&Trust::nobody(), &Nobody, &Proofs::default(), &asks)
+        };
         let refused = authenticate(&caller(&[Role::Authorize]), Some(&claim));
         assert_eq!(refused, Err(Unauthenticated::MayNotAssert { caller: "gw".into() }));
         let proven = authenticate(&caller(&[Role::Authorize, Role::Assert]), Some(&claim)).unwrap();

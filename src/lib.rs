@@ -20,7 +20,7 @@
 //! use palisade::access::{DecisionId, Question, Timestamp};
 //! use palisade::audit::{DigestKey, Face, Memory, OpenDecisions};
 //! use palisade::diagnostic::File;
-//! use palisade::identity::{Caller, Claim, Role, Servers};
+//! use palisade::identity::{Caller, Claim, Credentials, Role, Servers};
 //! use palisade::pdp::{Ask, Occasion, Pdp, Request};
 //! use palisade::policy::compile;
 //! use palisade::value::Uid;
@@ -53,6 +53,7 @@
 //!     caller: Arc::new(caller.clone()),
 //!     request_id: String::new(),
 //!     claim: Some(Claim { principal: Uid::new("User", user), actor: None, earlier_actors: vec![] }),
+//!     credentials: Credentials::default(),
 //!     ask: Ask::Access(Question::new(Uid::new("Action", "read"), Uid::new("Doc", "plan"))),
 //!     session: None,
 //!     task: None,

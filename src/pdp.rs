@@ -1,21 +1,22 @@
 //! The whole request on one page: establish who asks, decide on one snapshot, write the record, hand out the answer.
 //! Never answers without a record, and never reads a clock: instants and ids are arguments.
 
+mod establish;
 mod judge;
 mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::access::{Decision, DecisionId, DenyReason, Facts, Question, Revision, Timestamp};
+use crate::access::{Decision, DecisionId, Question, Revision, Timestamp};
 use crate::audit::{
-    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, Unreportable,
-    digest,
+    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, TokenSeen,
+    Unreportable, digest,
 };
-use crate::identity::{Caller, Claim, Principal, Role, authenticate};
+use crate::identity::{Caller, Claim, Credentials, Principal, Proofs, Role, Sessions, Trust};
 use crate::mcp;
-use crate::policy::{Round, Snapshot};
+use crate::policy::{Memory, Round, Snapshot};
 use crate::value::Uid;
 pub use judge::{Judged, Terms, judge};
 
@@ -30,6 +31,8 @@ pub struct Request {
     pub request_id: String,
     /// Who is said to ask.
     pub claim: Option<Claim>,
+    /// Who is shown to ask.
+    pub credentials: Credentials,
     /// What is asked.
     pub ask: Ask,
     /// The session.
@@ -112,9 +115,24 @@ pub enum Error {
     AuditUnavailable(#[source] AuditError),
 }
 
+/// What decides at one instant: the bundle, and whose tokens are believed. Swapped together, so that no request sees new
+/// policies with old keys.
+#[derive(Clone)]
+struct InForce {
+    snapshot: Arc<Snapshot>,
+    trust: Arc<Trust>,
+}
+
+/// How many sessions are remembered unless told otherwise.
+pub const SESSIONS_MAX: usize = 100_000;
+
 /// The policy decision point.
 pub struct Pdp<S> {
-    snapshots: ArcSwap<Snapshot>,
+    in_force: ArcSwap<InForce>,
+    /// One at a time may put something else in force.
+    publishing: Mutex<()>,
+    proofs: Proofs,
+    sessions: Sessions,
     sink: S,
     open: Arc<OpenDecisions>,
     digest_key: DigestKey,
@@ -131,17 +149,49 @@ impl<S: AuditSink> Pdp<S> {
         digest_key: DigestKey,
         limits: mcp::Limits,
     ) -> Self {
-        Self { snapshots: ArcSwap::new(snapshot), sink, open, digest_key, limits }
+        let in_force = InForce { snapshot, trust: Arc::new(Trust::nobody()) };
+        Self {
+            in_force: ArcSwap::from_pointee(in_force),
+            publishing: Mutex::default(),
+            proofs: Proofs::default(),
+            sessions: Sessions::new(SESSIONS_MAX),
+            sink,
+            open,
+            digest_key,
+            limits,
+        }
+    }
+
+    /// With room for so many sessions.
+    #[must_use]
+    pub fn with_sessions_max(self, sessions_max: usize) -> Self {
+        Self { sessions: Sessions::new(sessions_max), ..self }
     }
 
     /// Puts another snapshot in force, for every decision that begins after this.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        self.snapshots.store(snapshot);
+        self.swap(|before| InForce { snapshot, trust: before.trust.clone() });
+    }
+
+    /// Puts another trust in force, for every decision that begins after this.
+    pub fn trust(&self, trust: Arc<Trust>) {
+        self.swap(|before| InForce { snapshot: before.snapshot.clone(), trust });
+    }
+
+    fn swap(&self, change: impl FnOnce(&InForce) -> InForce) {
+        // Nothing panics while it is held.
+        let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_force.store(Arc::new(change(&self.in_force.load())));
+    }
+
+    /// Ends a session of a caller. Whether it was open.
+    pub fn end_session(&self, caller: &Caller, session: &str, now: Timestamp) -> bool {
+        self.sessions.end(caller, session, now.seconds())
     }
 
     /// The snapshot in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshots.load_full()
+        self.in_force.load().snapshot.clone()
     }
 
     /// Where records go.
@@ -160,30 +210,33 @@ impl<S: AuditSink> Pdp<S> {
 
     /// Decides one request and records the answer.
     pub fn evaluate(&self, request: &Request, occasion: Occasion<'_>) -> Pending {
-        let snapshot = self.snapshots.load();
-        self.evaluate_on(&snapshot, request, occasion)
+        let in_force = self.in_force.load();
+        self.evaluate_on(&in_force, request, occasion)
     }
 
     /// Decides several requests on one snapshot, in the caller's own time.
     pub fn batch(&self) -> Batch<'_, S> {
-        Batch { pdp: self, snapshot: self.snapshots.load_full() }
+        Batch { pdp: self, in_force: self.in_force.load_full(), memory: Memory::default() }
     }
 
-    fn evaluate_on(&self, snapshot: &Snapshot, request: &Request, occasion: Occasion<'_>) -> Pending {
-        let judgement = self.judge_in(&mut Round::of_one(snapshot), request, occasion);
+    fn evaluate_on(&self, in_force: &InForce, request: &Request, occasion: Occasion<'_>) -> Pending {
+        let InForce { snapshot, trust } = in_force;
+        let judgement = self.judge_in(&mut Round::of_one(snapshot), trust, request, occasion);
         let receipt = self.sink.record(&Record::Decided(&judgement.told(snapshot)));
         self.conclude(snapshot, judgement, receipt)
     }
 
     fn judge_in<'r>(
         &self,
-        round: &mut Round<'_>,
+        round: &mut Round<'_, '_>,
+        trust: &Trust,
         request: &'r Request,
         occasion: Occasion<'r>,
     ) -> Judgement<'r> {
-        let (principal, judged) = match authenticate(&request.caller, request.claim.as_ref()) {
+        let established = establish::establish(self, round.snapshot(), trust, request, occasion.now);
+        let (principal, judged) = match established {
             Ok(principal) => {
-                let facts = facts(&principal, request, occasion.now);
+                let facts = establish::facts(&principal, request, occasion.now);
                 let terms = Terms {
                     limits: self.limits,
                     agentless: request.caller.agentless,
@@ -192,7 +245,7 @@ impl<S: AuditSink> Pdp<S> {
                 let judged = judge(round, &request.ask, &facts, &terms);
                 (Some(principal), judged)
             }
-            Err(nobody) => (None, Judged::deny(DenyReason::Unauthenticated, nobody.to_string())),
+            Err((reason, words)) => (None, Judged::deny(reason, words)),
         };
         let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
         let arguments_digest = judged.arguments.as_deref().map(digest);
@@ -237,7 +290,9 @@ impl Judgement<'_> {
     /// What its record says.
     fn told<'a>(&'a self, snapshot: &'a Snapshot) -> Decided<'a> {
         let Self { request, occasion, principal, judged, arguments_digest } = self;
-        let claim = request.claim.as_ref();
+        // Whoever was established, else who was said to ask.
+        let claim = request.claim.as_ref().filter(|_| principal.is_none());
+        let established = principal.as_ref();
         let (server, method) = match &request.ask {
             Ask::Mcp(message) => (Some(message.server.as_str()), Some(message.method.as_str())),
             Ask::Access(_) => (None, None),
@@ -249,10 +304,15 @@ impl Judgement<'_> {
             face: request.face,
             caller: &request.caller.name,
             request_id: Some(&request.request_id),
-            principal: claim.map(|claim| &claim.principal),
-            actor: claim.and_then(|claim| claim.actor.as_ref()),
-            earlier_actors: claim.map_or(&[], |claim| &claim.earlier_actors),
-            assurance: principal.as_ref().map(Principal::assurance),
+            principal: established.map(Principal::subject).or(claim.map(|claim| &claim.principal)),
+            actor: established.and_then(Principal::actor).or(claim.and_then(|claim| claim.actor.as_ref())),
+            earlier_actors: established
+                .map(Principal::earlier_actors)
+                .or(claim.map(|claim| claim.earlier_actors.as_slice()))
+                .unwrap_or_default(),
+            assurance: established.map(Principal::assurance),
+            actor_assurance: established.and_then(Principal::actor_assurance),
+            token: established.and_then(Principal::token).map(TokenSeen::from),
             session: request.session.as_deref(),
             task: request.task.as_deref(),
             purpose: request.purpose.as_deref(),
@@ -276,37 +336,29 @@ impl Judgement<'_> {
 /// Requests that are decided on one snapshot, whatever is published meanwhile.
 pub struct Batch<'a, S> {
     pdp: &'a Pdp<S>,
-    snapshot: Arc<Snapshot>,
+    in_force: Arc<InForce>,
+    memory: Memory,
 }
 
 impl<S: AuditSink> Batch<'_, S> {
-    /// Decides some of the requests, and records their answers together.
+    /// Decides some of the requests, and records their answers together. There are as many fates as requests, in their
+    /// order.
     pub fn evaluate<'r>(
-        &self,
+        &mut self,
         requests: impl IntoIterator<Item = (&'r Request, Occasion<'r>)>,
     ) -> Vec<Pending> {
-        let Self { pdp, snapshot } = self;
-        let mut round = Round::new(snapshot);
-        let judge = |(request, occasion)| pdp.judge_in(&mut round, request, occasion);
+        let Self { pdp, in_force, memory } = self;
+        let InForce { snapshot, trust } = &**in_force;
+        let mut round = Round::remembering(snapshot, memory);
+        let judge = |(request, occasion)| pdp.judge_in(&mut round, trust, request, occasion);
         let judged: Vec<Judgement<'_>> = requests.into_iter().map(judge).collect();
         let receipts = {
             let told: Vec<Decided<'_>> = judged.iter().map(|judgement| judgement.told(snapshot)).collect();
             pdp.sink.record_all(&told.iter().map(Record::Decided).collect::<Vec<_>>())
         };
-        let settled = judged.into_iter().zip(receipts);
+        // A sink that says too little has not written.
+        let unsaid = std::iter::repeat_with(|| Err(AuditError::Unsaid));
+        let settled = judged.into_iter().zip(receipts.into_iter().chain(unsaid));
         settled.map(|(judgement, receipt)| pdp.conclude(snapshot, judgement, receipt)).collect()
-    }
-}
-
-/// What is established about a request.
-fn facts(principal: &Principal, request: &Request, now: Timestamp) -> Facts {
-    let earlier = i64::try_from(principal.earlier_actors().len()).unwrap_or(i64::MAX);
-    Facts {
-        principal: principal.subject().clone(),
-        actor: principal.actor().cloned(),
-        actor_depth: i64::from(principal.actor().is_some()).saturating_add(earlier),
-        session: request.session.clone(),
-        established: std::collections::BTreeMap::new(),
-        now,
     }
 }

@@ -1,6 +1,7 @@
 //! From a bundle's files to a [`Snapshot`], and from a question on it to a decision.
 //! Never reads a file, a clock or a socket, and never writes a record: deciding has no side effect.
 
+mod agents;
 mod bounds;
 mod cedar;
 mod compile;
@@ -19,7 +20,7 @@ mod store;
 mod validate;
 
 pub use compile::{Compiled, Compiler, compile};
-pub use decide::{Round, decide};
+pub use decide::{Memory, Round, decide};
 pub use explain::{Explanation, Truth, explain};
 pub use snapshot::{PolicyInfo, Snapshot};
 

@@ -14,6 +14,7 @@ pub use run::{run, strangers};
 use crate::access::{DenyReason, Facts, Outcome};
 use crate::diagnostic::File;
 use crate::pdp::Ask;
+use crate::value::Uid;
 
 /// One test file, understood.
 #[derive(Debug, Clone)]
@@ -39,6 +40,16 @@ pub struct Case {
     pub facts: Facts,
     /// The wanted answer.
     pub expected: Expected,
+}
+
+impl Case {
+    /// Whether its question describes an entity.
+    fn brings(&self, uid: &Uid) -> bool {
+        match &self.ask {
+            Ask::Access(question) => question.brought.iter().any(|entity| entity.uid == *uid),
+            Ask::Mcp(_) => false,
+        }
+    }
 }
 
 /// The answer that a case wants. What is not given is not looked at.

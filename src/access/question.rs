@@ -12,6 +12,13 @@ use crate::value::{Uid, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
+impl Timestamp {
+    /// Whole seconds since the Unix epoch.
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+}
+
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: what RFC 3339 can write.
 const RANGE_MS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
@@ -98,6 +105,8 @@ pub struct Facts {
     pub actor_depth: i64,
     /// The session, if there is one.
     pub session: Option<String>,
+    /// The principal as its verified token describes it, when the bundle does not have it.
+    pub described: Option<Entity>,
     /// Further context that was verified: `task`, `token`.
     pub established: BTreeMap<String, Value>,
     /// The instant of the decision.

@@ -15,6 +15,7 @@ use super::proto::v1;
 use super::wire::{self, Decoded, Malformed};
 use super::{Clock, Limits, outcome, trace};
 use crate::audit::{AuditSink, Face};
+use crate::catalog::server_of;
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
 use together::Together;
@@ -63,7 +64,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         let request = self.admit(caller, request, trace_id)?;
         let request_id = request.request_id.clone();
         let under_way = self.inner.together.begin();
-        let pending = if under_way.alone() {
+        let pending = if under_way.alone() || !self.inner.together.has_room() {
             let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us))
         } else {
@@ -109,7 +110,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         }
         let admit = |request| self.admit(caller, request, trace_id.clone());
         let requests = requests.into_iter().map(admit).collect::<Result<Vec<_>, _>>()?;
-        let batch = self.inner.pdp.batch();
+        let mut batch = self.inner.pdp.batch();
         let mut pending = Vec::with_capacity(requests.len());
         for some in requests.chunks(TOGETHER_MAX) {
             let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -128,7 +129,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         request: v1::AuthorizeRequest,
         trace_id: Option<String>,
     ) -> Result<pdp::Request, Status> {
-        let Decoded { request_id, claim, ask, session, task, purpose, intent, explain } =
+        let Decoded { request_id, claim, ask, session, task, purpose, intent, explain, credentials } =
             wire::decode(request, &self.inner.limits).map_err(|problem| malformed(&problem))?;
         callers::require(caller, Role::Authorize)?;
         if explain {
@@ -139,7 +140,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
             Ask::Access(question) => {
                 let principal = claim.as_ref().map(|claim| &claim.principal);
                 let parties = [Some(&question.resource), principal].into_iter().flatten();
-                callers::require_servers(caller, parties.filter_map(callers::server_of))?;
+                callers::require_servers(caller, parties.filter_map(server_of))?;
             }
         }
         let caller = caller.clone();
@@ -149,6 +150,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
             caller,
             request_id,
             claim,
+            credentials,
             ask,
             session,
             task,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Limits;
 use super::proto::v1;
 use crate::access::{DenyReason, Effect, Entity, Half, Outcome, Question};
-use crate::identity::Claim;
+use crate::identity::{Claim, Credentials, Proof, TOKEN_BYTES_MAX, Token};
 use crate::mcp;
 use crate::pdp::{Answer, Ask};
 use crate::value::{Extension, Uid, Value};
@@ -30,6 +30,7 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 const NAME_BYTES_MAX: usize = 256;
 const INTENT_BYTES_MAX: usize = 1024;
 const UID_BYTES_MAX: usize = 4096;
+const URL_BYTES_MAX: usize = 4096;
 const EARLIER_ACTORS_MAX: usize = 8;
 const ENTITIES_MAX: usize = 256;
 const HEADERS_MAX: usize = 64;
@@ -45,11 +46,21 @@ pub(super) struct Decoded {
     pub(super) purpose: Option<String>,
     pub(super) intent: Option<String>,
     pub(super) explain: bool,
+    pub(super) credentials: Credentials,
 }
 
 pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<Decoded, Malformed> {
-    let v1::AuthorizeRequest { request_id, subject, question, session, task, purpose, intent, explain } =
-        request;
+    let v1::AuthorizeRequest {
+        request_id,
+        subject,
+        question,
+        session,
+        task,
+        purpose,
+        intent,
+        explain,
+        credentials,
+    } = request;
     let ask = match question {
         Some(v1::authorize_request::Question::Access(access)) => Ask::Access(decode_access(access, limits)?),
         Some(v1::authorize_request::Question::Mcp(message)) => Ask::Mcp(decode_mcp(message)?),
@@ -64,6 +75,7 @@ pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<D
         purpose: optional("purpose", purpose, NAME_BYTES_MAX)?,
         intent: optional("intent", intent, INTENT_BYTES_MAX)?,
         explain,
+        credentials: credentials.map(decode_credentials).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -79,6 +91,34 @@ fn text(field: &str, text: String, bytes_max: usize) -> Result<String, Malformed
 
 fn optional(field: &str, value: String, bytes_max: usize) -> Result<Option<String>, Malformed> {
     text(field, value, bytes_max).map(|value| (!value.is_empty()).then_some(value))
+}
+
+fn decode_credentials(credentials: v1::Credentials) -> Result<Credentials, Malformed> {
+    let v1::Credentials { subject_token, actor_token, proof } = credentials;
+    let token = |field, value| Ok::<_, Malformed>(optional(field, value, TOKEN_BYTES_MAX)?.map(Token::new));
+    let name = |field, value: String| {
+        optional(field, value, NAME_BYTES_MAX)?.ok_or_else(|| Malformed::new(field, "is empty"))
+    };
+    let proof = match proof {
+        None => None,
+        Some(v1::credentials::Proof::Dpop(v1::DpopProof { proof, method, url })) => Some(Proof::Dpop {
+            proof: token("credentials.dpop.proof", proof)?
+                .ok_or_else(|| Malformed::new("credentials.dpop.proof", "is empty"))?,
+            method: name("credentials.dpop.method", method)?,
+            url: text("credentials.dpop.url", url, URL_BYTES_MAX)?,
+        }),
+        Some(v1::credentials::Proof::CertificateSha256(thumbprint)) => {
+            Some(Proof::Certificate(name("credentials.certificate_sha256", thumbprint)?))
+        }
+        Some(v1::credentials::Proof::KeyThumbprint(thumbprint)) => {
+            Some(Proof::Key(name("credentials.key_thumbprint", thumbprint)?))
+        }
+    };
+    Ok(Credentials {
+        subject: token("credentials.subject_token", subject_token)?,
+        actor: token("credentials.actor_token", actor_token)?,
+        proof,
+    })
 }
 
 fn decode_claim(subject: v1::Subject) -> Result<Claim, Malformed> {

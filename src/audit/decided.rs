@@ -14,7 +14,7 @@ use super::instant;
 use crate::access::{
     Decision, DecisionId, Determining, Effect, Half, Outcome, PolicyError, Revision, Timestamp,
 };
-use crate::identity::Assurance;
+use crate::identity::{Assurance, TokenFacts};
 use crate::value::Uid;
 
 /// Where a request came in.
@@ -67,6 +67,12 @@ pub struct Decided<'a> {
     /// How sure we are of principal and actors; none when they were not established.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assurance: Option<Assurance>,
+    /// How sure we are of the actor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_assurance: Option<Assurance>,
+    /// The token that showed the principal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenSeen<'a>>,
     /// The session.
     #[serde(skip_serializing_if = "absent")]
     pub session: Option<&'a str>,
@@ -114,6 +120,32 @@ pub struct Decided<'a> {
     pub trace_id: Option<&'a str>,
     /// From the request's arrival to this record, in microseconds.
     pub duration_us: u64,
+}
+
+/// A token as records name it: never the token itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct TokenSeen<'a> {
+    /// Who issued it.
+    pub issuer: &'a str,
+    /// What kind of token it is.
+    pub kind: &'static str,
+    /// Its `jti`.
+    #[serde(skip_serializing_if = "absent")]
+    pub id: Option<&'a str>,
+    /// Who saw the proof of its key: `pdp`, `pep` or `none`.
+    pub binding: &'static str,
+}
+
+impl<'a> From<&'a TokenFacts> for TokenSeen<'a> {
+    fn from(facts: &'a TokenFacts) -> Self {
+        let TokenFacts { token, audience: _, binding } = facts;
+        Self {
+            issuer: &token.issuer,
+            kind: token.kind.name(),
+            id: token.id.as_deref(),
+            binding: binding.name(),
+        }
+    }
 }
 
 /// An empty text says as little as none.

@@ -31,6 +31,8 @@ fn decided<'a>(id: &'a DecisionId, revision: &'a Revision, decision: &'a Decisio
         actor: None,
         earlier_actors: &[],
         assurance: None,
+        actor_assurance: None,
+        token: None,
         session: None,
         task: Some(""),
         purpose: None,

@@ -65,7 +65,7 @@ impl Judged {
 }
 
 /// Judges what is asked, as the next of a round.
-pub fn judge(round: &mut Round<'_>, ask: &Ask, facts: &Facts, terms: &Terms) -> Judged {
+pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms) -> Judged {
     let snapshot = round.snapshot();
     let message = match ask {
         Ask::Access(question) if snapshot.expects_actor(&question.action) && actor_missing(facts, terms) => {
@@ -124,7 +124,7 @@ fn actor_missing(facts: &Facts, terms: &Terms) -> bool {
 
 /// Every question must be permitted; the first that is not is the answer.
 fn decide<'q>(
-    round: &mut Round<'_>,
+    round: &mut Round<'_, '_>,
     questions: impl IntoIterator<Item = &'q Question>,
     facts: &Facts,
     terms: &Terms,

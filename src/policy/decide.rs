@@ -11,7 +11,9 @@ use super::index::{Candidate, ConditionId, Index, RuleId};
 use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
 use super::store::Store;
-use crate::access::{Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question};
+use crate::access::{
+    Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question, Revision,
+};
 use crate::value::Uid;
 
 /// Decides one question on one snapshot. When an agent acts for somebody, both halves are evaluated and both must
@@ -21,17 +23,27 @@ pub fn decide(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Decisi
     Round::of_one(snapshot).decide(question, facts)
 }
 
-/// Several questions on one snapshot. What the rules ask of a party alone is evaluated once for all of them; the
-/// decisions are those of [`decide`].
-pub struct Round<'s> {
+/// Questions on one snapshot, one after another. What the rules ask of a party alone is evaluated once for all that
+/// share a memory; the decisions are those of [`decide`].
+pub struct Round<'s, 'm> {
     snapshot: &'s Snapshot,
-    memory: Option<Memory>,
+    memory: Option<&'m mut HeldBefore>,
 }
 
-impl<'s> Round<'s> {
-    /// Questions on this snapshot.
-    pub fn new(snapshot: &'s Snapshot) -> Self {
-        Self { snapshot, memory: Some(Memory::default()) }
+/// What rules asked of parties alone, and what came of it, on one snapshot.
+#[derive(Debug, Default)]
+pub struct Memory {
+    revision: Option<Revision>,
+    held: HeldBefore,
+}
+
+impl<'s, 'm> Round<'s, 'm> {
+    /// Questions that remember what earlier ones found out. What was found out on another snapshot is forgotten.
+    pub fn remembering(snapshot: &'s Snapshot, memory: &'m mut Memory) -> Self {
+        if memory.revision.as_ref() != Some(snapshot.revision()) {
+            *memory = Memory { revision: Some(snapshot.revision().clone()), held: HeldBefore::default() };
+        }
+        Self { snapshot, memory: Some(&mut memory.held) }
     }
 
     /// One question on this snapshot: nothing needs to be remembered.
@@ -50,12 +62,12 @@ impl<'s> Round<'s> {
             Ok(prepared) => prepared,
             Err(Refusal { reason, words }) => return Decision::deny(reason, words),
         };
-        match evaluate(self.snapshot, &prepared, self.memory.as_mut()) {
-            Some(verdicts) => {
+        match evaluate(self.snapshot, &prepared, self.memory.as_deref_mut()) {
+            Ok(verdicts) => {
                 let halves: Vec<Half> = prepared.halves.iter().map(|half| half.half).collect();
                 combine(self.snapshot, &halves, &verdicts)
             }
-            None => Decision::deny(DenyReason::InvalidInput, "the request describes one entity in two ways"),
+            Err(words) => Decision::deny(DenyReason::InvalidInput, words),
         }
     }
 }
@@ -64,7 +76,7 @@ impl<'s> Round<'s> {
 type Held = Result<bool, Box<EvaluationError>>;
 
 /// What conditions that look at a party alone came to, by the party's place in the store.
-pub(super) type Memory = HashMap<(ConditionId, usize), Held, FixedState>;
+pub(super) type HeldBefore = HashMap<(ConditionId, usize), Held, FixedState>;
 
 /// What became of the rules for one party, in the order of the rules.
 #[derive(Debug, Default)]
@@ -78,36 +90,43 @@ pub(super) struct Verdict {
 fn evaluate(
     snapshot: &Snapshot,
     prepared: &Prepared<'_>,
-    memory: Option<&mut Memory>,
-) -> Option<Vec<Verdict>> {
+    memory: Option<&mut HeldBefore>,
+) -> Result<Vec<Verdict>, &'static str> {
     let evaluable = |half: &PreparedHalf<'_>| Evaluable {
         place: half.principal.place,
         asked: prepared.asked(half),
         candidates: snapshot.index.candidates(prepared.about(half), &half.context),
     };
     let mut halves: Vec<Evaluable> = prepared.halves.iter().map(evaluable).collect();
-    tell_the_time(snapshot, prepared, &mut halves);
+    tell_the_time(snapshot, prepared, &mut halves)?;
     if prepared.brought.is_empty() {
-        return Some(verdicts(&snapshot.index, snapshot.store.entities(), halves, memory));
+        return Ok(verdicts(&snapshot.index, snapshot.store.entities(), halves, memory));
     }
-    let slice = slice(&snapshot.index, &snapshot.store, &prepared.brought, &halves)?;
+    let slice = slice(&snapshot.index, &snapshot.store, &prepared.brought, &halves)
+        .ok_or("the request describes one entity in two ways")?;
     // What hangs on a stored party may be another in this request.
-    Some(verdicts(&snapshot.index, &slice, halves, None))
+    Ok(verdicts(&snapshot.index, &slice, halves, None))
 }
 
 /// Puts the instant into the contexts when a candidate looks at it.
-pub(super) fn tell_the_time(snapshot: &Snapshot, prepared: &Prepared<'_>, halves: &mut [Evaluable]) {
+pub(super) fn tell_the_time(
+    snapshot: &Snapshot,
+    prepared: &Prepared<'_>,
+    halves: &mut [Evaluable],
+) -> Result<(), &'static str> {
     let reads_now = |candidate: &Candidate| {
         snapshot.index.condition(candidate.condition).is_some_and(|condition| condition.reads_now)
     };
     if !halves.iter().flat_map(|half| &half.candidates).any(reads_now) {
-        return;
+        return Ok(());
     }
-    if let Some(now) = prepared.now.and_then(|now| snapshot.schema.types.instant(now)) {
-        for Evaluable { asked, .. } in halves {
-            Arc::make_mut(&mut asked.context).insert(cedar::NOW.into(), now.clone());
-        }
+    let Some(now) = prepared.now else { return Ok(()) };
+    // Without it a rule that asks whether there is an instant would be passed over.
+    let now = snapshot.schema.types.instant(now).ok_or("the instant cannot be told")?;
+    for Evaluable { asked, .. } in halves {
+        Arc::make_mut(&mut asked.context).insert(cedar::NOW.into(), now.clone());
     }
+    Ok(())
 }
 
 /// A party with the rules that may apply to it.
@@ -144,7 +163,7 @@ pub(super) fn verdicts(
     index: &Index,
     entities: &Entities,
     halves: Vec<Evaluable>,
-    mut memory: Option<&mut Memory>,
+    mut memory: Option<&mut HeldBefore>,
 ) -> Vec<Verdict> {
     let mut known: Vec<(ConditionId, Held)> = Vec::new();
     let last = halves.len().saturating_sub(1);
@@ -218,8 +237,12 @@ fn combine(snapshot: &Snapshot, halves: &[Half], verdicts: &[Verdict]) -> Decisi
         if !permitted {
             unpermitted = unpermitted.or(Some(*half));
         }
-        let failures = verdict.failed.iter();
-        errors.extend(failures.filter_map(|(rule, error)| policy_error(snapshot, *rule, error, *half)));
+        for (rule, error) in &verdict.failed {
+            match policy_error(snapshot, *rule, error, *half) {
+                Some(error) => errors.push(error),
+                None => incomplete = true,
+            }
+        }
     }
     satisfied.sort_unstable();
     errors.sort_by_key(|(rule, error)| (*rule, error.half));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{Entities, Entity, EntityUid, EvalResult, RestrictedExpression};
 
+use super::agents::Agents;
 use super::cedar;
 use super::declared::{Declared, head, warn_of_missing};
 use super::schema::CompiledSchema;
@@ -58,6 +59,7 @@ pub(super) fn build(
 ) -> Option<Store> {
     let below = &classes_below(&declared);
     let mut store: BTreeMap<Uid, Entity> = BTreeMap::new();
+    let agents = Agents::of(&declared, findings);
     warn_of_missing(&declared, catalog, findings);
     for Declared { entity, file, span } in declared {
         let uid = cedar::uid_of(&entity.uid());
@@ -91,7 +93,7 @@ pub(super) fn build(
         }
     }
     match Entities::from_entities(store.into_values(), Some(&compiled.schema)) {
-        Ok(entities) => Store::of(entities.as_ref().clone(), below.clone()),
+        Ok(entities) => Store::of(entities.as_ref().clone(), below.clone(), agents),
         Err(error) => {
             findings.push(Diagnostic::error("entity::store", chain(&error)).help(
                 "a hierarchy may not contain itself, and every entity must fit its declaration in schemas/",

@@ -57,7 +57,9 @@ pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<E
             candidates: in_scope(half),
         })
         .collect();
-    tell_the_time(snapshot, &prepared, &mut halves);
+    if tell_the_time(snapshot, &prepared, &mut halves).is_err() {
+        return Vec::new();
+    }
     let sliced;
     let entities = if prepared.brought.is_empty() {
         snapshot.store.entities()

@@ -94,7 +94,7 @@ pub(super) fn prepare<'a>(
         return Err(Refusal::invalid(format!("`{name}` is established by the PDP and may not be sent")));
     }
     check_parties(snapshot, action, question, facts)?;
-    let brought = brought_entities(snapshot, question)?;
+    let brought = brought_entities(snapshot, question, facts)?;
 
     let principal = principal(snapshot, &brought, &facts.principal)?;
     let common = common_context(snapshot, action, question, facts)?;
@@ -251,6 +251,7 @@ fn context(
 fn brought_entities(
     snapshot: &Snapshot,
     question: &Question,
+    facts: &Facts,
 ) -> Result<BTreeMap<Uid, Arc<CedarEntity>>, Refusal> {
     let mut all = BTreeMap::new();
     for entity in &question.brought {
@@ -261,7 +262,7 @@ fn brought_entities(
             all.insert(entity.uid.clone(), Arc::new(typed));
         }
     }
-    for entity in &question.derived {
+    for entity in question.derived.iter().chain(&facts.described) {
         if snapshot.store.find(&entity.uid).is_none() {
             all.insert(entity.uid.clone(), Arc::new(derived(snapshot, entity)?));
         }

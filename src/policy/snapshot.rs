@@ -10,6 +10,7 @@ use super::schema::CompiledSchema;
 use super::store::Store;
 use crate::access::{Effect, Revision};
 use crate::catalog::Catalog;
+use crate::identity::{AgentName, Directory};
 use crate::value::Uid;
 
 /// What answers, records and explanations say of a policy.
@@ -78,6 +79,16 @@ impl Snapshot {
     /// How many actions the schema has, tools included.
     pub fn action_count(&self) -> usize {
         self.schema.actions.len()
+    }
+}
+
+impl Directory for Snapshot {
+    fn agent(&self, name: &AgentName) -> Option<&Uid> {
+        self.store.agents().get(name)
+    }
+
+    fn knows(&self, uid: &Uid) -> bool {
+        self.store.find(uid).is_some()
     }
 }
 

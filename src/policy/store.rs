@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::agents::Agents;
 use super::cedar::{self, Entities, Entity, EntityUID};
 use crate::value::Uid;
 
@@ -15,6 +16,7 @@ pub(super) struct Store {
     known: Vec<Known>,
     /// Less sensitive classes of each data class, itself included.
     classes_below: BTreeMap<String, BTreeSet<String>>,
+    agents: Agents,
 }
 
 /// An entity of the store.
@@ -29,6 +31,7 @@ impl Store {
     pub(super) fn of(
         entities: impl IntoIterator<Item = Entity>,
         classes_below: BTreeMap<String, BTreeSet<String>>,
+        agents: Agents,
     ) -> Option<Self> {
         let mut known: Vec<Known> = entities
             .into_iter()
@@ -41,12 +44,18 @@ impl Store {
             entities: cedar::store(known.iter().map(|known| known.entity.clone()))?,
             known,
             classes_below,
+            agents,
         })
     }
 
     /// All of it, as Cedar looks at it.
     pub(super) fn entities(&self) -> &Entities {
         &self.entities
+    }
+
+    /// The agents by the names that their credentials give them.
+    pub(super) fn agents(&self) -> &Agents {
+        &self.agents
     }
 
     /// Less sensitive classes of each data class, itself included.

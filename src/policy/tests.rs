@@ -69,6 +69,7 @@ fn facts(actor: Option<&str>) -> Facts {
         actor: actor.map(|id| Uid::new("Agent", id)),
         actor_depth: 1,
         session: None,
+        described: None,
         established: std::collections::BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     }
@@ -208,7 +209,8 @@ fn what_a_request_brings_is_not_what_the_round_remembers() {
         attributes: [("level".to_owned(), Value::Long(9))].into(),
         parents: vec![],
     });
-    let mut round = Round::new(&snapshot);
+    let mut memory = Memory::default();
+    let mut round = Round::remembering(&snapshot, &mut memory);
     let mut ask = |question: &Question| round.decide(question, &facts(None)).outcome;
     let denied = Outcome::Deny(DenyReason::NoPermit);
     assert_eq!([ask(&plain), ask(&with_level), ask(&plain)], [denied, Outcome::Permit, denied]);

@@ -14,7 +14,7 @@ use super::cedar::{self, Action, Check, Checker, EntityUID};
 use super::policies::{PolicyFile, Written};
 use super::rule::Rule;
 use super::schema::TOOL_GROUP_ACTION;
-use crate::diagnostic::{Diagnostic, chain};
+use crate::diagnostic::{Diagnostic, File, chain};
 
 /// A kind of request, named by everything that the verdict on a policy depends on: the schema's own files, and the
 /// action, or, for a tool, no more of it than the policy looks at.
@@ -161,15 +161,18 @@ pub(super) fn validate<'f>(
     let mut suspects = Vec::new();
     for file in files {
         let mut suspect = Vec::new();
-        let mut place = 0;
+        let (mut place, mut grown) = (0, false);
         while let Some(policy) = file.written.get_mut(place) {
             match kinds.is_sound(policy) {
                 Some(true) => {}
                 Some(false) => suspect.push(place),
-                None => {
+                None if !grown => {
+                    grown = true;
                     file.grow_trees();
                     continue;
                 }
+                // Nothing can be said for it: let Cedar look at it, or refuse it.
+                None => suspect.push(place),
             }
             place += 1;
         }
@@ -177,14 +180,24 @@ pub(super) fn validate<'f>(
             file.grow_trees();
         }
         for place in suspect {
-            let policy = file.written.get_mut(place);
-            suspects.extend(policy.and_then(|written| Some((written.tree.take()?, written.rule.clone()))));
+            let Some(written) = file.written.get_mut(place) else { continue };
+            match written.tree.take() {
+                Some(tree) => suspects.push((tree, written.rule.clone())),
+                None => findings.push(unread(&file.file, &written.rule)),
+            }
         }
         file.fell_trees();
     }
     if !suspects.is_empty() {
         accuse(&suspects, kinds.schema, dead, findings);
     }
+}
+
+/// A policy that cannot be read again: it is not in force unseen.
+fn unread(file: &File, rule: &Rule) -> Diagnostic {
+    Diagnostic::error("policy::unread", format!("the policy `{}` could not be validated", rule.info.id))
+        .in_file(file)
+        .help("this is a defect of Palisade: please report it with the policy")
 }
 
 /// What Cedar's validator finds about these policies.

@@ -259,6 +259,7 @@ impl Reader<'_> {
             actor: named.flatten(),
             actor_depth: i64::try_from(depth).unwrap_or(i64::MAX),
             session: None,
+            described: None,
             established,
             now,
         })

@@ -3,13 +3,15 @@
 
 use super::{Suite, Verdict};
 use crate::diagnostic::Diagnostic;
+use crate::identity::Directory as _;
 use crate::pdp::{Terms, judge};
-use crate::policy::{Round, Snapshot};
+use crate::policy::{Memory, Round, Snapshot};
 
 /// Runs every case of a suite against a snapshot.
 pub fn run(snapshot: &Snapshot, suite: &Suite) -> Vec<Verdict> {
     let terms = Terms { agentless: suite.agentless, ..Terms::default() };
-    let mut round = Round::new(snapshot);
+    let mut memory = Memory::default();
+    let mut round = Round::remembering(snapshot, &mut memory);
     let verdict = |case: &super::Case| {
         let decision = judge(&mut round, &case.ask, &case.facts, &terms).decision;
         Verdict {
@@ -37,6 +39,14 @@ pub fn strangers(snapshot: &Snapshot, suite: &Suite) -> Vec<Diagnostic> {
         );
     };
     for case in &suite.cases {
+        // Denied because nobody knows them, they would be denied whatever the policies say.
+        if !case.expected.permit && case.expected.reason.is_none() {
+            let parties = [Some(&case.facts.principal), case.facts.actor.as_ref()].into_iter().flatten();
+            for uid in parties.filter(|uid| !snapshot.knows(uid) && !case.brings(uid)) {
+                let help = "declare it in entities/, fix the name, or say `reason: InvalidInput` if that is what is tested";
+                stranger(case, "suite::party", format!("the bundle has no `{uid}`"), help);
+            }
+        }
         for name in case.facts.established.keys().filter(|name| !snapshot.establishes(name)) {
             let help = "a fact is a member of a context that the schema marks `@source(\"pdp\")`, or `input`";
             stranger(case, "suite::fact", format!("no action takes the fact `{name}`"), help);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use palisade::access::{Entity, Question};
 use palisade::audit::Face;
 use palisade::diagnostic::File;
-use palisade::identity::{Caller, Claim, Role, Servers};
+use palisade::identity::{Caller, Claim, Credentials, Role, Servers};
 use palisade::json;
 use palisade::mcp::Message;
 use palisade::pdp::{Ask, Request};
@@ -199,6 +199,7 @@ impl Case {
             caller: Arc::new(self.caller()),
             request_id: "r-1".into(),
             claim,
+            credentials: Credentials::default(),
             ask: self.ask(),
             session: self.session.clone(),
             task: self.task.clone(),

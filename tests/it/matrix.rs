@@ -146,6 +146,7 @@ fn cell(server: &str, tool: &str, arguments: &Json, (principal, actor): (&str, O
         actor: actor.map(|id| Uid::new("Agent", id)),
         actor_depth: i64::from(actor.is_some()),
         session: None,
+        described: None,
         established: BTreeMap::new(),
         now: NOW,
     };

@@ -29,6 +29,7 @@ no bearer token   Unauthenticated    Unauthenticated    Unauthenticated    Unaut
 no role           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
 authorize         Ok, deny           PermissionDenied   Ok, deny           Ok, deny           PermissionDenied   Ok                 Ok
 assert            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+attest            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
 outcome           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   NotFound           Ok                 Ok
 explain           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
 admin             PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok

@@ -6,7 +6,7 @@ use std::thread;
 
 use palisade::access::{DecisionId, Outcome, Revision};
 use palisade::audit::{DigestKey, Face, Memory, OpenDecisions};
-use palisade::identity::{Claim, Role};
+use palisade::identity::{Claim, Credentials, Role};
 use palisade::mcp::{self, Message};
 use palisade::pdp::{Ask, Occasion, Pdp, Request};
 use palisade::policy::Snapshot;
@@ -39,6 +39,7 @@ fn lookup() -> Request {
             actor: Some(Uid::new("Agent", "support-bot")),
             earlier_actors: vec![],
         }),
+        credentials: Credentials::default(),
         ask: Ask::Mcp(Message {
             server: "crm".into(),
             method: "tools/call".into(),
@@ -114,7 +115,7 @@ fn decide_until(
     let (mut met_permit, mut met_deny, mut said) = (false, false, false);
     while !done.load(Ordering::SeqCst) {
         let occasion = || Occasion { id: DecisionId("d".into()), now: NOW, elapsed_us: &|| 0 };
-        let batch = pdp.batch();
+        let mut batch = pdp.batch();
         let evaluate = |some: &[Request]| {
             let pending = batch.evaluate(some.iter().map(|request| (request, occasion())));
             // The other thread may publish between any two goes.

@@ -24,6 +24,7 @@ pub fn request(request: &Request) -> v1::AuthorizeRequest {
         purpose: given(&request.purpose),
         intent: given(&request.intent),
         explain: request.explain,
+        credentials: None,
     }
 }
 

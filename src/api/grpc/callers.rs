@@ -8,7 +8,6 @@ use tonic::{Extensions, Status};
 
 use crate::api::Peer;
 use crate::identity::{Caller, Callers, Role, Servers};
-use crate::value::Uid;
 
 pub(super) fn authenticate(
     callers: &Callers,
@@ -58,17 +57,6 @@ pub(super) fn require_servers<'a>(
     }
     let words = format!("the caller `{}` enforces named servers, and the question names none", caller.name);
     Err(Status::permission_denied(words))
-}
-
-/// The server that an entity of the agent model belongs to.
-pub(super) fn server_of(uid: &Uid) -> Option<&str> {
-    match uid.kind.as_str() {
-        "Server" => Some(&uid.id),
-        "Tool" | "Resource" | "Prompt" | "McpTask" => {
-            Some(uid.id.split_once('/').map_or(&uid.id, |(server, _)| server))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

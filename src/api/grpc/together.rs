@@ -2,6 +2,7 @@
 //! a stream are.
 //! Never holds back a call that is alone, and never waits for one that has not come.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -12,6 +13,10 @@ use tonic::Status;
 use super::{Authorization, TOGETHER_MAX};
 use crate::audit::AuditSink;
 use crate::pdp::{Occasion, Pending, Request};
+
+/// How many calls may wait. Those beyond are decided at once: a caller who hangs up leaves its request here, where no limit
+/// of HTTP/2 counts it.
+const WAITING_MAX: usize = 4 * TOGETHER_MAX;
 
 /// The calls that wait for their go, and how many are under way.
 #[derive(Default)]
@@ -37,6 +42,11 @@ impl Together {
     /// Counts a call.
     pub(super) fn begin(&self) -> UnderWay<'_> {
         UnderWay { together: self, others: self.under_way.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Whether another call may wait.
+    pub(super) fn has_room(&self) -> bool {
+        self.lock().len() < WAITING_MAX
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
@@ -83,7 +93,10 @@ async fn decide_waiting<S: AuditSink + 'static>(service: Authorization<S>) {
     let mut waiting = std::mem::take(&mut *service.inner.together.lock());
     while !waiting.is_empty() {
         let rest = waiting.split_off(waiting.len().min(TOGETHER_MAX));
-        decide(&service, waiting);
+        // Nobody is answered whose go fails, and nobody else fails with it.
+        if catch_unwind(AssertUnwindSafe(|| decide(&service, waiting))).is_err() {
+            tracing::error!("deciding panicked; please report it");
+        }
         waiting = rest;
         if !waiting.is_empty() {
             tokio::task::yield_now().await;

@@ -61,6 +61,7 @@ impl Ask {
     /// The question as it is sent.
     pub(super) fn to_request(&self) -> Result<v1::AuthorizeRequest, String> {
         Ok(v1::AuthorizeRequest {
+            credentials: None,
             request_id: String::new(),
             subject: Some(self.subject()?),
             question: Some(self.question()?),

@@ -18,6 +18,7 @@ pub(super) fn decisions(snapshot: &Snapshot) -> Vec<Decision> {
         actor_depth: i64::from(actor.is_some()),
         actor,
         session: None,
+        described: None,
         established: std::collections::BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     });

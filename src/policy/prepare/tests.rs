@@ -109,6 +109,7 @@ fn facts(principal: Uid) -> Facts {
         actor: None,
         actor_depth: 0,
         session: None,
+        described: None,
         established: BTreeMap::new(),
         now: Timestamp(0),
     }

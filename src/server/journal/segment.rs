@@ -48,7 +48,7 @@ impl Segment {
         fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
     }
 
-    /// Appends one line, its end included, with one write(2). After an error nothing of it remains.
+    /// Appends lines, their ends included, with one write(2). After an error nothing of it remains.
     pub(super) fn append(&mut self, line: &[u8]) -> io::Result<Linked> {
         let written = loop {
             match self.file.write(line) {

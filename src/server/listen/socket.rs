@@ -132,7 +132,7 @@ async fn clear(path: &Path) -> Result<(), SocketError> {
 struct Claim {
     socket: PathBuf,
     lock_path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Claim {
@@ -158,7 +158,7 @@ impl Claim {
             }
             // Its last owner may have removed it after we had opened it; then it locks nobody out.
             if lock.metadata().map_err(failed)?.nlink() > 0 {
-                return Ok(Self { socket: socket.to_owned(), lock_path, _lock: lock });
+                return Ok(Self { socket: socket.to_owned(), lock_path, lock });
             }
         }
     }
@@ -166,6 +166,12 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        let number = |found: fs::Metadata| (found.dev(), found.ino());
+        let ours = self.lock.metadata().ok().map(number);
+        if ours.is_none() || fs::symlink_metadata(&self.lock_path).ok().map(number) != ours {
+            // Somebody removed ours, and another server may have laid its own.
+            return;
+        }
         // While it is locked.
         if let Err(error) = fs::remove_file(&self.lock_path) {
             tracing::warn!(%error, path = %self.lock_path.display(), "the lock of a socket was not removed");

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -22,6 +22,8 @@ use crate::{mcp, policy};
 struct Room {
     left: AtomicUsize,
     writes: AtomicUsize,
+    /// Whether the next write fails by a defect.
+    broken: AtomicBool,
 }
 
 impl AuditSink for Room {
@@ -34,6 +36,7 @@ impl AuditSink for Room {
 
     fn record_all(&self, records: &[Record<'_>]) -> Vec<Result<Receipt, AuditError>> {
         self.writes.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.broken.swap(false, Ordering::SeqCst), "a defect");
         records.iter().map(|record| self.record(record)).collect()
     }
 }
@@ -59,7 +62,8 @@ fn service(room: usize) -> Authorization<Room> {
     let files =
         [("schemas/s.cedarschema", schema), ("entities/e.json", entities), ("policies/p.cedar", policy)];
     let snapshot = policy::compile(&files.map(|(path, text)| File::new(path, text))).unwrap().snapshot;
-    let sink = Room { left: AtomicUsize::new(room), writes: AtomicUsize::new(0) };
+    let sink =
+        Room { left: AtomicUsize::new(room), writes: AtomicUsize::new(0), broken: AtomicBool::new(false) };
     let open = Arc::new(OpenDecisions::new(10));
     let pdp = Pdp::new(Arc::new(snapshot), sink, open, DigestKey::new(&[7; 32]), mcp::Limits::default());
     Authorization::new(Arc::new(pdp), Callers::default(), Arc::new(Still), Limits::default())
@@ -150,4 +154,31 @@ async fn only_those_without_a_record_get_no_answer() {
         .collect();
     let (ok, no) = (Code::Ok, Code::Unavailable);
     assert_eq!(codes, [ok, ok, ok, no, no]);
+}
+
+#[tokio::test]
+async fn a_defect_takes_its_own_go_and_no_other() {
+    let service = service(100);
+    let caller = gateway();
+    let _another = service.inner.together.begin();
+    service.inner.pdp.sink().broken.store(true, Ordering::SeqCst);
+    let calls = (0..20).map(|at| service.answer(&caller, asks(&at.to_string(), "open"), None));
+    let answers = join_all(calls.collect::<Vec<_>>()).await;
+    let code = |at: usize| answers[at].as_ref().map_or_else(Status::code, |_| Code::Ok);
+    assert!((0..16).all(|at| code(at) == Code::Internal));
+    assert!((16..20).all(|at| code(at) == Code::Ok));
+}
+
+#[tokio::test]
+async fn no_more_wait_than_there_is_room_for() {
+    let service = service(1000);
+    let caller = gateway();
+    let _another = service.inner.together.begin();
+    let mut calls: Vec<_> =
+        (0..100).map(|at| Box::pin(service.answer(&caller, asks(&at.to_string(), "open"), None))).collect();
+    let mut answered = 0;
+    for call in &mut calls {
+        answered += usize::from(poll!(call.as_mut()).is_ready());
+    }
+    assert_eq!(answered, 100 - WAITING_MAX);
 }

@@ -191,6 +191,8 @@ impl Lit {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Text(text) => format!("{text:?}"),
+            // Without brackets its digits would be read before its sign in front of a dot.
+            Self::Long(i64::MIN) => format!("({})", i64::MIN),
             Self::Long(long) => long.to_string(),
             Self::Bool(is) => is.to_string(),
             Self::Entity(name) => literal(*name),

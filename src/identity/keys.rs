@@ -1,0 +1,268 @@
+//! The public keys of an issuer, from a JSON Web Key Set (RFC 7517): each pinned to what it may sign with.
+//! Never takes a secret or private key, and never one that is too weak.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use sha2::{Digest, Sha256};
+
+use super::fault::TokenFault;
+use super::jwt::{Algorithm, Jws};
+use crate::json;
+use crate::value::Value;
+
+/// The longest set of keys that is read, in bytes.
+pub const KEYS_BYTES_MAX: usize = 256 * 1024;
+/// How many keys of one set are kept.
+const KEYS_MAX: usize = 100;
+/// The longest name of a key.
+const KID_BYTES_MAX: usize = 512;
+/// The lengths of RSA moduli that are taken, in bytes: 2048 to 8192 bits.
+const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
+
+const JSON_LIMITS: json::Limits = json::Limits { bytes_max: KEYS_BYTES_MAX, depth_max: 8, nodes_max: 16_384 };
+
+/// Why a set of keys is refused as a whole. The words continue "the keys …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeysFault {
+    /// Not JSON.
+    #[error("are no JSON: {0}")]
+    Json(#[from] json::JsonError),
+    /// Not a key set.
+    #[error("are no JSON Web Key Set: an object with a list `keys`")]
+    NotASet,
+    /// More keys than are kept.
+    #[error("are {count}, more than {KEYS_MAX}")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
+    /// None can be used.
+    #[error("hold no public key that can be used here: {}", .passed_over.join("; "))]
+    NoneUsable {
+        /// Why each was passed over.
+        passed_over: Vec<String>,
+    },
+}
+
+/// What the keys of a set are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// An issuer's signatures: `use` is `sig`, or is not said.
+    Signatures,
+    /// A trust domain's JWT-SVIDs: `use` is `jwt-svid` (SPIFFE Trust Domain and Bundle, section 4.2.2).
+    JwtSvid,
+}
+
+/// A public key.
+pub(super) struct Key {
+    decoding: DecodingKey,
+    /// What it may sign with. Several only for RSA keys whose set does not say.
+    algorithms: Vec<Algorithm>,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("algorithms", &self.algorithms).finish_non_exhaustive()
+    }
+}
+
+/// The keys of one issuer.
+#[derive(Debug, Default)]
+pub struct Keys {
+    named: HashMap<String, Vec<Key>>,
+    unnamed: Vec<Key>,
+    /// Why keys were passed over, in words.
+    passed_over: Vec<String>,
+}
+
+impl Keys {
+    /// Reads a JSON Web Key Set. Keys that cannot be used are passed over, so that an issuer can publish further kinds.
+    ///
+    /// # Errors
+    /// [`KeysFault`] when it is no set, or holds nothing that can be used.
+    pub fn parse(document: &[u8], keys_use: Use, algorithms: &[Algorithm]) -> Result<Self, KeysFault> {
+        let Value::Record(mut set) = json::parse(document, JSON_LIMITS)? else {
+            return Err(KeysFault::NotASet);
+        };
+        let Some(Value::Set(items)) = set.remove("keys") else { return Err(KeysFault::NotASet) };
+        if items.len() > KEYS_MAX {
+            return Err(KeysFault::TooMany { count: items.len() });
+        }
+        let mut keys = Self::default();
+        for (at, item) in items.iter().enumerate() {
+            if let Err(why) = keys.add(item, keys_use, algorithms) {
+                keys.passed_over.push(format!("the key at {at} {why}"));
+            }
+        }
+        if keys.is_empty() {
+            return Err(KeysFault::NoneUsable { passed_over: keys.passed_over });
+        }
+        Ok(keys)
+    }
+
+    fn add(&mut self, item: &Value, keys_use: Use, allowed: &[Algorithm]) -> Result<(), &'static str> {
+        let Value::Record(members) = item else { return Err("is no object") };
+        let said = text(members, "use")?;
+        match (keys_use, said) {
+            (Use::Signatures, None | Some("sig")) | (Use::JwtSvid, Some("jwt-svid")) => {}
+            (Use::Signatures | Use::JwtSvid, _) => return Err("is for another use (`use`)"),
+        }
+        if let Some(Value::Set(operations)) = members.get("key_ops")
+            && !operations.contains(&Value::String("verify".into()))
+        {
+            return Err("is not for verifying (`key_ops`)");
+        }
+        let mut key = public_key(members)?;
+        key.algorithms.retain(|algorithm| allowed.contains(algorithm));
+        if key.algorithms.is_empty() {
+            return Err("signs with no algorithm of the configured `algorithms`");
+        }
+        match text(members, "kid")? {
+            Some(kid) if kid.len() > KID_BYTES_MAX => return Err("has too long a `kid`"),
+            Some(kid) => self.named.entry(kid.to_owned()).or_default().push(key),
+            None => self.unnamed.push(key),
+        }
+        Ok(())
+    }
+
+    /// How many can be used.
+    pub fn len(&self) -> usize {
+        self.named.values().map(Vec::len).sum::<usize>() + self.unnamed.len()
+    }
+
+    /// Whether none can be used.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Why keys were passed over, in words.
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
+    }
+
+    /// Verifies the signature of a token with the key that it names.
+    pub(super) fn verify(&self, jws: &Jws<'_>) -> Result<(), TokenFault> {
+        let algorithm = jws.header.algorithm;
+        let keys: Vec<&Key> = match &jws.header.kid {
+            Some(kid) => self.named.get(kid).map(|keys| keys.iter().collect()).unwrap_or_default(),
+            None => self.named.values().flatten().chain(&self.unnamed).collect(),
+        };
+        if keys.is_empty() {
+            return Err(if self.is_empty() { TokenFault::NoKeys } else { TokenFault::UnknownKey });
+        }
+        let fitting: Vec<&Key> = keys.into_iter().filter(|key| key.algorithms.contains(&algorithm)).collect();
+        match (fitting.as_slice(), &jws.header.kid) {
+            ([], _) => Err(TokenFault::WrongAlgorithm { algorithm }),
+            ([_, _, ..], None) => Err(TokenFault::KeyNotNamed),
+            // A set may hold two keys of one name while it is being rotated.
+            (some, _) if some.iter().any(|key| key.verify(jws, algorithm).is_ok()) => Ok(()),
+            (_, _) => Err(TokenFault::Signature),
+        }
+    }
+}
+
+impl Key {
+    fn verify(&self, jws: &Jws<'_>, algorithm: Algorithm) -> Result<(), TokenFault> {
+        let library = algorithm.of_the_library();
+        match jsonwebtoken::crypto::verify(jws.signature, jws.signed, &self.decoding, library) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(TokenFault::Signature),
+        }
+    }
+}
+
+fn text<'m>(
+    members: &'m BTreeMap<String, Value>,
+    name: &'static str,
+) -> Result<Option<&'m str>, &'static str> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err("has a member of the wrong type"),
+    }
+}
+
+/// A public key from its members (RFC 7518, section 6; RFC 8037, section 2).
+pub(super) fn public_key(members: &BTreeMap<String, Value>) -> Result<Key, &'static str> {
+    if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| members.contains_key(*name)) {
+        return Err("is a secret or private key, which must not be published");
+    }
+    let part = |name| text(members, name)?.ok_or("lacks a member of its kind");
+    let kind = text(members, "kty")?.ok_or("lacks `kty`")?;
+    let curve = text(members, "crv")?;
+    let (decoding, fitting) = match (kind, curve) {
+        ("EC", Some("P-256")) => (
+            DecodingKey::from_ec_components(sized(part("x")?, 32)?, sized(part("y")?, 32)?),
+            vec![Algorithm::Es256],
+        ),
+        ("EC", Some("P-384")) => (
+            DecodingKey::from_ec_components(sized(part("x")?, 48)?, sized(part("y")?, 48)?),
+            vec![Algorithm::Es384],
+        ),
+        ("OKP", Some("Ed25519")) => {
+            (DecodingKey::from_ed_components(sized(part("x")?, 32)?), vec![Algorithm::EdDsa])
+        }
+        ("RSA", None) => {
+            let (modulus, exponent) = (part("n")?, part("e")?);
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(modulus).map_err(|_| "is not base64url")?;
+            let significant = bytes.iter().skip_while(|byte| **byte == 0).count();
+            if !RSA_BYTES.contains(&significant) {
+                return Err("is an RSA key of another length than 2048 to 8192 bits");
+            }
+            let rsa = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_rsa()).collect();
+            (DecodingKey::from_rsa_components(modulus, exponent), rsa)
+        }
+        _ => return Err("is of a kind that is not known here (`kty`, `crv`)"),
+    };
+    let decoding = decoding.map_err(|_| "is not base64url")?;
+    let algorithms = match text(members, "alg")? {
+        None => fitting,
+        Some(name) => fitting.into_iter().filter(|algorithm| algorithm.name() == name).collect(),
+    };
+    if algorithms.is_empty() {
+        return Err("says an algorithm (`alg`) that its kind does not have");
+    }
+    Ok(Key { decoding, algorithms })
+}
+
+fn sized(text: &str, bytes: usize) -> Result<&str, &'static str> {
+    match BASE64_URL_SAFE_NO_PAD.decode(text) {
+        Ok(decoded) if decoded.len() == bytes => Ok(text),
+        Ok(_) | Err(_) => Err("has a coordinate of the wrong length"),
+    }
+}
+
+/// The base64url thumbprint of a public key (RFC 7638, section 3).
+pub(super) fn thumbprint(members: &BTreeMap<String, Value>) -> Option<String> {
+    let part = |name: &'static str| match members.get(name) {
+        Some(Value::String(text))
+            if text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_') =>
+        {
+            Some(text.as_str())
+        }
+        _ => None,
+    };
+    let canonical = match part("kty")? {
+        "EC" => {
+            format!(r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#, part("crv")?, part("x")?, part("y")?)
+        }
+        "OKP" => format!(r#"{{"crv":"{}","kty":"OKP","x":"{}"}}"#, part("crv")?, part("x")?),
+        "RSA" => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, part("e")?, part("n")?),
+        _ => return None,
+    };
+    Some(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(canonical)))
+}
+
+impl Key {
+    /// Verifies a token that brings this key.
+    pub(super) fn verify_own(&self, jws: &Jws<'_>) -> Result<(), TokenFault> {
+        let algorithm = jws.header.algorithm;
+        if !self.algorithms.contains(&algorithm) {
+            return Err(TokenFault::WrongAlgorithm { algorithm });
+        }
+        self.verify(jws, algorithm)
+    }
+}

@@ -1,0 +1,340 @@
+//! From credentials and claims to the parties of a step, established.
+//! Never mixes what was verified with what was only said: each party has its own assurance.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::credential::{Credentials, Token};
+use super::fault::{ProofFault, TokenFault};
+use super::proof::{self, Binding, Proofs};
+use super::trust::Trust;
+use super::verify::{AgentName, Description, Verified};
+use super::{Caller, Claim, Role};
+use crate::value::Uid;
+
+/// How sure we are of a party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Assurance {
+    /// A token that this server verified names it.
+    Verified,
+    /// A caller that may assert principals said so.
+    Asserted,
+}
+
+/// What the bundle knows of parties.
+pub trait Directory {
+    /// The agent that has this name.
+    fn agent(&self, name: &AgentName) -> Option<&Uid>;
+    /// Whether it has this entity.
+    fn knows(&self, uid: &Uid) -> bool;
+}
+
+/// What a request says of its parties, and what it is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Asks<'a> {
+    /// Who sends it.
+    pub caller: &'a Caller,
+    /// Who is said to ask.
+    pub claim: Option<&'a Claim>,
+    /// Who is shown to ask.
+    pub credentials: &'a Credentials,
+    /// The audience of the MCP server that is asked about.
+    pub server_audience: Option<&'a str>,
+    /// The instant, in seconds.
+    pub now_s: i64,
+}
+
+/// What the subject's token says, beside who it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenFacts {
+    /// The token.
+    pub token: Arc<Verified>,
+    /// Which of its audiences was the expected one.
+    pub audience: String,
+    /// Who saw the proof of its key.
+    pub binding: Binding,
+}
+
+/// The parties to a step, established. Only this module makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Principal {
+    subject: Uid,
+    actor: Option<Uid>,
+    earlier_actors: Vec<Uid>,
+    assurance: Assurance,
+    actor_assurance: Option<Assurance>,
+    described: Option<Description>,
+    token: Option<TokenFacts>,
+}
+
+impl Principal {
+    /// The party whose authority is used.
+    pub fn subject(&self) -> &Uid {
+        &self.subject
+    }
+
+    /// The agent that uses it; none for autonomous work.
+    pub fn actor(&self) -> Option<&Uid> {
+        self.actor.as_ref()
+    }
+
+    /// Earlier actors, the most recent first.
+    pub fn earlier_actors(&self) -> &[Uid] {
+        &self.earlier_actors
+    }
+
+    /// How sure we are of the subject.
+    pub fn assurance(&self) -> Assurance {
+        self.assurance
+    }
+
+    /// How sure we are of the actor.
+    pub fn actor_assurance(&self) -> Option<Assurance> {
+        self.actor_assurance
+    }
+
+    /// What to make of the subject, whom the bundle does not have.
+    pub fn described(&self) -> Option<&Description> {
+        self.described.as_ref()
+    }
+
+    /// What the subject's token says.
+    pub fn token(&self) -> Option<&TokenFacts> {
+        self.token.as_ref()
+    }
+
+    /// Who acts: the actor, or the subject on its own.
+    pub fn acting(&self) -> &Uid {
+        self.actor.as_ref().unwrap_or(&self.subject)
+    }
+
+    /// The key that the subject's token is bound to.
+    pub fn key(&self) -> Option<&str> {
+        let confirmation = &self.token.as_ref()?.token.confirmation;
+        confirmation.jkt.as_deref().or(confirmation.x5t.as_deref())
+    }
+}
+
+/// Which token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The subject's.
+    Subject,
+    /// The actor's.
+    Actor,
+}
+
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Subject => "subject",
+            Self::Actor => "actor",
+        })
+    }
+}
+
+/// Why nobody was established. Safe to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthenticated {
+    /// The request names nobody.
+    #[error("the request names no principal")]
+    NoPrincipal,
+    /// The caller named somebody without the right to.
+    #[error("the caller `{caller}` may not assert principals; give it the role `assert`")]
+    MayNotAssert {
+        /// The caller's name.
+        caller: Arc<str>,
+    },
+    /// A token is not accepted.
+    #[error("the {which}'s token {fault}")]
+    Token {
+        /// Whose.
+        which: Which,
+        /// Why not.
+        fault: TokenFault,
+    },
+    /// The proof is not accepted.
+    #[error("the proof {0}")]
+    Proof(#[from] ProofFault),
+    /// The token is bound to a key that nobody showed.
+    #[error("the {which}'s token is bound to a key, and the request brings no proof of it")]
+    BindingMissing {
+        /// Whose.
+        which: Which,
+    },
+    /// There is a proof or an actor's token, and no subject's token.
+    #[error("the request brings no subject's token beside the rest of its credentials")]
+    NoSubjectToken,
+    /// A token names nobody that it could name.
+    #[error("the {which}'s token names neither a person nor an agent that its issuer is trusted to name")]
+    NamesNobody {
+        /// Whose.
+        which: Which,
+    },
+    /// The actor's token is a person's.
+    #[error("the actor's token is not an agent's")]
+    ActorNotAnAgent,
+    /// The bundle does not have the agent.
+    #[error(
+        "the agent that the {which}'s token names is not registered: no `Agent` has its SPIFFE ID or client id"
+    )]
+    UnregisteredAgent {
+        /// Whose.
+        which: Which,
+    },
+    /// The bundle does not have the person.
+    #[error("the person whom the token names is not registered")]
+    UnregisteredPerson,
+    /// Two sources name different parties.
+    #[error("the {party} of the request is another than that of its credentials")]
+    Conflict {
+        /// Which party.
+        party: &'static str,
+    },
+}
+
+/// Establishes the parties to a step.
+///
+/// # Errors
+/// [`Unauthenticated`] when nobody was named or shown, or when the caller may not assert them.
+pub fn authenticate(
+    trust: &Trust,
+    directory: &impl Directory,
+    proofs: &Proofs,
+    asks: &Asks<'_>,
+) -> Result<Principal, Unauthenticated> {
+    match &asks.credentials.subject {
+        Some(token) => shown(trust, directory, proofs, asks, token),
+        None if !asks.credentials.is_empty() => Err(Unauthenticated::NoSubjectToken),
+        None => said(asks.caller, asks.claim),
+    }
+}
+
+fn said(caller: &Caller, claim: Option<&Claim>) -> Result<Principal, Unauthenticated> {
+    let Claim { principal, actor, earlier_actors } = claim.ok_or(Unauthenticated::NoPrincipal)?;
+    may_assert(caller)?;
+    Ok(Principal {
+        subject: principal.clone(),
+        actor: actor.clone(),
+        earlier_actors: earlier_actors.clone(),
+        assurance: Assurance::Asserted,
+        actor_assurance: actor.is_some().then_some(Assurance::Asserted),
+        described: None,
+        token: None,
+    })
+}
+
+fn may_assert(caller: &Caller) -> Result<(), Unauthenticated> {
+    if caller.may(Role::Assert) {
+        return Ok(());
+    }
+    Err(Unauthenticated::MayNotAssert { caller: caller.name.clone() })
+}
+
+/// A token as it is now: verified, in time, for us, with its key shown.
+fn accept(
+    trust: &Trust,
+    proofs: &Proofs,
+    asks: &Asks<'_>,
+    which: Which,
+    token: &Token,
+) -> Result<TokenFacts, Unauthenticated> {
+    let refused = |fault| Unauthenticated::Token { which, fault };
+    let verified = trust.verify(token).map_err(refused)?;
+    let expected: Vec<&str> = trust.audiences(&verified, asks.server_audience).collect();
+    let audience = verified.check_audience(&expected).map_err(refused)?.to_owned();
+    verified.check_time(asks.now_s, trust.config.leeway_s).map_err(refused)?;
+    let (bound, proof) = (&verified.confirmation, asks.credentials.proof.as_ref());
+    let binding = match which {
+        Which::Subject => proof::check(bound, token, proof, asks.caller, proofs, asks.now_s)?,
+        // A request has one proof, and it is made for the subject's token.
+        Which::Actor if bound.is_none() => Some(Binding::None),
+        Which::Actor => None,
+    };
+    let binding = binding.ok_or(Unauthenticated::BindingMissing { which })?;
+    Ok(TokenFacts { token: verified, audience, binding })
+}
+
+fn shown(
+    trust: &Trust,
+    directory: &impl Directory,
+    proofs: &Proofs,
+    asks: &Asks<'_>,
+    token: &Token,
+) -> Result<Principal, Unauthenticated> {
+    let facts = accept(trust, proofs, asks, Which::Subject, token)?;
+    let verified = &facts.token;
+    let agent = |which, name: &AgentName| {
+        directory.agent(name).cloned().ok_or(Unauthenticated::UnregisteredAgent { which })
+    };
+    let of_actor_token = match &asks.credentials.actor {
+        None => None,
+        Some(token) => {
+            let facts = accept(trust, proofs, asks, Which::Actor, token)?;
+            Some(match (&facts.token.person, &facts.token.agent) {
+                (None, Some(name)) => agent(Which::Actor, name)?,
+                (Some(_), _) => return Err(Unauthenticated::ActorNotAnAgent),
+                (None, None) => return Err(Unauthenticated::NamesNobody { which: Which::Actor }),
+            })
+        }
+    };
+    let mut named = verified.actors.iter().map(|name| agent(Which::Subject, name));
+    let current = named.next().transpose()?;
+    let mut earlier_actors = named.collect::<Result<Vec<_>, _>>()?;
+    let (subject, described, actor) = match (&verified.person, &verified.agent) {
+        (Some(person), client) => {
+            // Whoever `act` names is the actor; else the client that the token was issued to.
+            let client = client.as_ref().filter(|_| current.is_none());
+            let client = client.map(|name| agent(Which::Subject, name)).transpose()?;
+            let known = directory.knows(&person.uid);
+            if !known && person.described.is_none() {
+                return Err(Unauthenticated::UnregisteredPerson);
+            }
+            let described = person.described.clone().filter(|_| !known);
+            (person.uid.clone(), described, current.or(client))
+        }
+        (None, Some(name)) => (agent(Which::Subject, name)?, None, current),
+        (None, None) => return Err(Unauthenticated::NamesNobody { which: Which::Subject }),
+    };
+    let verified_actor = same("actor", actor, of_actor_token)?;
+    let claim = asks.claim;
+    if claim.is_some_and(|claim| claim.principal != subject) {
+        return Err(Unauthenticated::Conflict { party: "principal" });
+    }
+    let said_actor = claim.and_then(|claim| claim.actor.clone());
+    let (actor, actor_assurance) = match (verified_actor, said_actor) {
+        (Some(verified), said) => (same("actor", Some(verified), said)?, Some(Assurance::Verified)),
+        (None, Some(said)) => {
+            may_assert(asks.caller)?;
+            (Some(said), Some(Assurance::Asserted))
+        }
+        (None, None) => (None, None),
+    };
+    let said_earlier = claim.map_or(&[][..], |claim| &claim.earlier_actors);
+    if !said_earlier.is_empty() && said_earlier != earlier_actors {
+        if !earlier_actors.is_empty() {
+            return Err(Unauthenticated::Conflict { party: "list of earlier actors" });
+        }
+        // More actors can only tighten: rules see their number.
+        earlier_actors = said_earlier.to_vec();
+    }
+    Ok(Principal {
+        subject,
+        actor,
+        earlier_actors,
+        assurance: Assurance::Verified,
+        actor_assurance,
+        described,
+        token: Some(facts),
+    })
+}
+
+/// The one party that two sources name, if any does.
+fn same(party: &'static str, one: Option<Uid>, other: Option<Uid>) -> Result<Option<Uid>, Unauthenticated> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Err(Unauthenticated::Conflict { party }),
+        (one, other) => Ok(one.or(other)),
+    }
+}
