@@ -30,13 +30,17 @@ use wanted::Wanted;
 
 /// The least time between two regular fetches of a source, whatever its issuer or the configuration says.
 pub const REFRESH_MIN: Duration = Duration::from_secs(30);
+/// The least time that a fetch must be given.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// The longest time that any setting of keys may have.
+pub const TIME_MAX: Duration = Duration::from_hours(24);
 
 /// Where keys come from and how often.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The sources, each with a name of its own.
     pub sources: Vec<Named>,
-    /// How often a source is fetched when it does not ask for more: [`REFRESH_MIN`] or longer.
+    /// How often a source is fetched when it does not ask for more: from [`REFRESH_MIN`] to [`TIME_MAX`].
     pub refresh: Duration,
     /// How long after a fetch the next one may begin that an unknown key asks for.
     pub unknown_key_pause: Duration,
@@ -62,11 +66,15 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), KeysError> {
-        if self.refresh < REFRESH_MIN {
-            return Err(KeysError::Refresh(self.refresh));
-        }
-        if self.timeout.is_zero() {
-            return Err(KeysError::Timeout);
+        let bounded = [
+            ("refresh", self.refresh, REFRESH_MIN),
+            ("unknown_key_pause", self.unknown_key_pause, Duration::ZERO),
+            ("timeout", self.timeout, TIMEOUT_MIN),
+        ];
+        for (what, value, least) in bounded {
+            if value < least || value > TIME_MAX {
+                return Err(KeysError::Time { what, value, least });
+            }
         }
         let mut names: Vec<&str> = self.sources.iter().map(|source| &*source.name).collect();
         names.sort_unstable();
@@ -89,12 +97,16 @@ pub trait Target: Send + Sync + 'static {
 /// Why keys cannot be fetched at all. A source that cannot be reached is no such reason.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// Fetching would never rest.
-    #[error("keys cannot be refreshed every {0:?}; at least {REFRESH_MIN:?} must lie between")]
-    Refresh(Duration),
-    /// No fetch could succeed.
-    #[error("fetching keys must be given some time; the usual timeout is 5s")]
-    Timeout,
+    /// A time that is too short or too long.
+    #[error("the `{what}` of keys is {value:?}; it must be from {least:?} to {TIME_MAX:?}")]
+    Time {
+        /// Which.
+        what: &'static str,
+        /// How long it is.
+        value: Duration,
+        /// How long it must be at least.
+        least: Duration,
+    },
     /// A name for two sources.
     #[error("two sources of keys are called `{0}`; give each a name of its own")]
     Twice(String),

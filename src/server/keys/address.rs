@@ -5,7 +5,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-/// Where an issuer's metadata lies (OpenID Connect Discovery 1.0, section 4).
+/// Where an issuer's metadata lies (`OpenID` Connect Discovery 1.0, section 4).
 const METADATA: &str = ".well-known/openid-configuration";
 
 /// Why nothing is fetched from an address.

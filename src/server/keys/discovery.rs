@@ -1,4 +1,4 @@
-//! Reads an issuer's metadata (OpenID Connect Discovery 1.0, section 3): where its keys lie.
+//! Reads an issuer's metadata (`OpenID` Connect Discovery 1.0, section 3): where its keys lie.
 //! Never takes another member of it, and never metadata of another issuer.
 
 use serde::Deserialize;
@@ -81,6 +81,6 @@ mod tests {
             assert!(words.contains("metadata"), "{document}: {words}");
         }
         let deep = format!(r#"{{"x":{}"#, "[".repeat(100_000));
-        assert!(read(&deep).unwrap_err().contains("recursion"));
+        assert!(read(&deep).unwrap_err().contains("not understood"));
     }
 }

@@ -34,7 +34,7 @@ pub(super) enum Fault {
         "the issuer's metadata is about another issuer than `{0}`; write the name as it has it, to the letter"
     )]
     OtherIssuer(String),
-    #[error("the `jwks_uri` of the issuer's metadata is refused")]
+    #[error("the `jwks_uri` of the issuer's metadata is refused: {0}")]
     KeysAddress(#[source] AddressError),
     #[error("the file cannot be read")]
     File(#[source] io::Error),
@@ -45,20 +45,15 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// In one sentence, with the causes.
+    /// In one sentence, with the first cause: those between are about how we ask, and not about what is wrong.
     pub(super) fn words(&self) -> String {
-        let mut words = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
+        let words = self.to_string();
+        let causes = std::iter::successors(self.source(), |error: &&(dyn Error + 'static)| (*error).source());
+        match causes.last().map(ToString::to_string) {
             // Some show their cause themselves.
-            if !words.contains(&text) {
-                words.push_str(": ");
-                words.push_str(&text);
-            }
-            cause = error.source();
+            Some(cause) if !words.contains(&cause) => format!("{words}: {cause}"),
+            Some(_) | None => words,
         }
-        words
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Named {
 pub enum Source {
     /// The document lies here.
     Url(Address),
-    /// The metadata of this issuer says where (OpenID Connect Discovery 1.0).
+    /// The metadata of this issuer says where (`OpenID` Connect Discovery 1.0).
     Discovery(Issuer),
     /// A file of this machine, looked at every few seconds.
     File(PathBuf),

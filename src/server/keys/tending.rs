@@ -78,7 +78,7 @@ impl Tending {
                 self.attempt().await;
             }
         };
-        stop.run_until_cancelled(attempts).await.unwrap_or(())
+        stop.run_until_cancelled(attempts).await.unwrap_or(());
     }
 
     /// Waits for the next attempt: as planned, or sooner when somebody misses a key, but not too soon after the last.

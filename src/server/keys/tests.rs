@@ -29,10 +29,9 @@ struct Frozen {
 }
 
 fn freeze() -> Frozen {
-    tokio::time::pause();
     let (held, release) = channel::<()>();
     // No clock moves by itself while a thread is at work.
-    tokio::task::spawn_blocking(move || release.recv());
+    tokio::task::spawn_blocking(move || release.recv_timeout(PATIENCE * 2));
     Frozen { _held: held }
 }
 
@@ -106,8 +105,9 @@ fn named(name: &str, source: Source) -> Named {
     Named { name: name.into(), source }
 }
 
+/// Lets so many seconds pass, and what a timer is inexact.
 async fn pass(seconds: u64) {
-    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::advance(Duration::from_secs(seconds) + Duration::from_millis(5)).await;
     settle().await;
 }
 

@@ -14,7 +14,7 @@ async fn refused(answer: Answer, words: &str) -> Peer {
     peer
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_redirect_is_a_failure_and_is_not_followed() {
     let elsewhere = Peer::with(Answer::Document(DOCUMENT.into())).await;
     for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
@@ -27,7 +27,7 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn only_200_is_an_answer() {
     let statuses =
         ["201 Created", "204 No Content", "206 Partial Content", "304 Not Modified", "401 No", "500 No"];
@@ -37,7 +37,7 @@ async fn only_200_is_an_answer() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_that_drips_or_says_nothing_is_left() {
     for begun in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"] {
         let peer = Peer::with(Answer::Hangs(begun.into())).await;
@@ -50,7 +50,7 @@ async fn a_server_that_drips_or_says_nothing_is_left() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn two_slow_answers_of_one_fetch_share_its_time() {
     let peer = Peer::start().await;
     let told = Arc::new(tokio::sync::Notify::new());
@@ -69,7 +69,7 @@ async fn two_slow_answers_of_one_fetch_share_its_time() {
     Rig::start_while(config, time_passes).await.assert_refused("no whole answer within 5s");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_document_without_end_is_cut_off() {
     let peer = refused(Answer::Endless, "longer than 262144 bytes").await;
     settle().await;
@@ -80,7 +80,7 @@ async fn a_document_without_end_is_cut_off() {
     assert_eq!(peer.sent(), sent, "the connection is closed");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_length_beyond_the_limit_is_refused_unread() {
     let lies = "HTTP/1.1 200 OK\r\ncontent-length: 262145\r\n\r\n";
     // It would wait for ever for a first byte.
@@ -89,7 +89,7 @@ async fn a_length_beyond_the_limit_is_refused_unread() {
     refused(Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551615\r\n\r\n"), "").await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_document_of_exactly_the_limit_is_taken() {
     let document = vec![b' '; 262_144];
     let peer = Peer::with(Answer::Document(document.clone())).await;
@@ -97,7 +97,7 @@ async fn a_document_of_exactly_the_limit_is_taken() {
     assert_eq!(rig.target.documents(), [document]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_breaks_off_or_is_none_is_refused() {
     refused(Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"keys\":[]}"), "broke off").await;
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n{\"keys\":[]}\r\n";
@@ -107,14 +107,14 @@ async fn an_answer_that_breaks_off_or_is_none_is_refused() {
     refused(Answer::raw(""), "the request failed").await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_compressed_document_is_neither_asked_for_nor_taken() {
     let compressed = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd";
     let peer = refused(Answer::raw(compressed), "compressed").await;
     assert!(!peer.heads().concat().to_lowercase().contains("accept-encoding"), "{:?}", peer.heads());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_query_is_sent_but_shown_nowhere() {
     let peer = Peer::with(Answer::status("500 No")).await;
     let rig = Rig::start(url(&peer.at("/keys?api_key=secret"))).await;
@@ -123,7 +123,7 @@ async fn a_query_is_sent_but_shown_nowhere() {
     assert!(shown.contains("/keys") && !shown.contains("secret"), "{shown}");
     let nobody = rig_of_nobody("?api_key=secret").await;
     assert!(
-        nobody.error().contains("no connection") && !nobody.error().contains("secret"),
+        nobody.error().contains("no connection: Connection refused") && !nobody.error().contains("secret"),
         "{}",
         nobody.error()
     );
@@ -134,7 +134,7 @@ async fn rig_of_nobody(query: &str) -> Rig {
     Rig::start(url(&format!("http://127.0.0.1:9/keys{query}"))).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_server_that_hangs_does_not_keep_the_others_waiting() {
     let slow = Peer::with(Answer::Hangs(Vec::new())).await;
     let good = Peer::with(Answer::Document(DOCUMENT.into())).await;
@@ -153,7 +153,7 @@ async fn one_server_that_hangs_does_not_keep_the_others_waiting() {
 /// Set in the child that has a proxy in its environment.
 const CHILD: &str = "PALISADE_TEST_HAS_PROXY";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_proxy_of_the_environment_is_not_used() {
     if std::env::var_os(CHILD).is_some() {
         let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
@@ -172,7 +172,7 @@ async fn a_proxy_of_the_environment_is_not_used() {
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_configuration_that_cannot_work_is_refused() {
     let refused = async |config: Config| {
         let mut tasks = Tasks::new(CancellationToken::new());
@@ -180,8 +180,12 @@ async fn a_configuration_that_cannot_work_is_refused() {
     };
     let good = url("http://127.0.0.1:9/");
     let often = Config { refresh: Duration::from_secs(29), ..good.clone() };
-    assert!(refused(often).await.contains("every 29s"));
-    assert!(refused(Config { timeout: Duration::ZERO, ..good.clone() }).await.contains("5s"));
+    assert!(refused(often).await.contains("`refresh` of keys is 29s"));
+    let endless = Config { refresh: Duration::MAX, ..good.clone() };
+    assert!(refused(endless).await.contains("`refresh`"));
+    let endless = Config { unknown_key_pause: Duration::MAX, ..good.clone() };
+    assert!(refused(endless).await.contains("`unknown_key_pause`"));
+    assert!(refused(Config { timeout: Duration::ZERO, ..good.clone() }).await.contains("`timeout`"));
     let twice = Config { sources: [good.sources.clone(), good.sources.clone()].concat(), ..good };
     assert!(refused(twice).await.contains("two sources of keys are called `idp`"));
 }

@@ -13,7 +13,7 @@ async fn discovered(peer: &Peer, issuer: &str, named_issuer: &str, keys: &str) -
     Rig::start(Config::new(vec![named("idp", Source::Discovery(issuer))])).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn keys_are_fetched_from_where_the_metadata_says() {
     let peer = Peer::start().await;
     let keys = Peer::with(Answer::Document(DOCUMENT.into())).await;
@@ -29,7 +29,7 @@ async fn keys_are_fetched_from_where_the_metadata_says() {
     assert_eq!((peer.requests(), keys.requests(), moved.requests()), (2, 1, 1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn metadata_of_another_issuer_is_refused() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     for other in [peer.at("/"), peer.at("/x"), "https://idp.example".to_owned()] {
@@ -39,7 +39,7 @@ async fn metadata_of_another_issuer_is_refused() {
     assert!(peer.heads().iter().all(|head| head.starts_with(&format!("GET {METADATA} "))));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn metadata_cannot_send_us_to_a_file_or_by_http_over_a_network() {
     let peer = Peer::start().await;
     for keys in ["file:///etc/passwd", "http://keys.example/", "http://169.254.169.254/latest", "gopher://x/"]
@@ -49,7 +49,7 @@ async fn metadata_cannot_send_us_to_a_file_or_by_http_over_a_network() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn metadata_is_fetched_within_the_same_bounds_as_keys() {
     let elsewhere = Peer::start().await;
     let redirect = format!("HTTP/1.1 302 Found\r\nlocation: {}\r\n\r\n", elsewhere.at(METADATA));

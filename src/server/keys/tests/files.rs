@@ -9,7 +9,7 @@ async fn rig(path: &Path) -> Rig {
     Rig::start(Config::new(vec![named("idp", Source::File(path.into()))])).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_file_that_changes_is_noticed_within_seconds() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keys.json");
@@ -22,7 +22,7 @@ async fn a_file_that_changes_is_noticed_within_seconds() {
     eventually(|| rig.target.documents() == [DOCUMENT, OTHER]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_file_that_is_gone_leaves_the_keys_in_force_until_it_is_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keys.json");
@@ -41,7 +41,7 @@ async fn a_file_that_is_gone_leaves_the_keys_in_force_until_it_is_back() {
     assert_eq!(rig.target.documents(), [DOCUMENT, OTHER]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_no_file_or_too_long_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     rig(directory.path()).await.assert_refused("this is not a file");

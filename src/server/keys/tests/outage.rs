@@ -31,7 +31,7 @@ impl Logs {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_outage_keeps_the_last_good_document_and_ends_by_itself() {
     let logs = Logs::default();
     let _listening = logs.listen();
@@ -56,7 +56,7 @@ async fn an_outage_keeps_the_last_good_document_and_ends_by_itself() {
     assert_eq!((logs.count("keys came into force"), logs.count("secret")), (2, 0));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_source_that_never_worked_is_no_reason_not_to_start_and_is_tried_again() {
     let logs = Logs::default();
     let _listening = logs.listen();
@@ -76,7 +76,7 @@ async fn a_source_that_never_worked_is_no_reason_not_to_start_and_is_tried_again
     assert_eq!((peer.requests(), logs.count("WARN")), (3, 1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_document_that_is_refused_leaves_the_last_good_one() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;

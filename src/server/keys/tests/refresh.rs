@@ -3,7 +3,7 @@
 use super::peer::{Answer, Peer};
 use super::*;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn keys_of_an_address_come_into_force_at_the_start() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;
@@ -13,14 +13,14 @@ async fn keys_of_an_address_come_into_force_at_the_start() {
     assert!(status.failing.is_none() && status.last_success.is_some() && status.since.is_some());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn localhost_is_this_machine() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&format!("http://localhost:{}/keys", peer.address.port()))).await;
     assert_eq!(rig.target.documents(), [DOCUMENT]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rotation_is_noticed_and_what_did_not_change_is_not_published_again() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;
@@ -37,7 +37,7 @@ async fn a_rotation_is_noticed_and_what_did_not_change_is_not_published_again() 
     assert_eq!(peer.requests(), 4);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_may_ask_to_be_asked_more_often_but_not_all_the_time() {
     for (max_age, too_soon, due) in [(0, 29, 1), (100, 89, 11), (86_400, 269, 31)] {
         let answer = format!(
@@ -52,7 +52,7 @@ async fn a_server_may_ask_to_be_asked_more_often_but_not_all_the_time() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn fetching_ends_with_the_server() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;
@@ -64,7 +64,7 @@ async fn fetching_ends_with_the_server() {
     rig.tasks.run(Duration::from_secs(1)).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_sources_there_is_nothing_to_do_and_nothing_ends() {
     let rig = Rig::start(Config::new(Vec::new())).await;
     rig.keys.wanted("idp");

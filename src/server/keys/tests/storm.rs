@@ -14,7 +14,7 @@ fn storm(keys: &Keys) {
     });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn ten_thousand_unknown_keys_lead_to_one_fetch_in_thirty_seconds() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;
@@ -35,7 +35,7 @@ async fn ten_thousand_unknown_keys_lead_to_one_fetch_in_thirty_seconds() {
     assert_eq!(peer.requests(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_unknown_key_is_looked_for_at_once_and_is_there() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;
@@ -48,7 +48,7 @@ async fn an_unknown_key_is_looked_for_at_once_and_is_there() {
     assert_eq!(peer.requests(), 2, "a name that is no source's");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_unknown_key_just_after_a_fetch_waits_for_the_pause() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;
@@ -60,7 +60,7 @@ async fn an_unknown_key_just_after_a_fetch_waits_for_the_pause() {
     eventually(|| peer.requests() == 2).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn unknown_keys_during_a_fetch_are_answered_by_it() {
     let peer = Peer::with(Answer::Document(DOCUMENT.into())).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;
@@ -75,7 +75,7 @@ async fn unknown_keys_during_a_fetch_are_answered_by_it() {
     assert_eq!(peer.requests(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_storm_during_an_outage_hastens_it_no_more_than_the_pause_allows() {
     let peer = Peer::with(Answer::status("500 No")).await;
     let rig = Rig::start(url(&peer.at("/keys"))).await;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tempfile::TempDir;
@@ -17,8 +17,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Self { issuer, directory: tempfile::tempdir().unwrap() }
@@ -56,35 +57,37 @@ async fn rig(peer: &Peer, host: &str, ca_file: Option<PathBuf>) -> Rig {
     Rig::start(Config { ca_file, ..config }).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_that_nobody_known_vouches_for_is_refused() {
-    let (authority, other) = (Authority::new(), Authority::new());
+    let (authority, other) = (Authority::new("ours"), Authority::new("another"));
     let peer = authority.peer("localhost").await;
     for ca_file in [None, Some(other.file())] {
-        rig(&peer, "localhost", ca_file).await.assert_refused("UnknownIssuer");
+        rig(&peer, "localhost", ca_file)
+            .await
+            .assert_refused("no connection: invalid peer certificate: UnknownIssuer");
     }
     assert_eq!(peer.requests(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_that_the_configured_file_vouches_for_is_asked() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let peer = authority.peer("localhost").await;
     let rig = rig(&peer, "localhost", Some(authority.file())).await;
     assert_eq!(rig.target.documents(), [DOCUMENT], "{}", rig.error());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_certificate_for_another_name_is_refused() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let peer = authority.peer("idp.example").await;
     rig(&peer, "localhost", Some(authority.file())).await.assert_refused("not valid for name");
     assert_eq!(peer.requests(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_file_without_certificates_is_an_error_at_the_start() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let empty = authority.directory.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
     for (ca_file, words) in
