@@ -150,7 +150,7 @@ fn add_roots_of_this_machine(roots: &mut RootCertStore) {
 }
 
 fn add_roots_of(path: &Path, roots: &mut RootCertStore) -> Result<(), String> {
-    let text = file::read_here(path, CA_BYTES_MAX).map_err(|fault| fault.words())?;
+    let text = file::read(path, CA_BYTES_MAX).map_err(|fault| fault.words())?;
     let mut count = 0_usize;
     for certificate in CertificateDer::pem_slice_iter(&text) {
         roots.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;

@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Fetched};
 use super::fault::Fault;
+use super::file::Reading;
 use super::schedule::{self, Chance};
 use super::source::{Named, Source};
 use super::status::{Board, Change};
 use super::wanted::Wanted;
-use super::{Config, Target, discovery, file};
+use super::{Config, Target, discovery};
 use crate::audit::digest::hex;
 use crate::server::clock;
 
@@ -25,6 +26,7 @@ pub(super) struct Tending {
     target: Arc<dyn Target>,
     wanted: Arc<Wanted>,
     board: Arc<Board>,
+    reading: Reading,
     /// Of the document in force.
     digest: Option<[u8; 32]>,
     /// In a row.
@@ -51,6 +53,7 @@ impl Tending {
             target,
             wanted: Arc::default(),
             board,
+            reading: Reading::default(),
             digest: None,
             failures: 0,
             began: now,
@@ -115,7 +118,7 @@ impl Tending {
         self.due = Instant::now() + pause;
     }
 
-    async fn fetch(&self) -> Result<Fetched, Fault> {
+    async fn fetch(&mut self) -> Result<Fetched, Fault> {
         match &self.source.source {
             Source::Url(address) => self.client.fetch(address).await,
             Source::Discovery(issuer) => {
@@ -125,7 +128,7 @@ impl Tending {
                 self.client.fetch(&address).await
             }
             Source::File(path) => {
-                let document = file::read(path.clone(), self.config.document_bytes_max).await?;
+                let document = self.reading.read(path, self.config.document_bytes_max).await?;
                 Ok(Fetched { document, max_age: None })
             }
         }
