@@ -12,6 +12,7 @@ pub mod incoming;
 pub mod grpc;
 pub mod run;
 pub mod journal;
+pub mod keys;
 pub mod data;
 pub mod tasks;
 pub mod listen;
