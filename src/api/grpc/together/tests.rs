@@ -12,11 +12,9 @@ use super::*;
 use crate::access::{DecisionId, Timestamp};
 use crate::api::proto::v1;
 use crate::api::{Clock, Limits};
-use crate::audit::{AuditError, DigestKey, OpenDecisions, Receipt, Record};
-use crate::diagnostic::File;
+use crate::audit::{AuditError, Receipt, Record};
 use crate::identity::{Caller, Callers, Role, Servers};
 use crate::pdp::Pdp;
-use crate::{mcp, policy};
 
 /// Takes some records and no more, and counts how often it was given any.
 struct Room {
@@ -61,12 +59,9 @@ fn service(room: usize) -> Authorization<Room> {
     let policy = r#"permit (principal, action, resource == Doc::"open");"#;
     let files =
         [("schemas/s.cedarschema", schema), ("entities/e.json", entities), ("policies/p.cedar", policy)];
-    let snapshot = policy::compile(&files.map(|(path, text)| File::new(path, text))).unwrap().snapshot;
     let sink =
         Room { left: AtomicUsize::new(room), writes: AtomicUsize::new(0), broken: AtomicBool::new(false) };
-    let open = Arc::new(OpenDecisions::new(10));
-    let pdp = Pdp::new(Arc::new(snapshot), sink, open, DigestKey::new(&[7; 32]), mcp::Limits::default());
-    Authorization::new(Arc::new(pdp), Callers::default(), Arc::new(Still), Limits::default())
+    Authorization::new(Arc::new(Pdp::over(&files, sink)), Callers::default(), Arc::new(Still), Limits::default())
 }
 
 fn gateway() -> Arc<Caller> {
