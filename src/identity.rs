@@ -2,6 +2,7 @@
 //! Never fetches keys, and never believes a claim from a caller that may not assert it.
 
 mod callers;
+mod peer;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::value::Uid;
-pub use callers::{Callers, LOCAL, OPERATOR, TokenDigest, UnknownCaller};
+pub use callers::{Callers, LOCAL, OPERATOR, Proofs, TokenDigest, UnknownCaller};
+pub use peer::{Certificate, Peer, Thumbprint, UnixUser};
 
 /// What a caller may ask of this PDP (one role per kind of call).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod data;
 pub mod tasks;
 pub mod listen;
+pub mod tls;
 pub mod stack;
 pub mod telemetry;
 pub mod metrics;
