@@ -129,3 +129,71 @@ async fn no_listener_makes_another_wait() {
     }
     assert_eq!(order, ["a", "c", "a", "a", "a", "a"]);
 }
+
+/// TLS with a certificate of its own, and a client that trusts it.
+async fn secured(directory: &std::path::Path) -> (Tls, tokio_rustls::TlsConnector) {
+    use crate::server::tls::{Clients, Config, Files, Source, start};
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = Files { certificate: directory.join("c"), key: directory.join("k"), client_ca: None };
+    std::fs::write(&files.certificate, issued.cert.pem()).unwrap();
+    std::fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
+    let config = Config { source: Source::Files(files), clients: Clients::Unasked };
+    let (tls, _rotation) = start(&config).await.unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(issued.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let client = client.unwrap().with_root_certificates(roots).with_no_client_auth();
+    (tls, Arc::new(client).into())
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_frees_its_place_and_holds_nobody_up_while_it_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tls, connector) = secured(directory.path()).await;
+    let shake = async |address| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        tokio::time::timeout(PATIENCE, connector.connect("localhost".try_into().unwrap(), stream)).await
+    };
+    let secured = |listeners: Vec<Listener>| {
+        listeners.into_iter().map(|listener| listener.secured(tls.clone())).collect::<Vec<_>>()
+    };
+    // As many silent ones as there are places: the honest one waits for them to be late.
+    let (listeners, address) = listener().await;
+    let deadlines = Deadlines { handshake: Duration::from_millis(50), ..Deadlines::default() };
+    let mut connections = incoming(secured(listeners), 2, deadlines);
+    let mut silent = Vec::new();
+    for begun in [&b""[..], b"\x16\x03\x01", b"", b"\x16"] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(begun).await.unwrap();
+        silent.push(socket);
+    }
+    let (client, connection) = tokio::join!(shake(address), connections.next());
+    client.expect("the honest client waits for ever").unwrap();
+    assert!(matches!(connection.unwrap().unwrap().stream, Either::Right(_)));
+    for mut socket in silent {
+        let end = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut Vec::new())).await;
+        end.expect("a silent socket is left open").ok();
+    }
+    // One place more than silent ones: nobody waits.
+    let (listeners, address) = listener().await;
+    let mut connections = incoming(secured(listeners), 2, Deadlines::default());
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let (client, connection) = tokio::join!(shake(address), connections.next());
+    client.expect("it waits for the silent one").unwrap();
+    assert!(connection.unwrap().unwrap().peer.is_here());
+}
+
+#[tokio::test]
+async fn handshakes_end_with_the_accepting() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tls, _connector) = secured(directory.path()).await;
+    let (listeners, address) = listener().await;
+    let listeners = listeners.into_iter().map(|listener| listener.secured(tls.clone())).collect();
+    let connections = incoming(listeners, 2, Deadlines::default());
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    silent.write_all(b"\x16").await.unwrap();
+    drop(connections);
+    let end = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut Vec::new())).await;
+    end.expect("the handshake is still under way").ok();
+}

@@ -26,6 +26,8 @@ enum NoSvid {
     Uris(usize),
     #[error("its URI is no SPIFFE ID")]
     Id(#[from] SpiffeIdError),
+    #[error("its SPIFFE ID is not written as it must be, in lower case up to its path")]
+    NotCanonical,
     #[error("its SPIFFE ID has no path: it names a trust domain and no workload")]
     NoPath,
     #[error("an extension of it cannot be read")]
@@ -132,6 +134,7 @@ fn workload(der: &CertificateDer<'_>) -> Result<SpiffeId, Error> {
     match names.uris.as_slice() {
         [uri] => match SpiffeId::new(uri) {
             Ok(id) if id.path().is_empty() => Err(refused(NoSvid::NoPath)),
+            Ok(id) if id.to_string() != *uri => Err(refused(NoSvid::NotCanonical)),
             Ok(id) => Ok(id),
             Err(error) => Err(refused(NoSvid::Id(error))),
         },
