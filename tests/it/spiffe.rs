@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Nothing {}
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct Identities {
+pub struct Identities {
     #[prost(message, repeated, tag = "1")]
     svids: Vec<Svid>,
     #[prost(map = "string, bytes", tag = "3")]
@@ -44,7 +44,7 @@ struct Identities {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct Svid {
+pub struct Svid {
     #[prost(string, tag = "1")]
     spiffe_id: String,
     #[prost(bytes = "vec", tag = "2")]
@@ -55,7 +55,7 @@ struct Svid {
     bundle: Vec<u8>,
 }
 
-type Told = Result<Identities, Status>;
+pub type Told = Result<Identities, Status>;
 
 /// `SpiffeWorkloadAPI` with `FetchX509SVID`.
 #[derive(Clone)]
@@ -97,14 +97,15 @@ impl NamedService for Agent {
 }
 
 /// What the agent says, and where.
-struct Spire {
-    told: watch::Sender<Told>,
+pub struct Spire {
+    pub told: watch::Sender<Told>,
     socket: PathBuf,
     _directory: TempDir,
 }
 
 impl Spire {
-    fn start(told: Told) -> Self {
+    /// An agent that says this. Needs a runtime.
+    pub fn start(told: Told) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("agent.sock");
         let listener = UnixListenerStream::new(UnixListener::bind(&socket).unwrap());
@@ -114,17 +115,18 @@ impl Spire {
         Self { told, socket, _directory: directory }
     }
 
+    /// Where it answers.
+    pub fn endpoint(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
     fn config(&self, trust_domains: &[&str], clients: Clients) -> Config {
         let trust_domains = trust_domains.iter().map(|name| (*name).try_into().unwrap()).collect();
-        Config { source: Source::Workload { endpoint: endpoint(&self.socket), trust_domains }, clients }
+        Config { source: Source::Workload { endpoint: self.endpoint(), trust_domains }, clients }
     }
 }
 
-fn endpoint(socket: &Path) -> String {
-    format!("unix://{}", socket.display())
-}
-
-fn identity(issued: &Issued, authority: &Authority, federated: &[(&str, &Authority)]) -> Identities {
+pub fn identity(issued: &Issued, authority: &Authority, federated: &[(&str, &Authority)]) -> Identities {
     let svid = Svid {
         spiffe_id: OWN.to_owned(),
         x509_svid: issued.der.to_vec(),
@@ -137,7 +139,7 @@ fn identity(issued: &Issued, authority: &Authority, federated: &[(&str, &Authori
 }
 
 /// The server's SVID, with the name that the clients of these tests ask for.
-fn own() -> Wish {
+pub fn own() -> Wish {
     uris(&[OWN]).and_names(&[SERVER]).for_both()
 }
 
@@ -279,7 +281,7 @@ async fn an_identity_that_is_withdrawn_is_served_to_nobody_until_there_is_one() 
     let before = world.spire.told.send_replace(Err(Status::permission_denied("no such workload")));
     let cut = async { while world.shows(&client).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, cut).await.expect("it is served on");
-    world.spire.told.send_replace(before);
+    world.spire.told.send(before).unwrap();
     world.until_served(&world.acme, &client, &world.served).await;
 }
 

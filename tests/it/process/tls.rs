@@ -15,6 +15,7 @@ use super::child::{Process, until};
 use super::place::{PERMIT, Place};
 use super::server::{Client, Server, is_permit, probe};
 use crate::certificates::{Authority, Dialler, Issued, server, uris};
+use crate::spiffe::{Spire, identity, own};
 
 const GATEWAY: &str = "spiffe://acme.example/gateway";
 const CALLERS: &str = "callers:\n  - name: gateway\n    spiffe_id: spiffe://acme.example/gateway\n    \
@@ -187,15 +188,28 @@ fn files_that_cannot_be_used_are_refused_at_the_start() {
 }
 
 #[test]
-fn an_agent_of_spiffe_that_is_not_there_is_named() {
+fn an_identity_of_spiffe_is_served_by_the_real_binary() {
     let secured = Secured::new();
-    let socket = secured.path("agent.sock");
-    fs::write(&socket, "").unwrap();
+    let acme = Authority::new("spiffe://acme.example");
+    let spire =
+        secured.runtime.block_on(async { Spire::start(Ok(identity(&acme.issue(own()), &acme, &[]))) });
     secured.place.configure(&format!(
-        "listen:\n  grpc_tls: {{ spiffe: {{ workload_api: \"unix://{}\" }} }}\n{CALLERS}",
-        socket.display()
+        "listen:\n  grpc_tls: {{ spiffe: {{ workload_api: \"{}\" }} }}\n{CALLERS}",
+        spire.endpoint()
     ));
-    secured.check_refused(&["the SPIFFE Workload API at unix://", "start the agent there"]);
+    let server = secured.place.start();
+    let dialler = Dialler::trusting(&acme).showing(&acme.issue(uris(&[GATEWAY])));
+    let channel = secured.runtime.block_on(dialler.channel(server.grpc)).unwrap();
+    let answer = secured.runtime.block_on(AuthorizationClient::new(channel).authorize(probe(""))).unwrap();
+    assert!(is_permit(&answer.into_inner()));
+    assert_eq!(server.stop().code, Some(0));
+    let told = tonic::Status::invalid_argument("no");
+    spire.told.send(Err(told)).unwrap();
+    let refused = secured.place.refused();
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    for part in ["the SPIFFE Workload API at unix://", "start the agent there", "register this workload"] {
+        assert!(refused.stderr.contains(part), "`{part}` is not in:\n{}", refused.stderr);
+    }
 }
 
 #[test]
