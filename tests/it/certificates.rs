@@ -94,7 +94,7 @@ impl Wish {
     }
 
     /// One that may sign others.
-    pub fn as_authority(mut self) -> Self {
+    pub fn for_signing(mut self) -> Self {
         self.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         self
     }

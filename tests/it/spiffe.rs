@@ -48,9 +48,9 @@ pub struct Svid {
     #[prost(string, tag = "1")]
     spiffe_id: String,
     #[prost(bytes = "vec", tag = "2")]
-    x509_svid: Vec<u8>,
+    chain: Vec<u8>,
     #[prost(bytes = "vec", tag = "3")]
-    x509_svid_key: Vec<u8>,
+    key: Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
     bundle: Vec<u8>,
 }
@@ -129,8 +129,8 @@ impl Spire {
 pub fn identity(issued: &Issued, authority: &Authority, federated: &[(&str, &Authority)]) -> Identities {
     let svid = Svid {
         spiffe_id: OWN.to_owned(),
-        x509_svid: issued.der.to_vec(),
-        x509_svid_key: issued.key.clone(),
+        chain: issued.der.to_vec(),
+        key: issued.key.clone(),
         bundle: authority.der().to_vec(),
     };
     let federated_bundles =
@@ -239,7 +239,7 @@ async fn what_is_no_svid_of_a_workload_ends_the_handshake() {
         ("a trust domain", uris(&["spiffe://acme.example"])),
         ("no canonical id", uris(&["SPIFFE://acme.example/gateway"])),
         ("an unknown trust domain", uris(&["spiffe://evil.example/gateway"])),
-        ("an authority", uris(&[GATEWAY]).as_authority()),
+        ("an authority", uris(&[GATEWAY]).for_signing()),
         ("a key that signs", uris(&[GATEWAY]).with_usage(KeyUsagePurpose::KeyCertSign)),
         ("a key for no handshake", uris(&[GATEWAY]).with_usage(KeyUsagePurpose::KeyAgreement)),
         ("expired", uris(&[GATEWAY]).valid(-7200, -3600)),

@@ -163,7 +163,7 @@ async fn certificates_that_do_not_count_end_the_handshake() {
         world.is_cut(&shows(&Authority::new("clients").issue(uris(&[GATEWAY]))), "of another root").await;
         world.is_cut(&shows(&world.servers.issue(uris(&[GATEWAY]))), "of the servers' root").await;
         world.is_cut(&shows(&issue(server())), "for servers").await;
-        world.is_cut(&shows(&issue(uris(&[GATEWAY]).as_authority())), "an authority").await;
+        world.is_cut(&shows(&issue(uris(&[GATEWAY]).for_signing())), "an authority").await;
         if asked == Clients::Required {
             world.is_cut(&world.dialler(), "none").await;
         } else {

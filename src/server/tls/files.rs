@@ -30,9 +30,12 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) struct Watched {
     files: Files,
     clients: Clients,
-    seen: Result<[u8; 32], String>,
+    seen: Seen,
     expiry: Expiry,
 }
+
+/// The digest of what the files have, or why they cannot be read.
+type Seen = Result<[u8; 32], String>;
 
 /// What the files have. It holds a private key and is never printed.
 struct Material {
@@ -70,21 +73,12 @@ impl Watched {
 
     /// Takes up what has changed, or says once why not.
     async fn look(&mut self, tls: &Tls) -> io::Result<()> {
-        let (files, clients) = (self.files.clone(), self.clients);
-        let seen = self.seen.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            let material = read(&files).map_err(|error| (Err(say(&error)), error))?;
-            let digest = Ok(material.digest());
-            if digest == seen {
-                return Ok(None);
-            }
-            let served = material.serve(&files, clients).map_err(|error| (digest.clone(), error))?;
-            Ok(Some((digest, served)))
-        });
-        match looked.await.map_err(io::Error::other)? {
-            Ok(None) => {}
-            Ok(Some((digest, Served { config, validity }))) => {
-                self.seen = digest;
+        let (files, clients, seen) = (self.files.clone(), self.clients, self.seen.clone());
+        let looked = tokio::task::spawn_blocking(move || changed(&files, clients, &seen));
+        let Some((seen, served)) = looked.await.map_err(io::Error::other)? else { return Ok(()) };
+        self.seen = seen;
+        match served {
+            Ok(Served { config, validity }) => {
                 self.expiry = Expiry::of(validity);
                 tls.serve(config);
                 tracing::info!(
@@ -93,18 +87,29 @@ impl Watched {
                     "new connections are served with the files of TLS as they are now"
                 );
             }
-            Err((seen, error)) if seen != self.seen => {
-                self.seen = seen;
-                tracing::error!(
-                    error = %say(&error),
-                    "the files of TLS have changed and cannot be used; new connections are served with the last good \
-                     ones; repair the files, and they are taken up without a restart"
-                );
-            }
-            Err(_) => {}
+            Err(error) => tracing::error!(
+                %error,
+                "the files of TLS have changed and cannot be used; new connections are served with the last good ones; \
+                 repair the files, and they are taken up without a restart"
+            ),
         }
         Ok(())
     }
+}
+
+/// What the files have now, if it is something else than was seen before.
+fn changed(files: &Files, clients: Clients, seen: &Seen) -> Option<(Seen, Result<Served, String>)> {
+    let (now, served) = match read(files) {
+        Err(error) => (Err(say(&error)), Err(say(&error))),
+        Ok(material) => {
+            let now = Ok(material.digest());
+            if now == *seen {
+                return None;
+            }
+            (now, material.serve(files, clients).map_err(|error| say(&error)))
+        }
+    };
+    (now != *seen).then_some((now, served))
 }
 
 /// An error with its cause.

@@ -19,7 +19,7 @@ use super::{Clients, Served, Tls, TlsError, certificate, server_config};
 /// How long the first identity may take.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often to look whether the certificate ends soon.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 /// The source, and what was taken from it last.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Workload {
         if verifier.is_empty() {
             return Err(terms.no_bundle());
         }
-        let Served { config, validity } = terms.serve(&svid, verifier)?;
+        let Served { config, validity } = serve(&svid, verifier)?;
         tracing::info!(spiffe_id = %svid.spiffe_id(), "TLS is served with an identity of SPIFFE");
         let mut expiry = Expiry::of(validity);
         expiry.look();
@@ -145,19 +145,19 @@ impl Terms {
 
     fn renew(&self, svid: &X509Svid, bundles: &X509BundleSet) -> Result<Served, TlsError> {
         // It may be empty now: then no certificate of a client counts any more.
-        self.serve(svid, SvidVerifier::new(bundles, &self.trust_domains, self.clients))
+        serve(svid, SvidVerifier::new(bundles, &self.trust_domains, self.clients))
     }
+}
 
-    fn serve(&self, svid: &X509Svid, verifier: SvidVerifier) -> Result<Served, TlsError> {
-        let place = || format!("the SVID `{}`", svid.spiffe_id());
-        let chain: Vec<CertificateDer<'static>> =
-            svid.cert_chain().iter().map(|each| CertificateDer::from(each.as_bytes().to_vec())).collect();
-        let leaf = CertificateDer::from(svid.leaf().as_bytes());
-        let validity = certificate::validity(&leaf)
-            .map_err(|source| TlsError::Certificate { place: place(), source })?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(svid.private_key().as_bytes().to_vec()));
-        let config = server_config(chain, key, Arc::new(verifier))
-            .map_err(|source| TlsError::Pair { place: place(), source })?;
-        Ok(Served { config: Arc::new(config), validity })
-    }
+fn serve(svid: &X509Svid, verifier: SvidVerifier) -> Result<Served, TlsError> {
+    let place = || format!("the SVID `{}`", svid.spiffe_id());
+    let chain: Vec<CertificateDer<'static>> =
+        svid.cert_chain().iter().map(|each| CertificateDer::from(each.as_bytes().to_vec())).collect();
+    let leaf = CertificateDer::from(svid.leaf().as_bytes());
+    let validity =
+        certificate::validity(&leaf).map_err(|source| TlsError::Certificate { place: place(), source })?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(svid.private_key().as_bytes().to_vec()));
+    let config = server_config(chain, key, Arc::new(verifier))
+        .map_err(|source| TlsError::Pair { place: place(), source })?;
+    Ok(Served { config: Arc::new(config), validity })
 }

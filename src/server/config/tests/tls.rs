@@ -1,5 +1,7 @@
 //! `listen.grpc_tls` and what callers are known by.
 
+use std::fmt::Write as _;
+
 use super::super::super::tls::{Clients, Files, Source};
 use super::*;
 use crate::identity::{Certificate, Peer, UnixUser};
@@ -24,7 +26,7 @@ fn check(text: &str, parts: &[&str]) {
 fn callers(tls: &str, proofs: &[&str]) -> Result<Callers, ConfigError> {
     let mut text = format!("listen: {{ grpc_tls: {{ {tls} }} }}\ncallers:\n");
     for (at, proofs) in proofs.iter().enumerate() {
-        text += &format!("  - {{ name: c{at}, {proofs}, roles: [authorize], servers: '*' }}\n");
+        writeln!(text, "  - {{ name: c{at}, {proofs}, roles: [authorize], servers: '*' }}").unwrap();
     }
     parsed(&text).map(|settings| settings.callers)
 }
@@ -160,4 +162,17 @@ fn a_listener_that_others_reach_needs_a_caller_that_can_be_known_there() {
     assert!(on(FILES, &format!("token_sha256: {DIGEST_OF_TOKEN}")).is_ok());
     let refused = on(WITH_CA, "unix_user: 1000").unwrap_err().to_string();
     assert!(refused.contains("where no caller is known"), "{refused}");
+}
+
+#[test]
+fn the_documented_ways_of_tls_are_taken() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let section = page.split("## TLS\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let examples: Vec<_> =
+        section.split("```yaml").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let settings = parsed(example).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(settings.listen.grpc_tls.unwrap().clients, Clients::Required);
+    }
 }
