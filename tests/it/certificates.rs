@@ -218,8 +218,16 @@ impl Dialler {
 
     /// A connection after the client's half of the handshake.
     pub async fn dial(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(SERVER).unwrap();
-        TlsConnector::from(self.config()).connect(name, TcpStream::connect(address).await?).await
+        self.dialling()(address).await
+    }
+
+    /// For connections that may take up the session of an earlier one.
+    pub fn dialling(&self) -> impl AsyncFn(SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(self.config());
+        async move |address: SocketAddr| {
+            let name = ServerName::try_from(SERVER).unwrap();
+            connector.connect(name, TcpStream::connect(address).await?).await
+        }
     }
 
     /// A channel for calls. It connects once.

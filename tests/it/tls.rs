@@ -7,8 +7,8 @@ use palisade::api::proto::v1::authorization_client::AuthorizationClient;
 use palisade::identity::Proofs;
 use palisade::server::tls::{Clients, Config, Files, Source};
 use rcgen::KeyUsagePurpose;
-use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -224,4 +224,20 @@ async fn a_key_for_other_uses_still_counts_where_files_say_who_vouches() {
     let world = world(Clients::Required).await;
     let wish = uris(&[GATEWAY]).with_usage(KeyUsagePurpose::KeyAgreement);
     assert_eq!(world.is(wish).await.unwrap(), "gateway");
+}
+
+#[tokio::test]
+async fn no_connection_takes_up_the_session_of_another() {
+    let world = world(Clients::Required).await;
+    for versions in [OLD, NEW] {
+        let dialler = world.dialler().speaking(versions).showing(&world.clients.issue(uris(&[GATEWAY])));
+        let dial = dialler.dialling();
+        for _ in 0..2 {
+            let mut stream = dial(world.pdp.address).await.unwrap();
+            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+            // Tickets would come before the server's first frame.
+            tokio::time::timeout(PATIENCE, stream.read_u8()).await.expect("no answer").unwrap();
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+        }
+    }
 }

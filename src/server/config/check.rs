@@ -263,7 +263,7 @@ impl ConfigFile<'_> {
             && !known.anybody_at(address)
         {
             let problem = format!(
-                "gRPC listens on {address}, where no caller is known; name callers with a token or a certificate, or use \
+                "gRPC listens on {address}, where no caller is known by a token or a certificate; name callers, or use \
                  127.0.0.1 or a unix socket"
             );
             return Err(self.invalid("callers", None::<&Spanned<()>>, problem));

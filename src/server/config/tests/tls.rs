@@ -161,7 +161,7 @@ fn a_listener_that_others_reach_needs_a_caller_that_can_be_known_there() {
     assert!(on(SPIFFE, "spiffe_id: 'spiffe://a.b/c'").is_ok());
     assert!(on(FILES, &format!("token_sha256: {DIGEST_OF_TOKEN}")).is_ok());
     let refused = on(WITH_CA, "unix_user: 1000").unwrap_err().to_string();
-    assert!(refused.contains("where no caller is known"), "{refused}");
+    assert!(refused.contains("no caller is known by a token or a certificate"), "{refused}");
 }
 
 #[test]
