@@ -24,7 +24,7 @@ pub mod proto {
 }
 
 pub use grpc::Authorization;
-pub use peer::Peer;
+pub use peer::{Peer, peer_at};
 
 use crate::access::{DecisionId, Timestamp};
 

@@ -6,6 +6,7 @@ mod credential;
 mod fault;
 mod jwt;
 mod keys;
+mod peer;
 mod principal;
 mod proof;
 mod session;
@@ -19,11 +20,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::value::Uid;
-pub use callers::{Callers, LOCAL, OPERATOR, TokenDigest, UnknownCaller};
+pub use callers::{Callers, KnownBy, LOCAL, OPERATOR, TokenDigest, UnknownCaller};
 pub use credential::{Credentials, Proof, Token};
 pub use fault::{Part, ProofFault, TokenFault};
 pub use jwt::{Algorithm, TOKEN_BYTES_MAX};
 pub use keys::{KEYS_BYTES_MAX, Keys, KeysFault, Use};
+pub use peer::{Certificate, Peer, Thumbprint, UnixUser};
 pub use principal::{
     Asks, Assurance, Directory, Principal, TokenFacts, Unauthenticated, Which, authenticate,
 };

@@ -367,7 +367,8 @@ impl<S: AuditSink> Batch<'_, S> {
 impl<S: AuditSink> Pdp<S> {
     /// A PDP over a bundle of these files, for tests of what stands above.
     pub(crate) fn over(files: &[(&str, &str)], sink: S) -> Self {
-        let files: Vec<_> = files.iter().map(|(path, text)| crate::diagnostic::File::new(*path, *text)).collect();
+        let files: Vec<_> =
+            files.iter().map(|(path, text)| crate::diagnostic::File::new(*path, *text)).collect();
         let snapshot = crate::policy::compile(&files).unwrap().snapshot;
         let open = Arc::new(OpenDecisions::new(10));
         Self::new(Arc::new(snapshot), sink, open, DigestKey::new(&[7; 32]), mcp::Limits::default())

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod data;
 pub mod tasks;
 pub mod listen;
+pub mod tls;
 pub mod stack;
 pub mod telemetry;
 pub mod metrics;

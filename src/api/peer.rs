@@ -3,22 +3,12 @@
 
 use std::net::IpAddr;
 
-/// The other end of a connection. A listener puts it into the extensions of its requests (tonic's `ConnectInfo`); a
-/// call without it counts as coming from elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// A process on this machine: over the loopback, over a unix socket, or this process itself.
-    Here,
-    /// Another machine, or nobody knows.
-    Elsewhere,
-}
+pub use crate::identity::Peer;
 
-impl Peer {
-    /// The peer at an address of TCP.
-    pub fn at(address: IpAddr) -> Self {
-        // An IPv4 address as IPv6 sockets see it is still the loopback.
-        if address.to_canonical().is_loopback() { Self::Here } else { Self::Elsewhere }
-    }
+/// The peer at an address of TCP.
+pub fn peer_at(address: IpAddr) -> Peer {
+    // An IPv4 address as IPv6 sockets see it is still the loopback.
+    if address.to_canonical().is_loopback() { Peer::here() } else { Peer::elsewhere() }
 }
 
 #[cfg(test)]
@@ -28,16 +18,16 @@ mod tests {
     #[test]
     fn the_loopback_of_either_family_is_here_and_nothing_else() {
         for (address, peer) in [
-            ("127.0.0.1", Peer::Here),
-            ("127.8.0.1", Peer::Here),
-            ("::1", Peer::Here),
-            ("::ffff:127.0.0.1", Peer::Here),
-            ("10.0.0.1", Peer::Elsewhere),
-            ("0.0.0.0", Peer::Elsewhere),
-            ("::ffff:10.0.0.1", Peer::Elsewhere),
-            ("fe80::1", Peer::Elsewhere),
+            ("127.0.0.1", Peer::here()),
+            ("127.8.0.1", Peer::here()),
+            ("::1", Peer::here()),
+            ("::ffff:127.0.0.1", Peer::here()),
+            ("10.0.0.1", Peer::elsewhere()),
+            ("0.0.0.0", Peer::elsewhere()),
+            ("::ffff:10.0.0.1", Peer::elsewhere()),
+            ("fe80::1", Peer::elsewhere()),
         ] {
-            assert_eq!(Peer::at(address.parse().unwrap()), peer, "{address}");
+            assert_eq!(peer_at(address.parse().unwrap()), peer, "{address}");
         }
     }
 }

@@ -154,7 +154,7 @@ fn offline(
     let callers = Callers::new([], Some(oneself));
     let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), limits.of_the_face());
     let mut request = Request::new(request);
-    request.extensions_mut().insert(Peer::Here);
+    request.extensions_mut().insert(Peer::here());
     runtime
         .block_on(service.authorize(request))
         .map(tonic::Response::into_inner)

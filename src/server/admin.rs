@@ -20,7 +20,7 @@ use super::journal::Journal;
 use super::metrics::{self, Metrics};
 use super::reload::{Ended, Reloads};
 use crate::audit::{Cause, OpenDecisions};
-use crate::identity::{Callers, Role};
+use crate::identity::{Callers, Peer, Role};
 
 pub use connections::serve;
 
@@ -102,7 +102,7 @@ impl Admin {
         let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
         let caller = self
             .callers
-            .identify(authorization, false)
+            .identify(authorization, &Peer::elsewhere())
             .map_err(|error| Refusal { status: StatusCode::UNAUTHORIZED, text: error.to_string() })?;
         if caller.may(Role::Admin) {
             return Ok(());

@@ -2,6 +2,8 @@
 //! Never read again, and the only place that looks at the environment.
 
 mod check;
+mod proofs;
+mod tls;
 mod typed;
 
 use std::fmt;
@@ -10,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::listen::Address;
-use super::{journal, reload, telemetry};
+use super::{journal, reload, telemetry, tls as server_tls};
 use crate::identity::Callers;
 use crate::{api, json, mcp};
 
@@ -49,6 +51,8 @@ pub struct Listen {
     pub grpc: Vec<Address>,
     /// The permission bits of the files of gRPC's unix sockets.
     pub grpc_socket_mode: u32,
+    /// TLS on gRPC's TCP addresses; none: in the clear.
+    pub grpc_tls: Option<server_tls::Config>,
     /// For health, metrics and administration.
     pub admin: SocketAddr,
     /// Names by which the administration may be called, beside those of the loopback.

@@ -35,7 +35,7 @@ pub async fn serve<S: AuditSink + 'static>(
         .build_v1()
         .map_err(io::Error::other)?;
     let authorization = AuthorizationServer::new(service).max_decoding_message_size(limits.message_bytes_max);
-    let connections = incoming::incoming(listeners, limits.connections_max, incoming::PREFACE_TIMEOUT);
+    let connections = incoming::incoming(listeners, limits.connections_max, incoming::Deadlines::default());
     Server::builder()
         .max_concurrent_streams(limits.concurrent_streams_max)
         .http2_max_header_list_size(limits.header_list_bytes_max)

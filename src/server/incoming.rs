@@ -1,5 +1,5 @@
 //! Connections as they come in on all listeners, no more than a limit at once: further ones wait in the kernel's queues.
-//! Never keeps a place for a client that does not begin to speak.
+//! Never keeps a place for a client that does not begin to speak, or does not come to the end of a handshake.
 
 use std::future::poll_fn;
 use std::io;
@@ -9,26 +9,50 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Sleep, sleep};
-use tokio_stream::Stream;
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::Connected;
 
-use super::listen::{Accepted, Listener};
+use super::listen::{Accepted, Arrival, Listener};
+use super::tls::Tls;
 use crate::api::Peer;
 
-/// How long a client may take for the first bytes of a connection.
+/// How long a client may take for a handshake of TLS.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take for the first bytes of a connection, after the handshake if there is one.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The length of the first bytes: the preface of HTTP/2 (RFC 9113, section 3.4).
 const PREFACE_BYTES: usize = 24;
 /// How long to wait when the operating system has no connection to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Bytes as the client sent them, or out of TLS.
+type Stream = Either<Accepted, Box<TlsStream<TcpStream>>>;
+
+/// How long a client may take to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For a handshake of TLS.
+    pub handshake: Duration,
+    /// For the first bytes of HTTP/2.
+    pub preface: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { handshake: HANDSHAKE_TIMEOUT, preface: PREFACE_TIMEOUT }
+    }
+}
+
 /// A connection that holds one of the places, until it is dropped.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Accepted,
+    stream: Stream,
     peer: Peer,
     preface: Option<Preface>,
     _place: OwnedSemaphorePermit,
@@ -48,7 +72,7 @@ pub struct Incoming {
     _accepting: AbortOnDropHandle<()>,
 }
 
-impl Stream for Incoming {
+impl tokio_stream::Stream for Incoming {
     type Item = io::Result<Connection>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -56,27 +80,64 @@ impl Stream for Incoming {
     }
 }
 
-/// Accepts connections on all listeners, at most `connections_max` at once, each of which has `preface_timeout` to begin
+/// Accepts connections on all listeners, at most `connections_max` at once, each of which has until its deadlines to begin
 /// to speak.
-pub fn incoming(mut listeners: Vec<Listener>, connections_max: usize, preface_timeout: Duration) -> Incoming {
+pub fn incoming(mut listeners: Vec<Listener>, connections_max: usize, deadlines: Deadlines) -> Incoming {
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let (sender, connections) = mpsc::channel(1);
     let accepting = tokio::spawn(async move {
+        // They end with the accepting. Each holds a place: there are no more of them than connections.
+        let mut handshakes = JoinSet::new();
         while let Ok(place) = Arc::clone(&places).acquire_owned().await {
             // One loop for all: with one for each, a place would wait for a client at every listener that has none.
-            let (stream, peer) = accept(&mut listeners).await;
-            let preface = Preface { missing: PREFACE_BYTES, deadline: Box::pin(sleep(preface_timeout)) };
-            if sender.send(Connection { stream, peer, preface: Some(preface), _place: place }).await.is_err()
-            {
-                return;
+            let (arrival, peer) = accept(&mut listeners).await;
+            while handshakes.try_join_next().is_some() {}
+            match arrival {
+                Arrival::Plain(stream) => {
+                    let connection = Connection::new(Either::Left(stream), peer, deadlines.preface, place);
+                    if sender.send(connection).await.is_err() {
+                        return;
+                    }
+                }
+                Arrival::Tls(stream, tls) => {
+                    let sender = sender.clone();
+                    handshakes.spawn(async move {
+                        let Some((stream, peer)) = shake(stream, peer, &tls, deadlines.handshake).await
+                        else {
+                            return;
+                        };
+                        let connection = Connection::new(stream, peer, deadlines.preface, place);
+                        // Nobody listens any more when the server stops.
+                        let _ = sender.send(connection).await;
+                    });
+                }
             }
         }
     });
     Incoming { connections, _accepting: AbortOnDropHandle::new(accepting) }
 }
 
+/// The connection after its handshake, and who it proved to be; none when it came to nothing.
+async fn shake(stream: TcpStream, peer: Peer, tls: &Tls, within: Duration) -> Option<(Stream, Peer)> {
+    let address = stream.peer_addr().ok();
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "the client did not end its handshake");
+    match timeout(within, tls.accept(stream)).await.unwrap_or_else(|_| Err(late())) {
+        Ok((stream, None)) => Some((Either::Right(stream), peer)),
+        Ok((stream, Some(certificate))) => Some((Either::Right(stream), peer.with_certificate(certificate))),
+        // Who looks whether a port is open goes without a word.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            tracing::debug!(%error, ?address, "a TLS handshake was not ended");
+            None
+        }
+        Err(error) => {
+            tracing::info!(%error, ?address, "a TLS handshake failed");
+            None
+        }
+    }
+}
+
 /// The next connection, however long the operating system refuses to give one.
-async fn accept(listeners: &mut [Listener]) -> (Accepted, Peer) {
+async fn accept(listeners: &mut [Listener]) -> (Arrival, Peer) {
     loop {
         match poll_fn(|cx| poll_accept(listeners, cx)).await {
             Ok(accepted) => return accepted,
@@ -89,7 +150,7 @@ async fn accept(listeners: &mut [Listener]) -> (Accepted, Peer) {
 }
 
 /// The next connection of any listener. Who has just had a turn is asked last: no listener makes another wait.
-fn poll_accept(listeners: &mut [Listener], cx: &mut Context<'_>) -> Poll<io::Result<(Accepted, Peer)>> {
+fn poll_accept(listeners: &mut [Listener], cx: &mut Context<'_>) -> Poll<io::Result<(Arrival, Peer)>> {
     let ready = listeners.iter().enumerate().find_map(|(at, listener)| match listener.poll_accept(cx) {
         Poll::Ready(accepted) => Some((at, accepted)),
         Poll::Pending => None,
@@ -97,6 +158,13 @@ fn poll_accept(listeners: &mut [Listener], cx: &mut Context<'_>) -> Poll<io::Res
     let Some((at, accepted)) = ready else { return Poll::Pending };
     listeners.rotate_left(at + 1);
     Poll::Ready(accepted)
+}
+
+impl Connection {
+    fn new(stream: Stream, peer: Peer, preface_timeout: Duration, place: OwnedSemaphorePermit) -> Self {
+        let preface = Preface { missing: PREFACE_BYTES, deadline: Box::pin(sleep(preface_timeout)) };
+        Self { stream, peer, preface: Some(preface), _place: place }
+    }
 }
 
 impl Preface {
@@ -115,7 +183,7 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer
+        self.peer.clone()
     }
 }
 

@@ -14,7 +14,9 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::either::Either;
 
 pub use self::socket::{Socket, SocketError};
-use crate::api::Peer;
+use super::tls::Tls;
+use crate::api::{Peer, peer_at};
+use crate::identity::UnixUser;
 
 /// What an address of a unix socket begins with.
 const UNIX: &str = "unix:";
@@ -34,7 +36,7 @@ impl Address {
     /// Whether only this machine reaches it.
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Tcp(address) => Peer::at(address.ip()) == Peer::Here,
+            Self::Tcp(address) => peer_at(address.ip()).is_here(),
             Self::Unix(_) => true,
         }
     }
@@ -123,6 +125,8 @@ pub enum BindError {
 pub enum Listener {
     /// On a TCP address.
     Tcp(TcpListener),
+    /// On a TCP address, with TLS.
+    Tls(TcpListener, Tls),
     /// On a unix socket.
     Unix(Socket),
 }
@@ -130,21 +134,51 @@ pub enum Listener {
 /// A connection of either kind.
 pub type Accepted = Either<TcpStream, UnixStream>;
 
+/// A connection that a listener has accepted.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Its first bytes are HTTP's.
+    Plain(Accepted),
+    /// Its first bytes are those of a handshake.
+    Tls(TcpStream, Tls),
+}
+
 impl Listener {
-    /// The next connection, and where it comes from.
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Accepted, Peer)>> {
+    /// With TLS on a TCP address; a unix socket stays as it is: no other machine reaches it.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
         match self {
-            Self::Tcp(listener) => listener.poll_accept(cx).map(|accepted| {
-                let (stream, address) = accepted?;
-                stream.set_nodelay(true)?;
-                Ok((Either::Left(stream), Peer::at(address.ip())))
-            }),
-            // Whoever may open the file is on this machine.
-            Self::Unix(socket) => socket
-                .poll_accept(cx)
-                .map(|accepted| accepted.map(|stream| (Either::Right(stream), Peer::Here))),
+            Self::Tcp(listener) | Self::Tls(listener, _) => Self::Tls(listener, tls),
+            Self::Unix(socket) => Self::Unix(socket),
         }
     }
+
+    /// The next connection, and where it comes from.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arrival, Peer)>> {
+        match self {
+            Self::Tcp(listener) => poll_tcp(listener, cx)
+                .map(|accepted| accepted.map(|(stream, peer)| (Arrival::Plain(Either::Left(stream)), peer))),
+            Self::Tls(listener, tls) => poll_tcp(listener, cx)
+                .map(|accepted| accepted.map(|(stream, peer)| (Arrival::Tls(stream, tls.clone()), peer))),
+            Self::Unix(socket) => socket.poll_accept(cx).map(|accepted| {
+                let stream = accepted?;
+                // Whoever may open the file is on this machine.
+                let peer = match stream.peer_cred() {
+                    Ok(user) => Peer::here().with_user(UnixUser { uid: user.uid(), gid: user.gid() }),
+                    Err(_) => Peer::here(),
+                };
+                Ok((Arrival::Plain(Either::Right(stream)), peer))
+            }),
+        }
+    }
+}
+
+fn poll_tcp(listener: &TcpListener, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Peer)>> {
+    listener.poll_accept(cx).map(|accepted| {
+        let (stream, address) = accepted?;
+        stream.set_nodelay(true)?;
+        Ok((stream, peer_at(address.ip())))
+    })
 }
 
 impl From<TcpListener> for Listener {

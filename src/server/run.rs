@@ -18,6 +18,7 @@ use super::reload::{Bundle, Reload, Reloads, StartError};
 use super::signals::Signals;
 use super::tasks::{TaskError, Tasks};
 use super::telemetry::{self, TelemetryError};
+use super::tls::{self, TlsError};
 use super::{SystemClock, admin, grpc, refill, stack};
 use crate::api::Authorization;
 use crate::audit::{AuditSink, OpenDecisions};
@@ -47,6 +48,9 @@ pub enum ServeError {
     /// An address.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A task.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -97,9 +101,17 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     let _telemetry = telemetry::start(&settings.telemetry)?;
     let signals = Signals::listen()
         .map_err(|source| ServeError::System { what: "cannot listen to signals", source })?;
+    let tls = match &settings.listen.grpc_tls {
+        Some(config) => Some(tls::start(config).await?),
+        None => None,
+    };
     // First, so that a start that cannot listen leaves no record of a publication.
     let grpc = bind_grpc(&settings.listen.grpc, settings.listen.grpc_socket_mode).await?;
-    let (listeners, grpc_addresses): (Vec<_>, Vec<_>) = grpc.into_iter().unzip();
+    let (mut listeners, grpc_addresses): (Vec<_>, Vec<_>) = grpc.into_iter().unzip();
+    let (tls, rotation) = tls.unzip();
+    if let Some(tls) = tls {
+        listeners = listeners.into_iter().map(|listener| listener.secured(tls.clone())).collect();
+    }
     let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
     let state = State::open(&settings)?;
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
@@ -112,6 +124,9 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     let reloads = state.reload.reloads();
     let all = stop.clone();
     tasks.spawn("signals", |_own| obey(signals, reloads.clone(), all));
+    if let Some(rotation) = rotation {
+        tasks.spawn("tls", |stop| rotation.run(stop));
+    }
     let limits = settings.limits.clone();
     let service = state.service(callers.clone(), &limits);
     tasks.spawn("grpc", |stop| grpc::serve(listeners, service, limits, stop));

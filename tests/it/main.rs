@@ -11,6 +11,7 @@
 mod asks;
 mod bounds;
 mod cases;
+mod certificates;
 mod cli;
 mod conformance;
 mod generated;
@@ -24,5 +25,7 @@ mod roles;
 mod secrets;
 mod shipped;
 mod sink;
+mod spiffe;
 mod swap;
+mod tls;
 mod wire;

@@ -12,11 +12,12 @@ use palisade::api::proto::v1::authorization_client::AuthorizationClient;
 use palisade::api::{Authorization, Clock};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
-use palisade::identity::{Caller, Callers, Role, Servers};
+use palisade::identity::{Caller, Callers, KnownBy, Role, Servers};
 use palisade::pdp::{Answer, Error, Occasion, Pdp, Request};
 use palisade::policy::{Snapshot, compile};
 use palisade::server::config::Limits;
-use palisade::server::{SystemClock, grpc};
+use palisade::server::listen::Listener;
+use palisade::server::{SystemClock, grpc, tls};
 use palisade::source;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -147,6 +148,8 @@ impl Interceptor for Bearer {
 pub struct Builder {
     snapshot: Arc<Snapshot>,
     callers: Vec<(String, Caller)>,
+    proven: Vec<(KnownBy, Caller)>,
+    tls: Option<tls::Config>,
     local: Option<Caller>,
     limits: Limits,
     clock: Arc<dyn Clock>,
@@ -162,6 +165,18 @@ impl Builder {
     /// Knows one caller more, by its token.
     pub fn caller(mut self, token: &str, caller: Caller) -> Self {
         self.callers.push((token.to_owned(), caller));
+        self
+    }
+
+    /// Knows one caller more, by what it proves.
+    pub fn proven(mut self, proofs: KnownBy, caller: Caller) -> Self {
+        self.proven.push((proofs, caller));
+        self
+    }
+
+    /// Serves over TLS.
+    pub fn tls(mut self, config: tls::Config) -> Self {
+        self.tls = Some(config);
         self
     }
 
@@ -198,12 +213,19 @@ impl Builder {
         let digest = |token: &str| Sha256::digest(token.as_bytes()).into();
         let named = self.callers.into_iter().map(|(token, caller)| (digest(&token), caller));
         let callers = Callers::new(named, self.local);
+        let callers = self.proven.into_iter().fold(callers, |all, (proofs, each)| all.with(proofs, each));
         let face = self.limits.of_the_face();
         let service = Authorization::new(pdp.clone(), callers, self.clock.clone(), face);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(grpc::serve(vec![listener.into()], service, self.limits, stop.clone()));
+        let mut listener = Listener::from(listener);
+        if let Some(config) = &self.tls {
+            let (tls, rotation) = tls::start(config).await.unwrap();
+            listener = listener.secured(tls);
+            tokio::spawn(rotation.run(stop.clone()));
+        }
+        tokio::spawn(grpc::serve(vec![listener], service, self.limits, stop.clone()));
         TestPdp { pdp, ledger, address, clock: self.clock, stop: stop.drop_guard() }
     }
 }
@@ -223,6 +245,8 @@ impl TestPdp {
         Builder {
             snapshot: shipped(),
             callers: Vec::new(),
+            proven: Vec::new(),
+            tls: None,
             local: None,
             limits: Limits::default(),
             clock: Arc::new(FixedClock(NOW)),

@@ -16,5 +16,6 @@ mod secrets;
 mod start;
 mod stop;
 mod thousand;
+mod tls;
 mod traces;
 mod unix;

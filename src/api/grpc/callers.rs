@@ -1,4 +1,4 @@
-//! Who calls: the bearer token of the metadata, the roles, the servers.
+//! Who calls: the bearer token of the metadata or what the transport proves, the roles, the servers.
 //! Never logs a token.
 
 use std::sync::Arc;
@@ -15,11 +15,12 @@ pub(super) fn authenticate(
     extensions: &Extensions,
 ) -> Result<Arc<Caller>, Status> {
     // Nobody counts as local by accident: a call without a peer came through no listener that says so.
-    let here = extensions.get() == Some(&Peer::Here);
+    let unknown = Peer::elsewhere();
+    let peer = extensions.get().unwrap_or(&unknown);
     // A header that is no text is no bearer token either.
     let authorization = metadata.get("authorization").map(|header| header.to_str().unwrap_or_default());
     callers
-        .identify(authorization, here)
+        .identify(authorization, peer)
         .cloned()
         .map_err(|unknown| Status::unauthenticated(unknown.to_string()))
 }
@@ -79,8 +80,8 @@ mod tests {
             extensions.insert(peer);
             extensions
         };
-        assert!(known(with(Peer::Here)));
-        assert!(!known(with(Peer::Elsewhere)));
+        assert!(known(with(Peer::here())));
+        assert!(!known(with(Peer::elsewhere())));
         assert!(!known(Extensions::new()));
     }
 

@@ -1,7 +1,7 @@
 //! Turns the configuration as typed into the one that is used.
 //! Never guesses: what does not fit is refused with its key and line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -9,21 +9,15 @@ use std::time::Duration;
 
 use serde_saphyr::Spanned;
 
+use super::proofs::{self, Known};
 use super::typed::{self, Addresses, Switch, Typed};
 use super::{
     ADMIN, ConfigError, Environment, GRPC, GRPC_SOCKET_MODE, Limits, Listen, Overrides, Place, Settings,
 };
 use crate::catalog::server_id_fault;
-use crate::identity::{Caller, Callers, LOCAL, OPERATOR, Role, Servers, TokenDigest};
-use crate::server::data::parse_hex;
+use crate::identity::{Caller, Callers, LOCAL, OPERATOR, Role, Servers};
 use crate::server::listen::{Address, AddressError};
 use crate::server::{journal, reload, telemetry};
-
-/// SHA-256 of nothing.
-const EMPTY_TOKEN: TokenDigest = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
-    0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
-];
 
 /// How long a caller's name may be: it stands in every record.
 const NAME_CHARS_MAX: usize = 64;
@@ -49,7 +43,7 @@ pub(super) fn settings(
     Ok(Settings {
         reload: file.reload(bundle, reload)?,
         data,
-        callers: file.callers(callers, &local_caller, &listen.grpc)?,
+        callers: file.callers(callers, &local_caller, &listen)?,
         listen,
         journal: journal::Config { rotate_bytes, ..journal },
         telemetry: file.telemetry(&log, telemetry, environment)?,
@@ -57,10 +51,16 @@ pub(super) fn settings(
     })
 }
 
-struct ConfigFile<'a>(&'a Path);
+#[derive(Debug)]
+pub(super) struct ConfigFile<'a>(&'a Path);
 
 impl ConfigFile<'_> {
-    fn invalid<T>(&self, key: &str, at: Option<&Spanned<T>>, problem: impl Into<String>) -> ConfigError {
+    pub(super) fn invalid<T>(
+        &self,
+        key: &str,
+        at: Option<&Spanned<T>>,
+        problem: impl Into<String>,
+    ) -> ConfigError {
         let place = at.map(|at| Place { path: self.0.to_owned(), line: at.referenced.line() });
         ConfigError::Invalid { key: key.to_owned(), place, problem: problem.into() }
     }
@@ -103,11 +103,13 @@ impl ConfigFile<'_> {
         grpc: Vec<Address>,
         admin: Option<SocketAddr>,
     ) -> Result<Listen, ConfigError> {
-        let typed::Listen { grpc: typed_grpc, grpc_socket_mode, admin: typed_admin, admin_hosts } = typed;
+        let typed::Listen { grpc: typed_grpc, grpc_socket_mode, grpc_tls, admin: typed_admin, admin_hosts } =
+            typed;
         let grpc = self.grpc(typed_grpc.as_ref(), grpc)?;
         let grpc_socket_mode = self.socket_mode(grpc_socket_mode.as_ref())?;
+        let grpc_tls = super::tls::check(self, grpc_tls)?;
         let admin = admin.map_or_else(|| self.address("listen.admin", typed_admin.as_ref(), ADMIN), Ok)?;
-        Ok(Listen { grpc, grpc_socket_mode, admin, admin_hosts })
+        Ok(Listen { grpc, grpc_socket_mode, grpc_tls, admin, admin_hosts })
     }
 
     /// Where gRPC listens: what the command line says, else the file, else the default.
@@ -180,13 +182,23 @@ impl ConfigFile<'_> {
         &self,
         typed: Vec<Spanned<typed::Caller>>,
         local: &typed::LocalCaller,
-        grpc: &[Address],
+        listen: &Listen,
     ) -> Result<Callers, ConfigError> {
-        let mut by_token = BTreeMap::<TokenDigest, Caller>::new();
+        let mut known = Known::new(self, listen.grpc_tls.as_ref());
+        let mut callers = Vec::with_capacity(typed.len());
         let mut names = BTreeSet::from([LOCAL.to_owned(), OPERATOR.to_owned()]);
         for (at, typed) in typed.into_iter().enumerate() {
             let key = |member: &str| format!("callers[{at}].{member}");
-            let typed::Caller { name, token_sha256, roles, servers, agentless } = typed.value;
+            let typed::Caller {
+                name,
+                token_sha256,
+                spiffe_id,
+                dns_name,
+                unix_user,
+                roles,
+                servers,
+                agentless,
+            } = typed.value;
             if name.value.is_empty() || name.value.chars().count() > NAME_CHARS_MAX {
                 let problem = format!("give it a name of 1 to {NAME_CHARS_MAX} characters");
                 return Err(self.invalid(&key("name"), Some(&name), problem));
@@ -195,15 +207,8 @@ impl ConfigFile<'_> {
                 let problem = format!("the name `{}` is taken; give it another", name.value);
                 return Err(self.invalid(&key("name"), Some(&name), problem));
             }
-            let digest = parse_hex(&token_sha256.value).ok_or_else(|| {
-                let problem =
-                    "it must be 64 hexadecimal digits; make them with `printf %s \"$TOKEN\" | sha256sum`";
-                self.invalid(&key("token_sha256"), Some(&token_sha256), problem)
-            })?;
-            if digest == EMPTY_TOKEN {
-                let problem = "it is the digest of no token at all; was the variable empty?";
-                return Err(self.invalid(&key("token_sha256"), Some(&token_sha256), problem));
-            }
+            let proofs = proofs::Typed { token_sha256, spiffe_id, dns_name, unix_user };
+            let proofs = known.check(&format!("callers[{at}]"), &name, proofs)?;
             if roles.value.is_empty() {
                 let problem = "it may do nothing; give it a role, such as `authorize`";
                 return Err(self.invalid(&key("roles"), Some(&roles), problem));
@@ -211,13 +216,11 @@ impl ConfigFile<'_> {
             let servers = self.servers(&key("servers"), &servers)?;
             let roles = roles.value.into_iter().collect();
             let caller = Caller { name: name.value.as_str().into(), roles, servers, agentless };
-            if by_token.insert(digest, caller).is_some() {
-                let problem = "another caller has the same token; give each its own";
-                return Err(self.invalid(&key("token_sha256"), Some(&token_sha256), problem));
-            }
+            callers.push((proofs, caller));
         }
-        let local = self.local(local, grpc, by_token.is_empty())?;
-        Ok(Callers::new(by_token, local))
+        let local = self.local(local, &listen.grpc, &known, callers.is_empty())?;
+        let alone = Callers::new([], local);
+        Ok(callers.into_iter().fold(alone, |all, (proofs, caller)| all.with(proofs, caller)))
     }
 
     fn servers(&self, key: &str, typed: &Spanned<typed::Servers>) -> Result<Servers, ConfigError> {
@@ -239,6 +242,7 @@ impl ConfigFile<'_> {
         &self,
         typed: &typed::LocalCaller,
         grpc: &[Address],
+        known: &Known<'_>,
         nobody_else: bool,
     ) -> Result<Option<Caller>, ConfigError> {
         let reached = grpc.iter().find(|address| !address.is_local());
@@ -256,10 +260,11 @@ impl ConfigFile<'_> {
             }
         };
         if let Some(address) = reached
-            && nobody_else
+            && !known.anybody_at(address)
         {
             let problem = format!(
-                "gRPC listens on {address}, where no caller is known; name callers, or use 127.0.0.1 or a unix socket"
+                "gRPC listens on {address}, where no caller is known by a token or a certificate; name callers, or use \
+                 127.0.0.1 or a unix socket"
             );
             return Err(self.invalid("callers", None::<&Spanned<()>>, problem));
         }

@@ -1,6 +1,8 @@
 //! Configurations that are taken, and those that are refused with a place and advice.
 //! Never reads the real environment.
 
+mod tls;
+
 use std::time::Duration;
 
 use super::*;

@@ -33,6 +33,7 @@ pub(super) struct Typed {
 pub(super) struct Listen {
     pub(super) grpc: Option<Spanned<Addresses>>,
     pub(super) grpc_socket_mode: Option<Spanned<String>>,
+    pub(super) grpc_tls: Option<Spanned<super::tls::Typed>>,
     pub(super) admin: Option<Spanned<String>>,
     pub(super) admin_hosts: Vec<String>,
 }
@@ -49,7 +50,10 @@ pub(super) enum Addresses {
 #[serde(deny_unknown_fields)]
 pub(super) struct Caller {
     pub(super) name: Spanned<String>,
-    pub(super) token_sha256: Spanned<String>,
+    pub(super) token_sha256: Option<Spanned<String>>,
+    pub(super) spiffe_id: Option<Spanned<String>>,
+    pub(super) dns_name: Option<Spanned<String>>,
+    pub(super) unix_user: Option<Spanned<u32>>,
     pub(super) roles: Spanned<Vec<Role>>,
     pub(super) servers: Spanned<Servers>,
     #[serde(default)]

@@ -15,6 +15,11 @@ use crate::server::listen::{Address, bind_grpc};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// So many milliseconds for the first bytes.
+fn preface(milliseconds: u64) -> Deadlines {
+    Deadlines { preface: Duration::from_millis(milliseconds), ..Deadlines::default() }
+}
+
 /// A listener of the loopback and its address.
 async fn listener() -> (Vec<Listener>, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -33,7 +38,7 @@ async fn ask(address: SocketAddr) -> i32 {
 async fn an_honest_client_is_answered_behind_more_silent_ones_than_there_are_places() {
     let (listener, address) = listener().await;
     let (_reporter, health) = tonic_health::server::health_reporter();
-    let connections = incoming(listener, 2, Duration::from_millis(50));
+    let connections = incoming(listener, 2, preface(50));
     let server = tokio::spawn(Server::builder().add_service(health).serve_with_incoming(connections));
     let mut silent = Vec::new();
     for begun in [&b""[..], b"", b"PRI * HTTP/2.0\r\n", b"", b"P"] {
@@ -55,7 +60,7 @@ async fn an_honest_client_is_answered_behind_more_silent_ones_than_there_are_pla
 #[tokio::test]
 async fn who_has_spoken_may_be_silent_for_longer_than_the_deadline() {
     let (listener, address) = listener().await;
-    let mut connections = incoming(listener, 1, Duration::from_millis(200));
+    let mut connections = incoming(listener, 1, preface(200));
     let mut client = TcpStream::connect(address).await.unwrap();
     let mut connection = connections.next().await.unwrap().unwrap();
     client.write_all(&[b'x'; PREFACE_BYTES]).await.unwrap();
@@ -68,7 +73,7 @@ async fn who_has_spoken_may_be_silent_for_longer_than_the_deadline() {
 #[tokio::test]
 async fn accepting_ends_with_its_stream() {
     let (listener, address) = listener().await;
-    let connections = incoming(listener, 1, PREFACE_TIMEOUT);
+    let connections = incoming(listener, 1, Deadlines::default());
     drop(connections);
     let refused = async { while TcpStream::connect(address).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, refused).await.expect("the listener is still open");
@@ -82,7 +87,7 @@ async fn listeners_share_the_places_and_one_without_clients_takes_none() {
         bind_grpc(&["127.0.0.1:0".parse().unwrap(), Address::Unix(path.clone())], 0o600).await.unwrap();
     let (listeners, addresses): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
     let Address::Tcp(address) = addresses[0] else { panic!("{addresses:?}") };
-    let mut connections = incoming(listeners, 1, PREFACE_TIMEOUT);
+    let mut connections = incoming(listeners, 1, Deadlines::default());
     let mut next = async || {
         let connection = tokio::time::timeout(PATIENCE, connections.next()).await.expect("nobody has a turn");
         connection.unwrap().unwrap()
@@ -90,9 +95,9 @@ async fn listeners_share_the_places_and_one_without_clients_takes_none() {
     // Each listener in turn, while the other has nobody.
     for _ in 0..3 {
         let _client = UnixStream::connect(&path).await.unwrap();
-        assert!(matches!(next().await.stream, Accepted::Right(_)));
+        assert!(matches!(next().await.stream, Either::Left(Accepted::Right(_))));
         let _client = TcpStream::connect(address).await.unwrap();
-        assert!(matches!(next().await.stream, Accepted::Left(_)));
+        assert!(matches!(next().await.stream, Either::Left(Accepted::Left(_))));
     }
     // Both at once: the only place is given to the second when the first has gone.
     let _clients = (TcpStream::connect(address).await.unwrap(), UnixStream::connect(&path).await.unwrap());
@@ -117,10 +122,78 @@ async fn no_listener_makes_another_wait() {
     let mut order = Vec::new();
     for _ in 0..6 {
         let (stream, peer) = accept(&mut listeners).await;
-        assert_eq!(peer, Peer::Here);
-        let Accepted::Right(stream) = stream else { panic!("{stream:?}") };
+        assert!(peer.is_here());
+        let Arrival::Plain(Accepted::Right(stream)) = stream else { panic!("{stream:?}") };
         let name = stream.local_addr().unwrap().as_pathname().unwrap().file_name().unwrap().to_owned();
         order.push(name.into_string().unwrap());
     }
     assert_eq!(order, ["a", "c", "a", "a", "a", "a"]);
+}
+
+/// TLS with a certificate of its own, and a client that trusts it.
+async fn secured(directory: &std::path::Path) -> (Tls, tokio_rustls::TlsConnector) {
+    use crate::server::tls::{Clients, Config, Files, Source, start};
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = Files { certificate: directory.join("c"), key: directory.join("k"), client_ca: None };
+    std::fs::write(&files.certificate, issued.cert.pem()).unwrap();
+    std::fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
+    let config = Config { source: Source::Files(files), clients: Clients::Unasked };
+    let (tls, _rotation) = start(&config).await.unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(issued.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let client = client.unwrap().with_root_certificates(roots).with_no_client_auth();
+    (tls, Arc::new(client).into())
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_frees_its_place_and_holds_nobody_up_while_it_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tls, connector) = secured(directory.path()).await;
+    let shake = async |address| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        tokio::time::timeout(PATIENCE, connector.connect("localhost".try_into().unwrap(), stream)).await
+    };
+    let secured = |listeners: Vec<Listener>| {
+        listeners.into_iter().map(|listener| listener.secured(tls.clone())).collect::<Vec<_>>()
+    };
+    // As many silent ones as there are places: the honest one waits for them to be late.
+    let (listeners, address) = listener().await;
+    let deadlines = Deadlines { handshake: Duration::from_millis(50), ..Deadlines::default() };
+    let mut connections = incoming(secured(listeners), 2, deadlines);
+    let mut silent = Vec::new();
+    for begun in [&b""[..], b"\x16\x03\x01", b"", b"\x16"] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(begun).await.unwrap();
+        silent.push(socket);
+    }
+    let (client, connection) = tokio::join!(shake(address), connections.next());
+    client.expect("the honest client waits for ever").unwrap();
+    assert!(matches!(connection.unwrap().unwrap().stream, Either::Right(_)));
+    for mut socket in silent {
+        let end = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut Vec::new())).await;
+        end.expect("a silent socket is left open").ok();
+    }
+    // One place more than silent ones: nobody waits.
+    let (listeners, address) = listener().await;
+    let mut connections = incoming(secured(listeners), 2, Deadlines::default());
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let (client, connection) = tokio::join!(shake(address), connections.next());
+    client.expect("it waits for the silent one").unwrap();
+    assert!(connection.unwrap().unwrap().peer.is_here());
+}
+
+#[tokio::test]
+async fn handshakes_end_with_the_accepting() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tls, _connector) = secured(directory.path()).await;
+    let (listeners, address) = listener().await;
+    let listeners = listeners.into_iter().map(|listener| listener.secured(tls.clone())).collect();
+    let connections = incoming(listeners, 2, Deadlines::default());
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    silent.write_all(b"\x16").await.unwrap();
+    drop(connections);
+    let end = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut Vec::new())).await;
+    end.expect("the handshake is still under way").ok();
 }

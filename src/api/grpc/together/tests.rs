@@ -61,7 +61,12 @@ fn service(room: usize) -> Authorization<Room> {
         [("schemas/s.cedarschema", schema), ("entities/e.json", entities), ("policies/p.cedar", policy)];
     let sink =
         Room { left: AtomicUsize::new(room), writes: AtomicUsize::new(0), broken: AtomicBool::new(false) };
-    Authorization::new(Arc::new(Pdp::over(&files, sink)), Callers::default(), Arc::new(Still), Limits::default())
+    Authorization::new(
+        Arc::new(Pdp::over(&files, sink)),
+        Callers::default(),
+        Arc::new(Still),
+        Limits::default(),
+    )
 }
 
 fn gateway() -> Arc<Caller> {
