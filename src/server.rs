@@ -17,6 +17,7 @@ pub mod data;
 pub mod tasks;
 pub mod listen;
 pub mod tls;
+mod trust;
 pub mod stack;
 pub mod telemetry;
 pub mod metrics;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::fault::TokenFault;
 use super::jwt::Algorithm;
 use super::keys::Keys;
 use super::verify::{Remembered, Verified};
@@ -134,6 +135,9 @@ pub struct Config {
     pub domains: Vec<Domain>,
 }
 
+/// Hears the name of an issuer or trust domain whose keys are missing.
+type Missing = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Whom this server trusts, with the keys of the moment. Immutable.
 pub struct Trust {
     pub(super) config: Arc<Config>,
@@ -141,6 +145,7 @@ pub struct Trust {
     domains: HashMap<Arc<str>, (usize, Arc<Keys>)>,
     revision: [u8; 32],
     pub(super) remembered: Remembered,
+    missing: Option<Missing>,
 }
 
 /// The keys of one issuer or trust domain, with the digest of the document that they were read from.
@@ -175,8 +180,23 @@ impl Trust {
             domains: names(config.domains.iter().map(|domain| &domain.name).collect()),
             revision: digest.finalize().into(),
             remembered: Remembered::new(REMEMBERED_MAX),
+            missing: None,
             config,
         }
+    }
+
+    /// Calls `missing` with the name of an issuer or trust domain when a token names a key that its set does not have.
+    #[must_use]
+    pub fn asking(self, missing: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { missing: Some(Box::new(missing)), ..self }
+    }
+
+    /// Says so when keys are missing.
+    pub(super) fn told<T>(&self, name: &str, outcome: Result<T, TokenFault>) -> Result<T, TokenFault> {
+        if let (Err(TokenFault::UnknownKey | TokenFault::NoKeys), Some(missing)) = (&outcome, &self.missing) {
+            missing(name);
+        }
+        outcome
     }
 
     /// The digest of the keys.

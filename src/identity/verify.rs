@@ -146,7 +146,7 @@ impl Trust {
             let expected: Vec<&str> = issuer.kinds.iter().map(|kind| kind.typ()).collect();
             return Err(TokenFault::WrongType { expected: expected.join(", or ") });
         };
-        keys.verify(&jws)?;
+        self.told(name, keys.verify(&jws))?;
         of_issuer(issuer, kind, &jws.claims, self.config.actor_depth_max)
     }
 
@@ -160,7 +160,7 @@ impl Trust {
         if !SVID_ALGORITHMS.contains(&algorithm) {
             return Err(TokenFault::WrongAlgorithm { algorithm });
         }
-        keys.verify(jws)?;
+        self.told(&domain.name, keys.verify(jws))?;
         of_domain(domain, id, &jws.claims)
     }
 }

@@ -4,6 +4,7 @@
 mod check;
 mod proofs;
 mod tls;
+mod trust;
 mod typed;
 
 use std::fmt;
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 use super::listen::Address;
 use super::{journal, reload, telemetry, tls as server_tls};
 use crate::identity::Callers;
-use crate::{api, json, mcp};
+use crate::{api, json, mcp, pdp};
+pub use trust::Trust;
 
 /// The file that is read when none is named, if it is there.
 pub const FILE: &str = "palisade.yaml";
@@ -40,6 +42,8 @@ pub struct Settings {
     pub journal: journal::Config,
     /// Logs and traces.
     pub telemetry: telemetry::Config,
+    /// Whose tokens are believed.
+    pub trust: Trust,
     /// What one caller may demand.
     pub limits: Limits,
 }
@@ -80,6 +84,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Permitted calls whose outcome can still be reported.
     pub open_decisions_max: usize,
+    /// Sessions at once.
+    pub sessions_max: usize,
 }
 
 impl Limits {
@@ -115,6 +121,7 @@ impl Default for Limits {
             header_list_bytes_max: 16 * 1024,
             connections_max: 4096,
             open_decisions_max: 100_000,
+            sessions_max: pdp::SESSIONS_MAX,
         }
     }
 }

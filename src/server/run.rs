@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::{Limits, Settings};
 use super::data::{DataDir, DataError};
 use super::journal::{Journal, JournalError};
+use super::keys::KeysError;
 use super::listen::{Address, BindError, bind, bind_grpc};
 use super::metered::Metered;
 use super::metrics::Metrics;
@@ -19,7 +20,7 @@ use super::signals::Signals;
 use super::tasks::{TaskError, Tasks};
 use super::telemetry::{self, TelemetryError};
 use super::tls::{self, TlsError};
-use super::{SystemClock, admin, grpc, refill, stack};
+use super::{SystemClock, admin, grpc, refill, stack, trust};
 use crate::api::Authorization;
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Keys of issuers cannot be fetched at all.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// A task.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -127,6 +131,8 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     if let Some(rotation) = rotation {
         tasks.spawn("tls", |stop| rotation.run(stop));
     }
+    // Before the first answer, or every token would be unknown at first.
+    let _keys = trust::start(&settings.trust, state.pdp.clone(), &mut tasks).await?;
     let limits = settings.limits.clone();
     let service = state.service(callers.clone(), &limits);
     tasks.spawn("grpc", |stop| grpc::serve(listeners, service, limits, stop));
@@ -185,7 +191,9 @@ impl State {
             .map_err(system("no bundle came into force"))?;
         let sink = Metered::new(journal.clone(), metrics.clone());
         let limits = settings.limits.of_messages();
-        let pdp = Arc::new(Pdp::new(first, sink, open.clone(), data.digest_key()?, limits));
+        let pdp = Pdp::new(first, sink, open.clone(), data.digest_key()?, limits)
+            .with_sessions_max(settings.limits.sessions_max);
+        let pdp = Arc::new(pdp);
         publisher.serve(pdp.clone());
         let reload = bundle.watch().map_err(system("the reload thread could not be started"))?;
         Ok(Self { data, metrics, journal, open, pdp, reload })

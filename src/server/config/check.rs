@@ -13,6 +13,7 @@ use super::proofs::{self, Known};
 use super::typed::{self, Addresses, Switch, Typed};
 use super::{
     ADMIN, ConfigError, Environment, GRPC, GRPC_SOCKET_MODE, Limits, Listen, Overrides, Place, Settings,
+    Trust,
 };
 use crate::catalog::server_id_fault;
 use crate::identity::{Caller, Callers, LOCAL, OPERATOR, Role, Servers};
@@ -33,17 +34,20 @@ pub(super) fn settings(
     environment: Environment,
 ) -> Result<Settings, ConfigError> {
     let file = ConfigFile(path);
-    let Typed { bundle, data, listen, callers, local_caller, reload, audit, log, telemetry, limits } = typed;
+    let Typed { bundle, data, listen, callers, local_caller, trust, reload, audit, log, telemetry, limits } =
+        typed;
     let bundle = overrides.bundle.or(bundle).unwrap_or_else(|| PathBuf::from("."));
     let data = overrides.data.or(data).unwrap_or_else(|| PathBuf::from("data"));
     let listen = file.listen(listen, overrides.grpc, overrides.admin)?;
     let journal = journal::Config::default();
     let rotate_bytes =
         file.number("audit.rotate_bytes", audit.rotate_bytes, journal.rotate_bytes, 4096..=1 << 40)?;
+    let trust = super::trust::check(&file, trust)?;
     Ok(Settings {
         reload: file.reload(bundle, reload)?,
         data,
-        callers: file.callers(callers, &local_caller, &listen)?,
+        callers: file.callers(callers, &local_caller, &listen, &trust)?,
+        trust,
         listen,
         journal: journal::Config { rotate_bytes, ..journal },
         telemetry: file.telemetry(&log, telemetry, environment)?,
@@ -65,7 +69,7 @@ impl ConfigFile<'_> {
         ConfigError::Invalid { key: key.to_owned(), place, problem: problem.into() }
     }
 
-    fn number<N>(
+    pub(super) fn number<N>(
         &self,
         key: &str,
         typed: Option<Spanned<u64>>,
@@ -183,6 +187,7 @@ impl ConfigFile<'_> {
         typed: Vec<Spanned<typed::Caller>>,
         local: &typed::LocalCaller,
         listen: &Listen,
+        trust: &Trust,
     ) -> Result<Callers, ConfigError> {
         let mut known = Known::new(self, listen.grpc_tls.as_ref());
         let mut callers = Vec::with_capacity(typed.len());
@@ -218,7 +223,8 @@ impl ConfigFile<'_> {
             let caller = Caller { name: name.value.as_str().into(), roles, servers, agentless };
             callers.push((proofs, caller));
         }
-        let local = self.local(local, &listen.grpc, &known, callers.is_empty())?;
+        let local =
+            self.local(local, &listen.grpc, &known, callers.is_empty() && trust.keys.sources.is_empty())?;
         let alone = Callers::new([], local);
         Ok(callers.into_iter().fold(alone, |all, (proofs, caller)| all.with(proofs, caller)))
     }
@@ -330,6 +336,7 @@ impl ConfigFile<'_> {
             header_list_bytes_max,
             connections_max,
             open_decisions_max,
+            sessions_max,
         } = typed;
         let many = 1..=1_000_000;
         let bytes = 1024..=64 * 1024 * 1024;
@@ -349,6 +356,7 @@ impl ConfigFile<'_> {
             header_list_bytes_max: within!(header_list_bytes_max, 1024..=1024 * 1024),
             connections_max: within!(connections_max, many),
             open_decisions_max: within!(open_decisions_max, 0..=10_000_000),
+            sessions_max: within!(sessions_max, 1..=10_000_000),
         })
     }
 }

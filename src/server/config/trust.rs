@@ -80,7 +80,7 @@ struct Human {
     #[serde(default = "sub")]
     claim: String,
     #[serde(default = "human", rename = "type")]
-    kind: Spanned<String>,
+    kind: String,
     unregistered: Option<Unregistered>,
 }
 
@@ -100,7 +100,7 @@ struct Unregistered {
 struct Parent {
     claim: String,
     #[serde(rename = "type")]
-    kind: Spanned<String>,
+    kind: String,
 }
 
 /// `trust.spiffe[]`
@@ -117,8 +117,8 @@ fn sub() -> String {
     "sub".to_owned()
 }
 
-fn human() -> Spanned<String> {
-    Spanned::new("Human".to_owned(), serde_saphyr::Location::UNKNOWN, serde_saphyr::Location::UNKNOWN)
+fn human() -> String {
+    "Human".to_owned()
 }
 
 /// Checks all of it.
@@ -173,8 +173,8 @@ fn issuer(
         None => vec![TokenKind::AccessToken],
         Some(typed) => {
             let known = [TokenKind::AccessToken, TokenKind::IdJag, TokenKind::Jwt];
-            let named = |name: &str| known.into_iter().find(|kind| kind.name() == name);
-            each(file, &format!("{key}.tokens"), &typed, named, || known.map(TokenKind::name).join(", "))?
+            let kind_of = |name: &str| known.into_iter().find(|kind| kind.name() == name);
+            each(file, &format!("{key}.tokens"), &typed, kind_of, || known.map(TokenKind::name).join(", "))?
         }
     };
     let lifetime_max_s = match lifetime_max_s {
@@ -254,23 +254,21 @@ fn source(
 fn human_claims(file: &ConfigFile<'_>, key: &str, typed: Human) -> Result<HumanClaims, ConfigError> {
     let Human { claim, kind, unregistered } = typed;
     let describe = |Unregistered { parents, attributes }| {
-        let parents = parents
-            .into_iter()
-            .map(|Parent { claim, kind }| ParentClaim { claim, kind: kind.value })
-            .collect();
-        let value = |(name, typed): (String, Spanned<serde_json::Value>)| {
-            match json::parse(typed.value.to_string().as_bytes(), json::Limits::default()) {
-                Ok(value) => Ok((name, value)),
-                Err(error) => {
-                    let key = format!("{key}.unregistered.attributes.{name}");
-                    Err(file.invalid(&key, Some(&typed), error.to_string()))
-                }
+        let parents = parents.into_iter().map(|Parent { claim, kind }| ParentClaim { claim, kind }).collect();
+        let value = |(name, typed): (String, Spanned<serde_json::Value>)| match json::parse(
+            typed.value.to_string().as_bytes(),
+            json::Limits::default(),
+        ) {
+            Ok(value) => Ok((name, value)),
+            Err(error) => {
+                let key = format!("{key}.unregistered.attributes.{name}");
+                Err(file.invalid(&key, Some(&typed), error.to_string()))
             }
         };
         let attributes = attributes.into_iter().map(value).collect::<Result<_, _>>()?;
         Ok::<_, ConfigError>(Describe { parents, attributes })
     };
-    Ok(HumanClaims { claim, kind: kind.value, unregistered: unregistered.map(describe).transpose()? })
+    Ok(HumanClaims { claim, kind, unregistered: unregistered.map(describe).transpose()? })
 }
 
 /// Each of the names as what it stands for; none of them unknown, and at least one.

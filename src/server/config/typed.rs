@@ -20,6 +20,7 @@ pub(super) struct Typed {
     pub(super) listen: Listen,
     pub(super) callers: Vec<Spanned<Caller>>,
     pub(super) local_caller: LocalCaller,
+    pub(super) trust: super::trust::Typed,
     pub(super) reload: Reload,
     pub(super) audit: Audit,
     pub(super) log: Log,
@@ -139,6 +140,7 @@ pub(super) struct Limits {
     pub(super) header_list_bytes_max: Option<Spanned<u64>>,
     pub(super) connections_max: Option<Spanned<u64>>,
     pub(super) open_decisions_max: Option<Spanned<u64>>,
+    pub(super) sessions_max: Option<Spanned<u64>>,
 }
 
 /// Reads the text of a configuration file.
