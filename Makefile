@@ -17,15 +17,16 @@ PEERS := benches/peers/node_modules
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: ## install what the tests need beside Rust (.venv, tools/capture/node_modules)
+setup: ## install what the tests need beside Rust (.venv, node_modules)
 	@tests/setup.sh
 
 test: test-python test-rust ## every test; the Rust ones come last
 
-test-python: setup ## the chart, and Palisade between a real MCP client and server
+test-python: setup ## the chart, and Palisade with a real MCP client and server, and a real OpenID provider
 	cargo build --locked
 	$(PYTHON) -m pytest -q tests/helm
 	$(PYTHON) -m pytest -q tests/e2e
+	$(PYTHON) -m pytest -q tests/oidc
 
 test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when it is installed)
 	@if cargo nextest --version >/dev/null 2>&1; then \
@@ -83,4 +84,4 @@ check: ## the shipped bundle: validate it, run its policies' tests
 
 clean: ## remove what was built and installed here
 	cargo clean
-	rm -rf .venv tools/capture/node_modules $(PEERS) .pytest_cache
+	rm -rf .venv tools/capture/node_modules tests/oidc/node_modules $(PEERS) .pytest_cache

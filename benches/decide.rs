@@ -6,14 +6,18 @@ mod bundles;
 mod plain;
 #[path = "refund.rs"]
 mod refund;
+#[path = "token.rs"]
+mod token;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use bundles::Beside;
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use palisade::access::{DenyReason, Facts, Outcome, Question, Timestamp};
 use palisade::catalog::{Server, Tool};
+use palisade::identity::Algorithm;
+use palisade::pdp::Request;
 use palisade::policy;
 use palisade::value::{Uid, Value};
 use refund::{decide, permitting};
@@ -25,6 +29,31 @@ fn shipped(criterion: &mut Criterion) {
     group.bench_function("palisade, both halves", |b| b.iter(|| decide(&pdp, black_box(&request))));
     let cedar = plain::Cedar::of(&bundles::shipped());
     group.bench_function("cedar, one half", |b| b.iter(|| cedar.refund_is_permitted()));
+    group.finish();
+}
+
+/// B1 with a verified token: one that was seen before, and one that is seen for the first time.
+fn tokens(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tokens");
+    let (pdp, said) = permitting(&bundles::shipped(), "support-bot");
+    group.bench_function("asserted", |b| b.iter(|| decide(&pdp, black_box(&said))));
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+        let signed = token::signed(algorithm);
+        let shown = Request { claim: None, credentials: signed.credentials.clone(), ..said.clone() };
+        pdp.trust(signed.trust());
+        let answer = decide(&pdp, &shown);
+        assert!(answer.is_some_and(|answer| answer.decision.outcome.is_permit()), "the token is taken");
+        group.bench_function(format!("{algorithm}, seen before"), |b| {
+            b.iter(|| decide(&pdp, black_box(&shown)));
+        });
+        group.bench_function(format!("{algorithm}, seen for the first time"), |b| {
+            b.iter_batched(
+                || pdp.trust(signed.trust()),
+                |()| decide(&pdp, black_box(&shown)),
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.finish();
 }
 
@@ -102,6 +131,6 @@ fn listing(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(50);
-    targets = shipped, policies, agents, entities, listing
+    targets = shipped, tokens, policies, agents, entities, listing
 }
 criterion_main!(benches);

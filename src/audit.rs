@@ -1,6 +1,7 @@
 //! The evidence: what is written about each answer before it leaves, and the sink that it is written to.
 //! Never opens a file and never reads a clock: a sink belongs to the shell, and instants are arguments.
 
+mod administered;
 mod decided;
 pub mod digest;
 mod instant;
@@ -12,6 +13,7 @@ mod resumed;
 
 use serde::Serialize;
 
+pub use administered::{Administered, Administration};
 pub use decided::{Decided, Face, TokenSeen};
 pub use digest::DigestKey;
 pub use instant::Rfc3339;
@@ -22,7 +24,7 @@ pub use published::{Cause, Change, Changes, Counts, Published};
 pub use resumed::Resumed;
 
 /// One line of evidence. As JSON it is an object with a member `type`: `decided`, `published`, `outcome`,
-/// `resumed`.
+/// `admin`, `resumed`.
 ///
 /// Records borrow what they tell, so that telling costs no copies.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -34,6 +36,8 @@ pub enum Record<'a> {
     Published(&'a Published<'a>),
     /// What a permitted call did.
     Outcome(&'a Reported<'a>),
+    /// What a caller asked of the server itself.
+    Admin(&'a Administered<'a>),
     /// The sink writes again after a time in which it could not.
     Resumed(&'a Resumed),
 }

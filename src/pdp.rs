@@ -2,6 +2,7 @@
 //! Never answers without a record, and never reads a clock: instants and ids are arguments.
 
 mod establish;
+mod house;
 mod judge;
 mod words;
 
@@ -11,13 +12,14 @@ use arc_swap::ArcSwap;
 
 use crate::access::{Decision, DecisionId, Question, Revision, Timestamp};
 use crate::audit::{
-    AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported, TokenSeen,
-    Unreportable, digest,
+    Administered, AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported,
+    TokenSeen, Unreportable, digest,
 };
 use crate::identity::{Caller, Claim, Credentials, Principal, Proofs, Role, Sessions, Trust};
 use crate::mcp;
 use crate::policy::{Memory, Round, Snapshot};
 use crate::value::Uid;
+pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
 
 /// What a PEP asks. Nothing in it is believed yet.
@@ -184,9 +186,18 @@ impl<S: AuditSink> Pdp<S> {
         self.in_force.store(Arc::new(change(&self.in_force.load())));
     }
 
-    /// Ends a session of a caller. Whether it was open.
-    pub fn end_session(&self, caller: &Caller, session: &str, now: Timestamp) -> bool {
-        self.sessions.end(caller, session, now.seconds())
+    /// Ends a session of a caller, on the record. Whether it was open.
+    ///
+    /// # Errors
+    /// [`Error::AuditUnavailable`] when the record was not written; then the session goes on.
+    pub fn end_session(
+        &self,
+        ended: &Administered<'_>,
+        caller: &Caller,
+        session: &str,
+    ) -> Result<bool, Error> {
+        let _written = self.sink.record(&Record::Admin(ended)).map_err(Error::AuditUnavailable)?;
+        Ok(self.sessions.end(caller, session, ended.time.seconds()))
     }
 
     /// The snapshot in force.

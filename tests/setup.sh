@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests and the linters need beside Rust: .venv from PyPI (tests/*/requirements.txt, and what those
-# bring with them at the versions in tests/constraints.txt), tools/capture/node_modules from npm, and valgrind. Does nothing when
-# the lists have not changed since the last time.
+# bring with them at the versions in tests/constraints.txt), node_modules of tools/capture and tests/oidc from npm, and
+# valgrind. Does nothing when the lists have not changed since the last time.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "$0")/.."
@@ -25,6 +25,19 @@ need() {
   exit 2
 }
 
+# modules FOLDER: installs what FOLDER/package-lock.json lists into FOLDER/node_modules.
+modules() {
+  local folder=$1 stamp=$1/node_modules/.stamp wanted
+  if [ ! -f "$folder/package-lock.json" ]; then return; fi
+  wanted=$(digest "$folder/package.json" "$folder/package-lock.json")
+  if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return; fi
+  # What oidc-provider needs: Node.js 20.12, or 22.1 and later.
+  need "npm --version && node -e 'process.exit(+(typeof URL.parse !== \"function\" || !require(\"crypto\").hash))'" \
+    nodejs npm
+  npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
+  echo "$wanted" >"$stamp"
+}
+
 requirements=(tests/*/requirements.txt)
 wanted=$(digest "${requirements[@]}" tests/constraints.txt)
 if [ "$(cat .venv/.stamp 2>/dev/null)" != "$wanted" ]; then
@@ -36,15 +49,8 @@ if [ "$(cat .venv/.stamp 2>/dev/null)" != "$wanted" ]; then
   echo "$wanted" >.venv/.stamp
 fi
 
-if [ -f tools/capture/package-lock.json ]; then
-  modules=tools/capture/node_modules
-  wanted=$(digest tools/capture/package.json tools/capture/package-lock.json)
-  if [ "$(cat "$modules/.stamp" 2>/dev/null)" != "$wanted" ]; then
-    need "node --version && npm --version" nodejs npm
-    npm ci --prefix tools/capture --ignore-scripts --no-audit --no-fund --loglevel=error
-    echo "$wanted" >"$modules/.stamp"
-  fi
-fi
+modules tools/capture
+modules tests/oidc
 
 # Counts instructions for benches/instructions.sh.
 need "valgrind --version" valgrind

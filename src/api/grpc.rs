@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use super::proto::v1;
 use super::wire::{self, Decoded, Malformed};
 use super::{Clock, Limits, outcome, trace};
-use crate::audit::{AuditSink, Face};
+use crate::audit::{Administered, Administration, AuditSink, Face, Record};
 use crate::catalog::server_of;
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
@@ -51,6 +51,27 @@ impl<S: AuditSink + 'static> Authorization<S> {
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
         callers::authenticate(&self.inner.callers, request.metadata(), request.extensions())
+    }
+
+    fn require(&self, caller: &Caller, role: Role) -> Result<(), Status> {
+        callers::require(caller, role).map_err(|status| self.refused(caller, role.name(), status))
+    }
+
+    /// Puts on record what a caller may not do. Refused it is either way.
+    fn refused(&self, caller: &Caller, call: &str, status: Status) -> Status {
+        let refused = Administered {
+            time: self.inner.clock.now(),
+            face: Face::Grpc,
+            caller: &caller.name,
+            call,
+            outcome: Administration::Refused,
+            reason: status.message(),
+            session: None,
+        };
+        if let Err(error) = self.inner.pdp.sink().record(&Record::Admin(&refused)) {
+            tracing::warn!(%error, "a refusal was not recorded");
+        }
+        status
     }
 
     /// One request of a caller that is known, from the wire to the wire.
@@ -131,18 +152,19 @@ impl<S: AuditSink + 'static> Authorization<S> {
     ) -> Result<pdp::Request, Status> {
         let Decoded { request_id, claim, ask, session, task, purpose, intent, explain, credentials } =
             wire::decode(request, &self.inner.limits).map_err(|problem| malformed(&problem))?;
-        callers::require(caller, Role::Authorize)?;
+        self.require(caller, Role::Authorize)?;
         if explain {
-            callers::require(caller, Role::Explain)?;
+            self.require(caller, Role::Explain)?;
         }
-        match &ask {
-            Ask::Mcp(message) => callers::require_server(caller, &message.server)?,
+        let enforced = match &ask {
+            Ask::Mcp(message) => callers::require_server(caller, &message.server),
             Ask::Access(question) => {
                 let principal = claim.as_ref().map(|claim| &claim.principal);
                 let parties = [Some(&question.resource), principal].into_iter().flatten();
-                callers::require_servers(caller, parties.filter_map(server_of))?;
+                callers::require_servers(caller, parties.filter_map(server_of))
             }
-        }
+        };
+        enforced.map_err(|status| self.refused(caller, "server", status))?;
         let caller = caller.clone();
         let face = Face::Grpc;
         Ok(pdp::Request {
@@ -212,7 +234,7 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         trace::adopt(&span, request.metadata());
         let caller = self.caller(&request)?;
         let trace_id = trace::trace_id(request.metadata());
-        callers::require(&caller, Role::Authorize)?;
+        self.require(&caller, Role::Authorize)?;
         let answers = stream::answer(self.clone(), caller, trace_id, request.into_inner(), span);
         Ok(Response::new(answers))
     }
@@ -222,10 +244,32 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         request: Request<v1::ReportOutcomeRequest>,
     ) -> Result<Response<v1::ReportOutcomeResponse>, Status> {
         let caller = self.caller(&request)?;
-        callers::require(&caller, Role::Outcome)?;
+        self.require(&caller, Role::Outcome)?;
         let now = self.inner.clock.now();
         outcome::report(&self.inner.pdp, &caller, now, request.get_ref())?;
         Ok(Response::new(v1::ReportOutcomeResponse {}))
+    }
+
+    async fn end_session(
+        &self,
+        request: Request<v1::EndSessionRequest>,
+    ) -> Result<Response<v1::EndSessionResponse>, Status> {
+        let caller = self.caller(&request)?;
+        self.require(&caller, Role::Authorize)?;
+        let v1::EndSessionRequest { session } = request.get_ref();
+        let session = wire::session(session).map_err(|problem| malformed(&problem))?;
+        let done = Administered {
+            time: self.inner.clock.now(),
+            face: Face::Grpc,
+            caller: &caller.name,
+            call: "end_session",
+            outcome: Administration::Done,
+            reason: "",
+            session: Some(session),
+        };
+        let was_open =
+            self.inner.pdp.end_session(&done, &caller, session).map_err(|error| unavailable(&error))?;
+        Ok(Response::new(v1::EndSessionResponse { was_open }))
     }
 }
 

@@ -79,6 +79,18 @@ pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<D
     })
 }
 
+/// The name of a session that is to end.
+pub(super) fn session(session: &str) -> Result<&str, Malformed> {
+    match session.len() {
+        0 => Err(Malformed::new("session", "is empty")),
+        bytes if bytes > NAME_BYTES_MAX => Err(Malformed::new(
+            "session",
+            format!("has {bytes} bytes, more than the limit of {NAME_BYTES_MAX}"),
+        )),
+        _ => Ok(session),
+    }
+}
+
 fn text(field: &str, text: String, bytes_max: usize) -> Result<String, Malformed> {
     if text.len() > bytes_max {
         return Err(Malformed::new(

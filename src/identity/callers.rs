@@ -83,6 +83,20 @@ impl Callers {
         self
     }
 
+    /// Each caller as `admit` lets it in.
+    #[must_use]
+    pub fn admitted(self, admit: impl Fn(Caller) -> Caller) -> Self {
+        let each = |caller: Arc<Caller>| Arc::new(admit((*caller).clone()));
+        let Self { by_token, by_spiffe_id, by_dns_name, by_user, local } = self;
+        Self {
+            by_token: by_token.into_iter().map(|(token, caller)| (token, each(caller))).collect(),
+            by_spiffe_id: by_spiffe_id.into_iter().map(|(id, caller)| (id, each(caller))).collect(),
+            by_dns_name: by_dns_name.into_iter().map(|(name, caller)| (name, each(caller))).collect(),
+            by_user: by_user.into_iter().map(|(uid, caller)| (uid, each(caller))).collect(),
+            local: local.map(each),
+        }
+    }
+
     /// Adds the operator: every role, every server.
     #[must_use]
     pub fn with_operator(mut self, token: &str) -> Self {

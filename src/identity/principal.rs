@@ -265,39 +265,14 @@ fn shown(
     token: &Token,
 ) -> Result<Principal, Unauthenticated> {
     let facts = accept(trust, proofs, asks, Which::Subject, token)?;
-    let verified = &facts.token;
-    let agent = |which, name: &AgentName| {
-        directory.agent(name).cloned().ok_or(Unauthenticated::UnregisteredAgent { which })
-    };
     let of_actor_token = match &asks.credentials.actor {
         None => None,
         Some(token) => {
             let facts = accept(trust, proofs, asks, Which::Actor, token)?;
-            Some(match (&facts.token.person, &facts.token.agent) {
-                (None, Some(name)) => agent(Which::Actor, name)?,
-                (Some(_), _) => return Err(Unauthenticated::ActorNotAnAgent),
-                (None, None) => return Err(Unauthenticated::NamesNobody { which: Which::Actor }),
-            })
+            Some(acting(directory, &facts.token)?)
         }
     };
-    let mut named = verified.actors.iter().map(|name| agent(Which::Subject, name));
-    let current = named.next().transpose()?;
-    let mut earlier_actors = named.collect::<Result<Vec<_>, _>>()?;
-    let (subject, described, actor) = match (&verified.person, &verified.agent) {
-        (Some(person), client) => {
-            // Whoever `act` names is the actor; else the client that the token was issued to.
-            let client = client.as_ref().filter(|_| current.is_none());
-            let client = client.map(|name| agent(Which::Subject, name)).transpose()?;
-            let known = directory.knows(&person.uid);
-            if !known && person.described.is_none() {
-                return Err(Unauthenticated::UnregisteredPerson);
-            }
-            let described = person.described.clone().filter(|_| !known);
-            (person.uid.clone(), described, current.or(client))
-        }
-        (None, Some(name)) => (agent(Which::Subject, name)?, None, current),
-        (None, None) => return Err(Unauthenticated::NamesNobody { which: Which::Subject }),
-    };
+    let Named { subject, described, actor, earlier_actors } = named(directory, &facts.token)?;
     let verified_actor = same("actor", actor, of_actor_token)?;
     let claim = asks.claim;
     if claim.is_some_and(|claim| claim.principal != subject) {
@@ -312,14 +287,14 @@ fn shown(
         }
         (None, None) => (None, None),
     };
-    let said_earlier = claim.map_or(&[][..], |claim| &claim.earlier_actors);
-    if !said_earlier.is_empty() && said_earlier != earlier_actors {
-        if !earlier_actors.is_empty() {
-            return Err(Unauthenticated::Conflict { party: "list of earlier actors" });
-        }
+    let said_earlier = claim.map(|claim| claim.earlier_actors.as_slice()).filter(|said| !said.is_empty());
+    let earlier_actors = match said_earlier {
+        None => earlier_actors,
+        Some(said) if said == earlier_actors => earlier_actors,
         // More actors can only tighten: rules see their number.
-        earlier_actors = said_earlier.to_vec();
-    }
+        Some(said) if earlier_actors.is_empty() => said.to_vec(),
+        Some(_) => return Err(Unauthenticated::Conflict { party: "list of earlier actors" }),
+    };
     Ok(Principal {
         subject,
         actor,
@@ -329,6 +304,48 @@ fn shown(
         described,
         token: Some(facts),
     })
+}
+
+/// The parties that a token names.
+struct Named {
+    subject: Uid,
+    described: Option<Description>,
+    actor: Option<Uid>,
+    earlier_actors: Vec<Uid>,
+}
+
+fn named(directory: &impl Directory, token: &Verified) -> Result<Named, Unauthenticated> {
+    let agent = |name| registered(directory, Which::Subject, name);
+    let mut actors = token.actors.iter().map(agent);
+    let current = actors.next().transpose()?;
+    let earlier_actors = actors.collect::<Result<Vec<_>, _>>()?;
+    let (subject, described, actor) = match (&token.person, &token.agent) {
+        (Some(person), client) => {
+            // Whoever `act` names is the actor; else the client that the token was issued to.
+            let client = client.as_ref().filter(|_| current.is_none()).map(agent).transpose()?;
+            let known = directory.knows(&person.uid);
+            if !known && person.described.is_none() {
+                return Err(Unauthenticated::UnregisteredPerson);
+            }
+            (person.uid.clone(), person.described.clone().filter(|_| !known), current.or(client))
+        }
+        (None, Some(name)) => (agent(name)?, None, current),
+        (None, None) => return Err(Unauthenticated::NamesNobody { which: Which::Subject }),
+    };
+    Ok(Named { subject, described, actor, earlier_actors })
+}
+
+/// The agent whose token the actor's is.
+fn acting(directory: &impl Directory, token: &Verified) -> Result<Uid, Unauthenticated> {
+    match (&token.person, &token.agent) {
+        (None, Some(name)) => registered(directory, Which::Actor, name),
+        (Some(_), _) => Err(Unauthenticated::ActorNotAnAgent),
+        (None, None) => Err(Unauthenticated::NamesNobody { which: Which::Actor }),
+    }
+}
+
+fn registered(directory: &impl Directory, which: Which, name: &AgentName) -> Result<Uid, Unauthenticated> {
+    directory.agent(name).cloned().ok_or(Unauthenticated::UnregisteredAgent { which })
 }
 
 /// The one party that two sources name, if any does.

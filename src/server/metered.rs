@@ -44,7 +44,7 @@ impl<S> Metered<S> {
                 self.metrics.decided(decided.face, decided.decision.outcome, duration);
             }
             Record::Outcome(reported) => self.metrics.outcome(reported.status),
-            Record::Published(_) | Record::Resumed(_) => {}
+            Record::Published(_) | Record::Admin(_) | Record::Resumed(_) => {}
         }
     }
 }

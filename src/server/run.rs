@@ -24,7 +24,7 @@ use super::{SystemClock, admin, grpc, refill, stack, trust};
 use crate::api::Authorization;
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
-use crate::pdp::Pdp;
+use crate::pdp::{HouseRules, Pdp};
 
 /// How long calls that have begun may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -118,7 +118,9 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     }
     let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
     let state = State::open(&settings)?;
+    let house = HouseRules::new();
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
+    let callers = callers.admitted(|caller| house.admit(caller));
     if let Some(notice) = callers.notice() {
         tracing::warn!("{notice}");
     }

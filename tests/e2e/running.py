@@ -23,6 +23,7 @@ import grpc
 from stubs import pb, rpc
 
 REPO = Path(__file__).resolve().parents[2]
+# The environment may name another binary.
 BINARY = Path(os.environ.get("PALISADE_BIN", REPO / "target" / "debug" / "palisade"))
 CRM_SERVER = Path(__file__).resolve().parent / "crm_server.py"
 START_S = 60
@@ -43,18 +44,24 @@ callers:
 class Process:
     """A child process whose standard output is read line by line, and whose standard error goes to a file."""
 
-    def __init__(self, name: str, command: list[str], scratch: Path) -> None:
+    def __init__(self, name: str, command: list[str], scratch: Path, environment: dict[str, str] | None = None) -> None:
         self.name = name
+        # Every line that it printed so far.
+        self.printed: list[str] = []
         self.errors = scratch / f"{name}.err"
         with self.errors.open("ab") as errors:
-            self._child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+            self._child = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | (environment or {})
+            )
         self._lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         assert self._child.stdout is not None
         for line in self._child.stdout:
-            self._lines.put(line.rstrip("\n"))
+            line = line.rstrip("\n")
+            self.printed.append(line)
+            self._lines.put(line)
         self._lines.put(None)
 
     def line(self) -> str:
@@ -137,19 +144,21 @@ def copy_bundle(to: Path) -> Path:
 
 
 @contextmanager
-def palisade(scratch: Path, *also: str) -> Iterator[Palisade]:
+def palisade(
+    scratch: Path, *also: str, configured: str = CONFIGURATION, environment: dict[str, str] | None = None
+) -> Iterator[Palisade]:
     """Palisade on a copy of the shipped bundle, listening on a free port and on the addresses `also`; stopped, and
     expected to stop cleanly, at the end."""
     if not BINARY.exists():
         raise AssertionError(f"`{BINARY}` is missing: run `cargo build`, or set PALISADE_BIN")
     bundle, data = copy_bundle(scratch / "bundle"), scratch / "data"
     configuration = scratch / "palisade.yaml"
-    configuration.write_text(CONFIGURATION, encoding="utf-8")
+    configuration.write_text(configured, encoding="utf-8")
     places = ["--config", str(configuration), "--bundle", str(bundle), "--data", str(data)]
     ports = ["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     for address in also:
         ports += ["--grpc", address]
-    process = Process("palisade", [str(BINARY), "serve", *places, *ports], scratch)
+    process = Process("palisade", [str(BINARY), "serve", *places, *ports], scratch, environment)
     try:
         bound: dict[str, str] = {}
         while (line := process.line()) != "ready":

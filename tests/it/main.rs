@@ -23,6 +23,7 @@ mod process;
 mod raw;
 mod roles;
 mod secrets;
+mod sessions;
 mod shipped;
 mod sink;
 mod spiffe;

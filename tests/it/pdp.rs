@@ -13,7 +13,7 @@ use palisade::api::{Authorization, Clock};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
 use palisade::identity::{Caller, Callers, KnownBy, Role, Servers};
-use palisade::pdp::{Answer, Error, Occasion, Pdp, Request};
+use palisade::pdp::{Answer, Error, HouseRules, Occasion, Pdp, Request};
 use palisade::policy::{Snapshot, compile};
 use palisade::server::config::Limits;
 use palisade::server::listen::Listener;
@@ -212,7 +212,8 @@ impl Builder {
         let pdp = Arc::new(pdp);
         let digest = |token: &str| Sha256::digest(token.as_bytes()).into();
         let named = self.callers.into_iter().map(|(token, caller)| (digest(&token), caller));
-        let callers = Callers::new(named, self.local);
+        let house = HouseRules::new();
+        let callers = Callers::new(named, self.local).admitted(|caller| house.admit(caller));
         let callers = self.proven.into_iter().fold(callers, |all, (proofs, each)| all.with(proofs, each));
         let face = self.limits.of_the_face();
         let service = Authorization::new(pdp.clone(), callers, self.clock.clone(), face);

@@ -22,19 +22,19 @@ use crate::pdp::{TOKEN, TestPdp, caller, gateway, shipped_files, snapshot};
 
 /// `deny` is the answer of a PDP that knows nobody: a caller without `assert` names nobody.
 const TABLE: &str = "\
-caller            Authorize          explain            AuthorizeBatch     AuthorizeStream    ReportOutcome      Health             Reflection
-no token          Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
-a wrong token     Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
-no bearer token   Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
-no role           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
-authorize         Ok, deny           PermissionDenied   Ok, deny           Ok, deny           PermissionDenied   Ok                 Ok
-assert            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
-attest            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
-outcome           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   NotFound           Ok                 Ok
-explain           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
-admin             PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
-authorize assert  Ok, permit         PermissionDenied   Ok, permit         Ok, permit         PermissionDenied   Ok                 Ok
-all               Ok, permit         Ok, permit         Ok, permit         Ok, permit         NotFound           Ok                 Ok
+caller            Authorize          explain            AuthorizeBatch     AuthorizeStream    ReportOutcome      EndSession         Health             Reflection
+no token          Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
+a wrong token     Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
+no bearer token   Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Ok                 Ok
+no role           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+authorize         Ok, deny           PermissionDenied   Ok, deny           Ok, deny           PermissionDenied   Ok                 Ok                 Ok
+assert            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+attest            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+outcome           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   NotFound           PermissionDenied   Ok                 Ok
+explain           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+admin             PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+authorize assert  Ok, permit         PermissionDenied   Ok, permit         Ok, permit         PermissionDenied   Ok                 Ok                 Ok
+all               Ok, permit         Ok, permit         Ok, permit         Ok, permit         NotFound           Ok                 Ok                 Ok
 ";
 
 #[tokio::test]
@@ -61,6 +61,7 @@ async fn every_call_by_every_caller_is_as_the_table_says() {
         "AuthorizeBatch",
         "AuthorizeStream",
         "ReportOutcome",
+        "EndSession",
         "Health",
         "Reflection",
     ];
@@ -69,11 +70,17 @@ async fn every_call_by_every_caller_is_as_the_table_says() {
         found += &row(&name, &codes(&pdp, authorization.as_deref()).await);
     }
     assert!(found == TABLE, "{}", similar::TextDiff::from_lines(TABLE, &found).unified_diff());
-    let answered = TABLE.matches("Ok, ").count();
-    assert_eq!(pdp.ledger.records().len(), answered, "only answers are recorded");
+    let records = pdp.ledger.records();
+    let recorded = |kind: &str, outcome: &str| {
+        let of_kind = records.iter().filter(|record| record["type"] == kind);
+        of_kind.filter(|record| outcome.is_empty() || record["outcome"] == outcome).count()
+    };
+    assert_eq!(recorded("decided", ""), TABLE.matches("Ok, ").count(), "each answer is recorded");
+    assert_eq!(recorded("admin", "refused"), TABLE.matches("PermissionDenied").count(), "and each refusal");
+    assert_eq!(recorded("admin", "done"), 3, "and each end of a session");
 }
 
-fn row(name: &str, cells: &[String; 7]) -> String {
+fn row(name: &str, cells: &[String; 8]) -> String {
     let mut row = format!("{name:<18}");
     for cell in cells {
         write!(row, "{cell:<19}").unwrap();
@@ -82,7 +89,7 @@ fn row(name: &str, cells: &[String; 7]) -> String {
 }
 
 /// What one caller gets for each call.
-async fn codes(pdp: &TestPdp, authorization: Option<&str>) -> [String; 7] {
+async fn codes(pdp: &TestPdp, authorization: Option<&str>) -> [String; 8] {
     let channel = pdp.channel().await;
     let mut client = AuthorizationClient::new(channel.clone());
     let explain = v1::AuthorizeRequest { explain: true, ..lookup() };
@@ -102,12 +109,15 @@ async fn codes(pdp: &TestPdp, authorization: Option<&str>) -> [String; 7] {
         client.authorize(with(authorization, explain)).await.map(|answer| decision(answer.get_ref()));
     let batched = client.authorize_batch(with(authorization, batch)).await;
     let reported = client.report_outcome(with(authorization, outcome)).await;
+    let session = v1::EndSessionRequest { session: "s-1".into() };
+    let ended = client.end_session(with(authorization, session)).await;
     [
         word(unary),
         word(explained),
         word(batched.map(|answer| decision(&answer.get_ref().responses[0]))),
         word(stream(&mut client, authorization).await.map(|answer| decision(&answer))),
         word(reported.map(|_| "Ok".to_owned())),
+        word(ended.map(|_| "Ok".to_owned())),
         word(health(channel.clone(), authorization).await.map(|()| "Ok".to_owned())),
         word(reflection(channel, authorization).await.map(|()| "Ok".to_owned())),
     ]
@@ -160,7 +170,7 @@ async fn the_local_caller_needs_no_token_and_has_no_more_than_its_roles() {
     let pdp = TestPdp::builder().local(local).start().await;
     let found = codes(&pdp, None).await;
     let (permit, no) = ("Ok, permit", "PermissionDenied");
-    assert_eq!(found, [permit, no, permit, permit, no, "Ok", "Ok"]);
+    assert_eq!(found, [permit, no, permit, permit, no, "Ok", "Ok", "Ok"]);
     assert_eq!(pdp.ledger.last()["caller"], "local");
     assert_eq!(codes(&pdp, Some("Bearer nobody")).await[0], "Unauthenticated", "a wrong token is no token");
 }
@@ -189,7 +199,8 @@ async fn a_caller_speaks_only_for_the_servers_that_it_enforces() {
     }
     let question = access("Action::\"sampling/createMessage\"", "Agent::\"coder\"");
     refused_for_its_server(&pdp, by("Server::\"everything\"", None, question)).await;
-    assert_eq!(pdp.ledger.records().len(), 0, "what was refused was not decided");
+    let refused = |record: &Json| record["type"] == "admin" && record["call"] == "server";
+    assert!(pdp.ledger.records().iter().all(refused), "what was refused was not decided");
 
     let mut client = pdp.client().await;
     for request in [mcp("crm", "tools/list", &Json::Null), list("Server::\"crm\"")] {
