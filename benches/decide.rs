@@ -103,6 +103,7 @@ fn listing(criterion: &mut Criterion) {
         actor_depth: 1,
         session: None,
         described: None,
+        token: None,
         established: BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     };

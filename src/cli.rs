@@ -8,6 +8,7 @@ mod junit;
 mod paint;
 mod serve;
 mod test;
+mod token;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,8 @@ enum Command {
     Test(test::Options),
     /// Ask one question, of a running server or of a bundle, and explain the answer.
     Authorize(Box<authorize::Options>),
+    /// Look at a token as the server would.
+    Token(token::Options),
     /// Print the version.
     Version,
 }
@@ -96,6 +99,7 @@ fn obey(arguments: Arguments) -> Exit {
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Test(options)) => test::run(&options),
         Some(Command::Authorize(options)) => authorize::run(&options),
+        Some(Command::Token(options)) => token::run(&options),
         Some(Command::Version) => {
             anstream::println!("palisade {}", env!("CARGO_PKG_VERSION"));
             Exit::Ok

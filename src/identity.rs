@@ -4,6 +4,7 @@
 mod callers;
 mod credential;
 mod fault;
+mod inspect;
 mod jwt;
 mod keys;
 mod peer;
@@ -23,6 +24,7 @@ use crate::value::Uid;
 pub use callers::{Callers, KnownBy, LOCAL, OPERATOR, TokenDigest, UnknownCaller};
 pub use credential::{Credentials, Proof, Token};
 pub use fault::{Part, ProofFault, TokenFault};
+pub use inspect::{Check, inspect};
 pub use jwt::{Algorithm, TOKEN_BYTES_MAX};
 pub use keys::{KEYS_BYTES_MAX, Keys, KeysFault, Use};
 pub use peer::{Certificate, Peer, Thumbprint, UnixUser};

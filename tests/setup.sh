@@ -31,7 +31,7 @@ modules() {
   if [ ! -f "$folder/package-lock.json" ]; then return; fi
   wanted=$(digest "$folder/package.json" "$folder/package-lock.json")
   if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return; fi
-  # What oidc-provider needs: Node.js 20.12, or 22.1 and later.
+  # What oidc-provider needs of Node.js.
   need "npm --version && node -e 'process.exit(+(typeof URL.parse !== \"function\" || !require(\"crypto\").hash))'" \
     nodejs npm
   npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error

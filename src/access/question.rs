@@ -6,6 +6,7 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
+use crate::identity::TokenFacts;
 use crate::value::{Uid, Value};
 
 /// Milliseconds since the Unix epoch, UTC.
@@ -107,7 +108,9 @@ pub struct Facts {
     pub session: Option<String>,
     /// The principal as its verified token describes it, when the bundle does not have it.
     pub described: Option<Entity>,
-    /// Further context that was verified: `task`, `token`.
+    /// The token that showed the principal.
+    pub token: Option<TokenFacts>,
+    /// Further context that was verified: `task`, and `token` where no token is given above.
     pub established: BTreeMap<String, Value>,
     /// The instant of the decision.
     pub now: Timestamp,

@@ -46,6 +46,9 @@ pub enum TokenFault {
         /// Its length.
         bytes: usize,
     },
+    /// The scheme of the header stands before it.
+    #[error("begins with the scheme of its header; send the token alone")]
+    Scheme,
     /// Not three parts.
     #[error("is no signed JWT in compact form (three parts with dots between them)")]
     NotCompact,

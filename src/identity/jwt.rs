@@ -140,6 +140,10 @@ pub(super) fn parse(text: &str, key: KeyInHeader) -> Result<Jws<'_>, TokenFault>
     if text.len() > TOKEN_BYTES_MAX {
         return Err(TokenFault::TooLong { bytes: text.len() });
     }
+    let scheme = text.split_once(' ').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if matches!(scheme.as_deref(), Some("bearer" | "dpop")) {
+        return Err(TokenFault::Scheme);
+    }
     let dots = text.bytes().filter(|byte| *byte == b'.').count();
     if dots == 4 {
         return Err(TokenFault::Encrypted);

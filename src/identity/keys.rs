@@ -1,7 +1,7 @@
 //! The public keys of an issuer, from a JSON Web Key Set (RFC 7517): each pinned to what it may sign with.
 //! Never takes a secret or private key, and never one that is too weak.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -74,6 +74,8 @@ impl std::fmt::Debug for Key {
 pub struct Keys {
     named: HashMap<String, Vec<Key>>,
     unnamed: Vec<Key>,
+    /// Names of keys that sign with no algorithm that is allowed.
+    disallowed: HashSet<String>,
     /// Why keys were passed over, in words.
     passed_over: Vec<String>,
 }
@@ -118,6 +120,7 @@ impl Keys {
         let mut key = public_key(members)?;
         key.algorithms.retain(|algorithm| allowed.contains(algorithm));
         if key.algorithms.is_empty() {
+            self.disallowed.extend(text(members, "kid")?.map(str::to_owned));
             return Err("signs with no algorithm of the configured `algorithms`");
         }
         match text(members, "kid")? {
@@ -150,6 +153,9 @@ impl Keys {
             Some(kid) => self.named.get(kid).map(|keys| keys.iter().collect()).unwrap_or_default(),
             None => self.named.values().flatten().chain(&self.unnamed).collect(),
         };
+        if keys.is_empty() && jws.header.kid.as_ref().is_some_and(|kid| self.disallowed.contains(kid)) {
+            return Err(TokenFault::WrongAlgorithm { algorithm });
+        }
         if keys.is_empty() {
             return Err(if self.is_empty() { TokenFault::NoKeys } else { TokenFault::UnknownKey });
         }

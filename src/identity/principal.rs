@@ -159,11 +159,13 @@ pub enum Unauthenticated {
     #[error("the proof {0}")]
     Proof(#[from] ProofFault),
     /// The token is bound to a key that nobody showed.
-    #[error("the {which}'s token is bound to a key, and the request brings no proof of it")]
-    BindingMissing {
-        /// Whose.
-        which: Which,
-    },
+    #[error("the subject's token is bound to a key, and the request brings no proof of it")]
+    BindingMissing,
+    /// The actor's token is bound to a key.
+    #[error(
+        "the actor's token is bound to a key: send one that is not, for the proof of a request is the subject's"
+    )]
+    ActorBound,
     /// There is a proof or an actor's token, and no subject's token.
     #[error("the request brings no subject's token beside the rest of its credentials")]
     NoSubjectToken,
@@ -245,7 +247,7 @@ fn accept(
     let verified = trust.verify(token).map_err(refused)?;
     let expected: Vec<&str> = trust.audiences(&verified, asks.server_audience).collect();
     let audience = verified.check_audience(&expected).map_err(refused)?.to_owned();
-    verified.check_time(asks.now_s, trust.config.leeway_s).map_err(refused)?;
+    verified.check_time(asks.now_s, trust.leeway_s()).map_err(refused)?;
     let (bound, proof) = (&verified.confirmation, asks.credentials.proof.as_ref());
     let binding = match which {
         Which::Subject => proof::check(bound, token, proof, asks.caller, proofs, asks.now_s)?,
@@ -253,7 +255,10 @@ fn accept(
         Which::Actor if bound.is_none() => Some(Binding::None),
         Which::Actor => None,
     };
-    let binding = binding.ok_or(Unauthenticated::BindingMissing { which })?;
+    let binding = binding.ok_or(match which {
+        Which::Subject => Unauthenticated::BindingMissing,
+        Which::Actor => Unauthenticated::ActorBound,
+    })?;
     Ok(TokenFacts { token: verified, audience, binding })
 }
 
@@ -272,7 +277,8 @@ fn shown(
             Some(acting(directory, &facts.token)?)
         }
     };
-    let Named { subject, described, actor, earlier_actors } = named(directory, &facts.token)?;
+    let shown_apart = of_actor_token.is_some();
+    let Named { subject, described, actor, earlier_actors } = named(directory, &facts.token, shown_apart)?;
     let verified_actor = same("actor", actor, of_actor_token)?;
     let claim = asks.claim;
     if claim.is_some_and(|claim| claim.principal != subject) {
@@ -306,7 +312,7 @@ fn shown(
     })
 }
 
-/// The parties that a token names.
+/// Who a token is about.
 struct Named {
     subject: Uid,
     described: Option<Description>,
@@ -314,15 +320,18 @@ struct Named {
     earlier_actors: Vec<Uid>,
 }
 
-fn named(directory: &impl Directory, token: &Verified) -> Result<Named, Unauthenticated> {
+/// The parties that a token names, where the actor may have shown itself apart.
+fn named(directory: &impl Directory, token: &Verified, shown_apart: bool) -> Result<Named, Unauthenticated> {
     let agent = |name| registered(directory, Which::Subject, name);
     let mut actors = token.actors.iter().map(agent);
     let current = actors.next().transpose()?;
     let earlier_actors = actors.collect::<Result<Vec<_>, _>>()?;
     let (subject, described, actor) = match (&token.person, &token.agent) {
         (Some(person), client) => {
-            // Whoever `act` names is the actor; else the client that the token was issued to.
-            let client = client.as_ref().filter(|_| current.is_none()).map(agent).transpose()?;
+            // Whoever `act` names is the actor, or who shows a token of its own; else the client that the token was
+            // issued to.
+            let client = client.as_ref().filter(|_| current.is_none() && !shown_apart);
+            let client = client.map(agent).transpose()?;
             let known = directory.knows(&person.uid);
             if !known && person.described.is_none() {
                 return Err(Unauthenticated::UnregisteredPerson);

@@ -204,6 +204,11 @@ impl Trust {
         &self.revision
     }
 
+    /// How long past its time a token is believed, in seconds.
+    pub fn leeway_s(&self) -> i64 {
+        self.config.leeway_s
+    }
+
     /// Whether any token can be believed.
     pub fn trusts_nobody(&self) -> bool {
         self.issuers.is_empty() && self.domains.is_empty()

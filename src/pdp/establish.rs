@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use super::{Ask, Pdp, Request};
 use crate::access::{DenyReason, Entity, Facts, Timestamp};
 use crate::catalog::server_of;
-use crate::identity::{Asks, Principal, TokenFacts, Trust, Unauthenticated, authenticate};
+use crate::identity::{Asks, Principal, Trust, Unauthenticated, authenticate};
 use crate::policy::Snapshot;
-use crate::value::{Extension, Value};
 
 /// The parties to a request, in their session; or why there are none.
 pub(super) fn establish<S>(
@@ -31,7 +30,7 @@ pub(super) fn establish<S>(
     };
     let principal = authenticate(trust, snapshot, &pdp.proofs, &asks).map_err(|nobody| {
         let reason = match nobody {
-            Unauthenticated::BindingMissing { .. } => DenyReason::BindingMissing,
+            Unauthenticated::BindingMissing | Unauthenticated::ActorBound => DenyReason::BindingMissing,
             _ => DenyReason::Unauthenticated,
         };
         (reason, nobody.to_string())
@@ -47,7 +46,6 @@ pub(super) fn establish<S>(
 /// What is established about a request.
 pub(super) fn facts(principal: &Principal, request: &Request, now: Timestamp) -> Facts {
     let earlier = i64::try_from(principal.earlier_actors().len()).unwrap_or(i64::MAX);
-    let token = principal.token().map(|facts| ("token".to_owned(), token_value(facts)));
     Facts {
         principal: principal.subject().clone(),
         actor: principal.actor().cloned(),
@@ -58,31 +56,8 @@ pub(super) fn facts(principal: &Principal, request: &Request, now: Timestamp) ->
             attributes: described.attributes.clone(),
             parents: described.parents.clone(),
         }),
-        established: token.into_iter().collect::<BTreeMap<_, _>>(),
+        token: principal.token().cloned(),
+        established: BTreeMap::new(),
         now,
     }
-}
-
-/// The token as policies see it: `context.token`.
-fn token_value(facts: &TokenFacts) -> Value {
-    let TokenFacts { token, audience, binding } = facts;
-    let texts = |texts: &[String]| Value::Set(texts.iter().cloned().map(Value::String).collect());
-    let text = |text: &str| Value::String(text.to_owned());
-    let mut members = BTreeMap::from([
-        ("issuer".to_owned(), text(&token.issuer)),
-        ("audience".to_owned(), text(audience)),
-        ("scopes".to_owned(), texts(&token.scopes)),
-        ("binding".to_owned(), text(binding.name())),
-    ]);
-    if let Some(acr) = &token.acr {
-        members.insert("acr".to_owned(), text(acr));
-    }
-    if !token.amr.is_empty() {
-        members.insert("amr".to_owned(), texts(&token.amr));
-    }
-    if let Some(issued_s) = token.issued_s {
-        let issued = Timestamp(issued_s.saturating_mul(1000)).to_string();
-        members.insert("issued".to_owned(), Value::Extension(Extension::Datetime, issued));
-    }
-    Value::Record(members)
 }

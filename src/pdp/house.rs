@@ -54,6 +54,7 @@ impl HouseRules {
             actor_depth: 0,
             session: None,
             described: Some(described),
+            token: None,
             established: BTreeMap::new(),
             now: Timestamp(0),
         };

@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 
 use super::cedar::{self, Asked, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError};
 use super::index::{Candidate, ConditionId, Index, RuleId};
-use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
+use super::prepare::{Prepared, PreparedHalf, Refusal, prepare, token_value};
 use super::snapshot::Snapshot;
 use super::store::Store;
 use crate::access::{
@@ -91,14 +91,14 @@ fn evaluate(
     snapshot: &Snapshot,
     prepared: &Prepared<'_>,
     memory: Option<&mut HeldBefore>,
-) -> Result<Vec<Verdict>, &'static str> {
+) -> Result<Vec<Verdict>, String> {
     let evaluable = |half: &PreparedHalf<'_>| Evaluable {
         place: half.principal.place,
         asked: prepared.asked(half),
         candidates: snapshot.index.candidates(prepared.about(half), &half.context),
     };
     let mut halves: Vec<Evaluable> = prepared.halves.iter().map(evaluable).collect();
-    tell_the_time(snapshot, prepared, &mut halves)?;
+    tell_late(snapshot, prepared, &mut halves)?;
     if prepared.brought.is_empty() {
         return Ok(verdicts(&snapshot.index, snapshot.store.entities(), halves, memory));
     }
@@ -108,23 +108,33 @@ fn evaluate(
     Ok(verdicts(&snapshot.index, &slice, halves, None))
 }
 
-/// Puts the instant into the contexts when a candidate looks at it.
-pub(super) fn tell_the_time(
+/// Puts the instant and the token into the contexts when a candidate looks at them.
+pub(super) fn tell_late(
     snapshot: &Snapshot,
     prepared: &Prepared<'_>,
     halves: &mut [Evaluable],
-) -> Result<(), &'static str> {
-    let reads_now = |candidate: &Candidate| {
-        snapshot.index.condition(candidate.condition).is_some_and(|condition| condition.reads_now)
-    };
-    if !halves.iter().flat_map(|half| &half.candidates).any(reads_now) {
-        return Ok(());
+) -> Result<(), String> {
+    let candidates = halves.iter().flat_map(|half| &half.candidates);
+    let conditions = candidates.filter_map(|candidate| snapshot.index.condition(candidate.condition));
+    let (reads_now, reads_token) = conditions.fold((false, false), |(now, token), condition| {
+        (now || condition.reads_now, token || condition.reads_token)
+    });
+    let types = &snapshot.schema.types;
+    // Without them a rule that asks whether they are there would be passed over.
+    let mut late = Vec::with_capacity(2);
+    if let Some(now) = prepared.now.filter(|_| reads_now) {
+        late.push((cedar::NOW, types.instant(now).ok_or("the instant cannot be told")?));
     }
-    let Some(now) = prepared.now else { return Ok(()) };
-    // Without it a rule that asks whether there is an instant would be passed over.
-    let now = snapshot.schema.types.instant(now).ok_or("the instant cannot be told")?;
-    for Evaluable { asked, .. } in halves {
-        Arc::make_mut(&mut asked.context).insert(cedar::NOW.into(), now.clone());
+    if let Some((member, facts)) = prepared.token.as_ref().filter(|_| reads_token) {
+        let value = token_value(facts);
+        let built = member.build(cedar::TOKEN, Some(&value), types);
+        let built = built.map_err(|fault| fault.within("context").to_string())?;
+        late.extend(built.map(|built| (cedar::TOKEN, built)));
+    }
+    for (name, value) in late {
+        for Evaluable { asked, .. } in &mut *halves {
+            Arc::make_mut(&mut asked.context).insert(name.into(), value.clone());
+        }
     }
     Ok(())
 }

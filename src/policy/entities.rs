@@ -19,7 +19,7 @@ pub(super) const DATA_CLASS: &str = "DataClass";
 /// Entity types that come from the catalog alone, where there is one.
 pub(super) const FROM_CATALOG: [&str; 5] = ["Server", "Tool", "Resource", "Prompt", "McpTask"];
 /// The attribute that is expanded downwards.
-const CLEARANCES: &str = "clearances";
+pub(super) const CLEARANCES: &str = "clearances";
 
 /// Which classes lie below which: a class is declared *in* the next more sensitive one. Each class is below itself.
 fn classes_below(declared: &[Declared]) -> BTreeMap<String, BTreeSet<String>> {

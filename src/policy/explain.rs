@@ -7,7 +7,7 @@ use cedar_policy::Policy;
 use serde_json::{Value as Json, json};
 
 use super::cedar::{Condition, Evaluation};
-use super::decide::{Evaluable, slice, tell_the_time};
+use super::decide::{Evaluable, slice, tell_late};
 use super::prepare::prepare;
 use super::rule::Rule;
 use super::snapshot::{PolicyInfo, Snapshot};
@@ -57,7 +57,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<E
             candidates: in_scope(half),
         })
         .collect();
-    if tell_the_time(snapshot, &prepared, &mut halves).is_err() {
+    if tell_late(snapshot, &prepared, &mut halves).is_err() {
         return Vec::new();
     }
     let sliced;

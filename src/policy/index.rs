@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::cedar::{Action, Condition, Entity, EntityUID, Expr, Opening, Path, Record, Scope};
+use super::cedar::{Action, Condition, Entity, EntityUID, Expr, Opening, Path, Record, Scope, TOKEN};
 use keys::Keys;
 pub(super) use keys::{Key, Stored};
 use shelf::Shelf;
@@ -41,6 +41,8 @@ pub(super) struct Index {
     resources: Keys,
     shelves: HashMap<(Key, Key), Shelf, FixedState>,
     paths: Vec<Path>,
+    /// Whether a rule opens with a comparison of what the token says.
+    opens_on_token: bool,
     conditions: Vec<Arc<Condition>>,
 }
 
@@ -73,6 +75,8 @@ impl Index {
         let mut ordered: Vec<_> = paths.into_iter().collect();
         ordered.sort_by_key(|(_, id)| *id);
         index.paths = ordered.into_iter().map(|(path, _)| path).collect();
+        let first = |path: &Path| path.first().is_some_and(|(name, _)| name == TOKEN);
+        index.opens_on_token = index.paths.iter().any(first);
         index
     }
 
@@ -91,6 +95,11 @@ impl Index {
         for action in actions {
             self.shelves.entry((action, principal)).or_default().add(resource, opening, candidate);
         }
+    }
+
+    /// Whether the token is looked at before any condition is.
+    pub(super) fn opens_on_token(&self) -> bool {
+        self.opens_on_token
     }
 
     /// The condition with this id.

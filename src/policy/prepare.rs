@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::cedar::{self, Entity as CedarEntity, EntityUID, NOW, Record};
-use super::entities::{DATA_CLASS, FROM_CATALOG, closure};
+use super::cedar::{self, Entity as CedarEntity, EntityUID, NOW, Record, TOKEN};
+use super::entities::{CLEARANCES, DATA_CLASS, FROM_CATALOG, closure};
 use super::index::{About, Key};
 use super::schema::{ActionModel, ContextMember};
 use super::snapshot::Snapshot;
 use crate::access::{DenyReason, Entity, Facts, Half, Question, Timestamp};
+use crate::identity::TokenFacts;
 use crate::value::{Build as _, Extension, Fault, Member, Shape, Uid, Value, refuse_escapes};
 
 /// Attributes that decide who somebody is or what may be touched: never from a PEP.
@@ -43,6 +44,9 @@ pub(super) struct Prepared<'a> {
     /// The instant of the decision, when the action's context has it. It is not in the contexts yet: making it costs
     /// more than most conditions.
     pub(super) now: Option<Timestamp>,
+    /// The token, when the action's context has it and nothing looks at it before conditions do: neither is it in the
+    /// contexts yet.
+    pub(super) token: Option<(&'a Member, TokenFacts)>,
     /// Each party that must be permitted, with the context as it is for that party.
     pub(super) halves: Vec<PreparedHalf<'a>>,
 }
@@ -116,9 +120,10 @@ pub(super) fn prepare<'a>(
     };
     let resource = resource(snapshot, &brought, &question.resource)?;
     let now = action.has_now().then_some(facts.now);
+    let token = late_token(snapshot, action, facts);
     let keys = snapshot.action_keys.get(action.place).map_or(&[][..], Vec::as_slice);
     let action = Party { uid: action.uid.clone(), place: None, keys: Cow::Borrowed(keys) };
-    Ok(Prepared { action, resource, brought, now, halves })
+    Ok(Prepared { action, resource, brought, now, token, halves })
 }
 
 fn check_parties(
@@ -199,11 +204,17 @@ fn common_context(
     let in_context = |fault: Fault| fault.within("context");
     refuse_escapes(&question.context).map_err(in_context)?;
     let types = &snapshot.schema.types;
+    let late = late_token(snapshot, action, facts).is_some();
     let mut context = Record::new();
     for ContextMember { name, member, ours } in &action.common {
         let built = if *ours {
             match (name.as_str(), &member.shape) {
                 (NOW, Shape::Extension(Extension::Datetime)) => None,
+                (TOKEN, _) if late => None,
+                (TOKEN, _) if facts.token.is_some() => {
+                    let value = facts.token.as_ref().map(token_value);
+                    member.build(name, value.as_ref(), types).map_err(in_context)?
+                }
                 ("actor_depth", Shape::Long) => Some(types.long(facts.actor_depth)),
                 ("session", Shape::String) if facts.session.is_some() => {
                     facts.session.as_deref().map(|session| types.string(session))
@@ -218,6 +229,41 @@ fn common_context(
         }
     }
     Ok(context)
+}
+
+/// The token with the member that it becomes, when it can wait until a condition looks at it.
+fn late_token<'a>(
+    snapshot: &Snapshot,
+    action: &'a ActionModel,
+    facts: &Facts,
+) -> Option<(&'a Member, TokenFacts)> {
+    let facts = facts.token.as_ref().filter(|_| !snapshot.index.opens_on_token())?;
+    let member = action.common.iter().find(|member| member.ours && member.name == TOKEN)?;
+    Some((&member.member, facts.clone()))
+}
+
+/// The token as policies see it: `context.token`.
+pub(super) fn token_value(facts: &TokenFacts) -> Value {
+    let TokenFacts { token, audience, binding } = facts;
+    let texts = |texts: &[String]| Value::Set(texts.iter().cloned().map(Value::String).collect());
+    let text = |text: &str| Value::String(text.to_owned());
+    let mut members = BTreeMap::from([
+        ("issuer".to_owned(), text(&token.issuer)),
+        ("audience".to_owned(), text(audience)),
+        ("scopes".to_owned(), texts(&token.scopes)),
+        ("binding".to_owned(), text(binding.name())),
+    ]);
+    if let Some(acr) = &token.acr {
+        members.insert("acr".to_owned(), text(acr));
+    }
+    if !token.amr.is_empty() {
+        members.insert("amr".to_owned(), texts(&token.amr));
+    }
+    if let Some(issued_s) = token.issued_s {
+        let issued = Timestamp(issued_s.saturating_mul(1000)).to_string();
+        members.insert("issued".to_owned(), Value::Extension(Extension::Datetime, issued));
+    }
+    Value::Record(members)
 }
 
 /// What this PDP made of a message wins over what it verified beside it.
@@ -307,7 +353,31 @@ fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal>
     let mut parents: HashSet<EntityUID> =
         others.into_iter().filter_map(|uid| types.uid(&uid.kind, &uid.id)).collect();
     parents.extend(classes.iter().filter_map(|class| types.uid(DATA_CLASS, class)));
-    typed(snapshot, entity, parents)
+    match entity.attributes.get(CLEARANCES) {
+        Some(Value::Set(named)) => {
+            let mut entity = entity.clone();
+            let cleared = Value::Set(cleared(snapshot, named));
+            entity.attributes.insert(CLEARANCES.to_owned(), cleared);
+            typed(snapshot, &entity, parents)
+        }
+        Some(_) | None => typed(snapshot, entity, parents),
+    }
+}
+
+/// The classes that are named and all below them, as entities of the bundle have them. What names no class stays, and is
+/// refused where it is typed.
+fn cleared(snapshot: &Snapshot, named: &[Value]) -> Vec<Value> {
+    let class = |value: &Value| match value {
+        Value::Entity(uid) if uid.kind == DATA_CLASS => Some(uid.id.clone()),
+        Value::Record(members) => match (members.get("type"), members.get("id")) {
+            (Some(Value::String(kind)), Some(Value::String(id))) if kind == DATA_CLASS => Some(id.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let classes = closure(named.iter().filter_map(class), snapshot.store.classes_below());
+    let classes = classes.into_iter().map(|id| Value::Entity(Uid::new(DATA_CLASS, id)));
+    classes.chain(named.iter().filter(|value| class(value).is_none()).cloned()).collect()
 }
 
 fn typed(snapshot: &Snapshot, entity: &Entity, parents: HashSet<EntityUID>) -> Result<CedarEntity, Refusal> {

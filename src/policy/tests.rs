@@ -3,6 +3,7 @@
 use super::*;
 use crate::access::{DenyReason, Facts, Outcome, Question, Timestamp};
 use crate::diagnostic::{Diagnostic, File, Level};
+use crate::identity::{Binding, Confirmation, TokenFacts, TokenKind, Verified};
 use crate::value::{Uid, Value};
 
 const SCHEMA: &str = r#"
@@ -70,6 +71,7 @@ fn facts(actor: Option<&str>) -> Facts {
         actor_depth: 1,
         session: None,
         described: None,
+        token: None,
         established: std::collections::BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     }
@@ -503,4 +505,63 @@ fn an_empty_file_is_one_that_is_being_written() {
     files.pop();
     files.push(File::new("policies/guard.cedar", "// no guards here"));
     assert!(compile(&files).is_ok());
+}
+
+#[test]
+fn what_a_token_says_is_seen_wherever_a_rule_looks_at_it() {
+    let schema = r#"entity Human, Door;
+        type Token = { issuer: String, audience: String, scopes: Set<String>, acr?: String, amr?: Set<String>, binding: String, issued?: datetime };
+        action "open" appliesTo { principal: [Human], resource: [Door], context: { @source("pdp") token?: Token } };"#;
+    let entities = r#"[{"uid": {"type": "Human", "id": "ana"}, "attrs": {}, "parents": []},
+        {"uid": {"type": "Door", "id": "d"}, "attrs": {}, "parents": []}]"#;
+    let token = Verified {
+        issuer: "https://idp".into(),
+        kind: TokenKind::AccessToken,
+        subject: "ana".into(),
+        id: None,
+        audience: vec!["us".into()],
+        expires_s: 2,
+        not_before_s: None,
+        issued_s: Some(1),
+        scopes: vec!["a".into(), "b".into()],
+        acr: Some("high".into()),
+        amr: vec!["otp".into()],
+        confirmation: Confirmation::default(),
+        person: None,
+        agent: None,
+        actors: vec![],
+    };
+    let shown =
+        TokenFacts { token: std::sync::Arc::new(token), audience: "us".into(), binding: Binding::Pep };
+    for (condition, with, without) in [
+        ("context has token", true, false),
+        ("!(context has token)", false, true),
+        ("context has token && context.token.issuer == \"https://idp\"", true, false),
+        ("context has token && context.token.issuer == \"other\"", false, false),
+        (
+            "context has token && context.token.binding == \"pep\" && context.token.audience == \"us\"",
+            true,
+            false,
+        ),
+        (
+            "context has token.acr && context.token.acr == \"high\" && context.token.scopes.contains(\"b\")",
+            true,
+            false,
+        ),
+        ("context has token && context.token has amr && context.token.amr == [\"otp\"]", true, false),
+        (
+            "context has token.issued && context.token.issued == datetime(\"1970-01-01T00:00:01Z\")",
+            true,
+            false,
+        ),
+    ] {
+        let policy = format!("permit(principal, action, resource) when {{ {condition} }};");
+        let files =
+            [("schemas/s.cedarschema", schema), ("entities/e.json", entities), ("policies/p.cedar", &policy)];
+        let snapshot = compile(&files.map(|(path, text)| File::new(path, text))).unwrap().snapshot;
+        let question = Question::new(Uid::new("Action", "open"), Uid::new("Door", "d"));
+        let permits =
+            |token| decide(&snapshot, &question, &Facts { token, ..facts(None) }).outcome.is_permit();
+        assert_eq!((permits(Some(shown.clone())), permits(None)), (with, without), "{condition}");
+    }
 }

@@ -260,6 +260,7 @@ impl Reader<'_> {
             actor_depth: i64::try_from(depth).unwrap_or(i64::MAX),
             session: None,
             described: None,
+            token: None,
             established,
             now,
         })

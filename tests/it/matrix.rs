@@ -147,6 +147,7 @@ fn cell(server: &str, tool: &str, arguments: &Json, (principal, actor): (&str, O
         actor_depth: i64::from(actor.is_some()),
         session: None,
         described: None,
+        token: None,
         established: BTreeMap::new(),
         now: NOW,
     };

@@ -90,8 +90,8 @@ def decode(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 class Provider:
     """A running provider. Its functions return access tokens."""
 
-    def __init__(self, resources: dict[str, str] | None = None, port: int = 0) -> None:
-        command = ["node", str(HERE / "provider.mjs"), str(port)]
+    def __init__(self, resources: dict[str, str] | None = None, port: int = 0, ttl_s: int = 300) -> None:
+        command = ["node", str(HERE / "provider.mjs"), str(port), "--ttl", str(ttl_s)]
         for uri, alg in (resources or {}).items():
             command += ["--resource", f"{uri}={alg}"]
         self._errors = tempfile.TemporaryFile()
@@ -253,6 +253,7 @@ class Provider:
         return self._http.request(method, path, params=query).raise_for_status().json()
 
 
-def start_provider(resources: dict[str, str] | None = None, port: int = 0) -> Provider:
-    """`resources`: those that it knows beside CRM (ES256) and TICKETS (RS256), each with its signing algorithm."""
-    return Provider(resources, port)
+def start_provider(resources: dict[str, str] | None = None, port: int = 0, ttl_s: int = 300) -> Provider:
+    """`resources`: those that it knows beside CRM (ES256) and TICKETS (RS256), each with its signing algorithm.
+    `ttl_s`: how long access tokens are valid."""
+    return Provider(resources, port, ttl_s)

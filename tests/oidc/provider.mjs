@@ -1,6 +1,6 @@
 // A real OpenID provider (npm oidc-provider) on loopback, for tests alone: its secrets stand below.
 //
-//   node provider.mjs [PORT] [--resource URI=ALG]...
+//   node provider.mjs [PORT] [--resource URI=ALG]... [--ttl SECONDS]
 //
 // Prints one line of JSON when ready, and runs until standard input closes. Access tokens are JWTs of RFC 9068 for the
 // resource asked for (RFC 8707), by client_credentials, authorization code, or token exchange (RFC 8693) with `act`.
@@ -24,6 +24,7 @@ const { createMemoryAdapter } = await import('oidc-provider/lib/adapters/memory_
 
 const { AccessDenied, InvalidRequest, InvalidScope, InvalidTarget } = errors;
 
+// Of everything that it issues, but for access tokens when --ttl says so.
 const TTL_S = 300;
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -66,12 +67,17 @@ const clients = [
 ];
 
 let port = 0;
+let accessTokenTTL = TTL_S;
 for (let args = process.argv.slice(2); args.length; args = args.slice(1)) {
   if (args[0] === '--resource') {
     args = args.slice(1);
     const [, uri, alg] = /^(.+)=(ES256|RS256)$/.exec(args[0] ?? '') ?? [];
     if (!URL.canParse(uri)) throw new Error(`--resource takes URI=ES256 or URI=RS256, not ${args[0]}`);
     resources.set(uri, alg);
+  } else if (args[0] === '--ttl') {
+    args = args.slice(1);
+    accessTokenTTL = Number(args[0]);
+    if (!(accessTokenTTL > 0)) throw new Error(`--ttl takes a number of seconds, not ${args[0]}`);
   } else {
     port = Number(args[0]);
   }
@@ -93,7 +99,7 @@ function resourceServer(resource) {
   const alg = resources.get(resource);
   if (!alg) throw new InvalidTarget(`unknown resource ${resource}`);
   const { kid } = signing.find((key) => key.alg === alg);
-  const format = { accessTokenTTL: TTL_S, accessTokenFormat: 'jwt', jwt: { sign: { alg, kid } } };
+  const format = { accessTokenTTL, accessTokenFormat: 'jwt', jwt: { sign: { alg, kid } } };
   return { scope: SCOPES, audience: resource, ...format };
 }
 

@@ -1,8 +1,10 @@
 """Tokens of a real OpenID provider, verified and decided on by a real Palisade."""
 
 import hashlib
+import hmac
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -97,24 +99,39 @@ class World:
         session: str = "",
         tool: str = "lookup_customer",
         method: str = "tools/call",
+        server: str = "crm",
         caller: str = GW,
     ) -> pb.AuthorizeResponse:
-        """Asks about one message to the customer system."""
+        """Asks about one message, by default a call of the customer system."""
+        request = self.request(token, proof, actor_token, thumbprint, subject, session, tool, method, server)
+        return self.pdp.authorize(request, caller_token(caller))
+
+    def request(
+        self,
+        token: str = "",
+        proof: pb.DpopProof | None = None,
+        actor_token: str = "",
+        thumbprint: str = "",
+        subject: pb.Subject | None = None,
+        session: str = "",
+        tool: str = "lookup_customer",
+        method: str = "tools/call",
+        server: str = "crm",
+    ) -> pb.AuthorizeRequest:
         credentials = pb.Credentials(subject_token=token, actor_token=actor_token, dpop=proof)
         if thumbprint:
             credentials.key_thumbprint = thumbprint
         self.sent |= {text for text in (token, actor_token, proof.proof if proof else "") if text}
         arguments = {"customer_id": "c-1"} if tool == "lookup_customer" else {}
         params = {"name": tool, "arguments": arguments} if method == "tools/call" else {}
-        request = pb.AuthorizeRequest(
+        return pb.AuthorizeRequest(
             subject=subject,
             session=session,
             mcp=pb.McpMessage(
-                server="crm", method=method, params=json.dumps(params).encode(), protocol_version="2025-11-25"
+                server=server, method=method, params=json.dumps(params).encode(), protocol_version="2025-11-25"
             ),
             credentials=credentials if credentials.ByteSize() else None,
         )
-        return self.pdp.authorize(request, caller_token(caller))
 
     def permitted(self, token: str = "", proof: pb.DpopProof | None = None, **how: Any) -> dict[str, Any]:
         """Asks, expects a permit, and returns its record."""
@@ -153,15 +170,15 @@ class World:
         parts = {part for text in self.sent for part in text.split(".")[1:] if part}
         return self.holds(*self.sent, *parts)
 
-    # What a client of the provider does.
-
     def delegated(self, user: str = "ana", bot: str = SUPPORT_AGENT, key: oidc.Key | None = None) -> str:
         """A user's token, exchanged for one that names the agent."""
         return self.idp.exchange(self.idp.user_token(user), self.idp.client_token(bot), dpop_key=key)
 
 
 @contextmanager
-def world(idp: Provider, scratch: Path, *further: dict[str, Any], of_idp: dict[str, Any] = BOTH, **trust: Any) -> Iterator[World]:
+def world(
+    idp: Provider, scratch: Path, *further: dict[str, Any], of_idp: dict[str, Any] = BOTH, **trust: Any
+) -> Iterator[World]:
     """A Palisade that logs all it can, and shows at the end that it kept no token."""
     text = configured({"issuer": idp.issuer, **of_idp}, *further, **trust)
     scratch.mkdir(exist_ok=True)
@@ -170,6 +187,7 @@ def world(idp: Provider, scratch: Path, *further: dict[str, Any], of_idp: dict[s
         here = World(pdp, idp, scratch)
         yield here
         assert here.holds_sent() == []
+        assert here.holds(*map(caller_token, ROLES)) == []
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +252,8 @@ def test_a_delegated_token_says_who_asks(main: World) -> None:
 
     # What is looked for is found where it is.
     assert any(place.endswith("audit.jsonl") for place in main.holds(claims["jti"]))
+    assert any(place.endswith("palisade.err") for place in main.holds("keys came into force"))
+    assert "metrics" in main.holds("palisade_decisions_total") and "stdout" in main.holds("ready")
     assert main.holds_sent() == []
 
 
@@ -337,6 +357,14 @@ def test_a_token_for_another_resource(main: World) -> None:
     assert main.denied(idp.exchange(ana, bot, TICKETS)) == ("UNAUTHENTICATED", words)
 
 
+def test_a_server_without_an_audience_takes_no_token(main: World) -> None:
+    words = (
+        "the subject's token is for another audience (`aud`); "
+        "expected an audience of this server, and none is configured"
+    )
+    assert main.denied(main.delegated(), server="time", method="tools/list") == ("UNAUTHENTICATED", words)
+
+
 def test_a_provider_that_nobody_trusts(main: World) -> None:
     with oidc.start_provider() as other:
         token = other.exchange(other.user_token("ana"), other.client_token(SUPPORT_AGENT))
@@ -396,14 +424,38 @@ def test_tokens_that_were_tampered_with(main: World) -> None:
     unsigned = jwt.encode(said, None, algorithm="none", headers={"typ": "at+jwt"})
     words = "the subject's token is not signed (`alg` is `none`)"
     assert refused(unsigned) == ("UNAUTHENTICATED", words)
+    # By hand: no library takes a public key for a secret any more.
+    shared = ".".join(oidc._b64(json.dumps(part).encode()) for part in ({"typ": "at+jwt", "alg": "HS256"}, said))
     public = json.dumps(main.idp.jwks()["keys"][0]).encode()
-    shared = jwt.encode(said, public, algorithm="HS256", headers={"typ": "at+jwt"})
-    words = "the subject's token is signed with a shared secret (`alg` is one of `HS…`); only public keys are trusted here"
-    assert refused(shared) == ("UNAUTHENTICATED", words)
+    shared = f"{shared}.{oidc._b64(hmac.digest(public, shared.encode(), 'sha256'))}"
+    assert refused(shared) == (
+        "UNAUTHENTICATED",
+        "the subject's token is signed with a shared secret (`alg` is one of `HS…`); only public keys are trusted here",
+    )
     words = "the subject's token is no signed JWT in compact form (three parts with dots between them)"
     assert refused("this-is-certainly-not-a-token") == ("UNAUTHENTICATED", words)
     assert refused(f"Bearer {token}")[0] == "UNAUTHENTICATED"
     main.permitted(token)
+
+
+def test_a_token_expires_that_was_verified_before(tmp_path: Path) -> None:
+    with oidc.start_provider(ttl_s=4) as short, world(short, tmp_path, leeway_s=0) as here:
+        token = here.delegated()
+        here.permitted(token)
+        ends_s = oidc.decode(token)[1]["exp"]
+
+        def expired() -> bool:
+            before_s = time.time()
+            answer = here.ask(token)
+            after_s = time.time()
+            assert (reason(answer) == "") or ends_s <= after_s, answer.reason_text
+            assert (reason(answer) != "") or before_s < ends_s, "permitted after its time"
+            return reason(answer) != ""
+
+        until(expired, within_s=10)
+        why, words = here.denied(token)
+        assert why == "UNAUTHENTICATED"
+        assert re.fullmatch(r"the subject's token expired \d s ago \(`exp`\)", words)
 
 
 # ── Bound to a key ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -433,6 +485,19 @@ def test_a_bound_token_without_proof(main: World, bound: Bound) -> None:
     assert main.denied(bound.token) == ("BINDING_MISSING", words), "it was seen with a proof before"
 
 
+def test_a_bound_token_of_the_agent_needs_a_proof_of_its_own(main: World, people: Provider) -> None:
+    """A request has one proof, and that is for the subject's token."""
+    key = oidc.dpop_key()
+    bot = main.idp.client_token(SUPPORT_AGENT, dpop_key=key)
+    ana = people.user_token("ana")
+    words = "the actor's token is bound to a key, and the request brings no proof of it"
+    assert main.denied(ana, actor_token=bot) == ("BINDING_MISSING", words)
+    words = "the proof is for another token (`ath`)"
+    assert main.denied(ana, dpop(key, bot), actor_token=bot) == ("UNAUTHENTICATED", words)
+    # It works on its own.
+    assert main.permitted(bot, dpop(key, bot), method="tools/list")["token"]["binding"] == "pdp"
+
+
 def test_a_proof_is_taken_once(main: World, bound: Bound) -> None:
     proof = dpop(bound.key, bound.token)
     main.permitted(bound.token, proof)
@@ -448,14 +513,29 @@ def test_a_proof_is_taken_once(main: World, bound: Bound) -> None:
     assert sorted(answers) == ["", *["UNAUTHENTICATED"] * 31]
 
 
+def test_a_batch_takes_each_by_its_own_credentials(main: World, bound: Bound) -> None:
+    proof = dpop(bound.key, bound.token)
+    requests = [
+        main.request(bound.token, proof),
+        main.request(bound.token, proof),
+        main.request(main.idp.user_token("ana")),
+        main.request(main.delegated()),
+    ]
+    metadata = [("authorization", f"Bearer {caller_token(GW)}")]
+    batch = pb.AuthorizeBatchRequest(requests=requests)
+    answers = main.pdp.authorization.AuthorizeBatch(batch, timeout=running.ANSWER_S, metadata=metadata).responses
+    assert [reason(answer) for answer in answers] == ["", "UNAUTHENTICATED", "UNAUTHENTICATED", ""]
+    assert answers[1].reason_text == "the proof was used before (`jti`)"
+
+
 def test_a_proof_of_something_else(main: World, bound: Bound) -> None:
     def refused(proof: str, method: str = "POST", url: str = CRM) -> str:
         why, words = main.denied(bound.token, pb.DpopProof(proof=proof, method=method, url=url))
         assert why == "UNAUTHENTICATED"
         return words
 
-    def proof(**claims: Any) -> str:
-        return oidc.dpop_proof(bound.key, "POST", CRM, bound.token, **claims)
+    def proof(htm: str = "POST", htu: str = CRM, **claims: Any) -> str:
+        return oidc.dpop_proof(bound.key, htm, htu, bound.token, **claims)
 
     assert refused(proof(), method="GET") == "the proof is for another HTTP method (`htm`)"
     assert refused(proof(htm="post")) == "the proof is for another HTTP method (`htm`)"
@@ -550,8 +630,15 @@ def test_an_unregistered_person(main: World) -> None:
     assert main.denied(main.delegated("ben")) == ("UNAUTHENTICATED", words)
 
 
-def test_an_unregistered_person_is_made_of_claims(idp: Provider, tmp_path: Path) -> None:
+def test_a_described_clearance_covers_what_is_below_it(idp: Provider, tmp_path: Path) -> None:
+    """As one of the bundle does (schemas/agent.cedarschema): customer data is confidential."""
     with world(idp, tmp_path, of_idp=described("confidential")) as here:
+        here.permitted(here.delegated("ana"))
+        here.permitted(here.delegated("ben"))
+
+
+def test_an_unregistered_person_is_made_of_claims(idp: Provider, tmp_path: Path) -> None:
+    with world(idp, tmp_path, of_idp=described("customer")) as here:
         answer = here.ask(here.delegated("ben"))
         assert reason(answer) == "", answer.reason_text
         assert {policy.id for policy in answer.determining} == {"support/crm", "support/bots"}
@@ -569,12 +656,12 @@ def test_claims_add_nothing_to_whom_the_bundle_has(idp: Provider, tmp_path: Path
 
 
 def test_an_unregistered_person_is_inactive_when_so_configured(idp: Provider, tmp_path: Path) -> None:
-    with world(idp, tmp_path, of_idp=described("confidential", active=False)) as here:
+    with world(idp, tmp_path, of_idp=described("customer", active=False)) as here:
         words = "the person this is done for is not active"
         assert here.denied(here.delegated("ben")) == ("FORBIDDEN", words)
 
 
-def test_another_claim_and_a_limit_on_lifetimes(idp: Provider, tmp_path: Path) -> None:
+def test_a_limit_on_lifetimes(idp: Provider, tmp_path: Path) -> None:
     with world(idp, tmp_path, of_idp={**BOTH, "lifetime_max_s": 299}) as here:
         words = "the subject's token is valid for 300 s, longer than its issuer's `lifetime_max_s` of 299"
         assert here.denied(here.delegated()) == ("UNAUTHENTICATED", words)

@@ -18,6 +18,9 @@ pub(in crate::policy) const INPUT: &str = "input";
 /// The member of the context that holds the instant of the decision.
 pub(in crate::policy) const NOW: &str = "now";
 
+/// The member of the context that holds what a verified token says.
+pub(in crate::policy) const TOKEN: &str = "token";
+
 /// With what the value of a condition can differ, on one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::policy) enum Differs {
@@ -40,6 +43,8 @@ pub(in crate::policy) struct Condition {
     pub(in crate::policy) reads_input: bool,
     /// Whether it looks at the instant of the decision.
     pub(in crate::policy) reads_now: bool,
+    /// Whether it looks at the token.
+    pub(in crate::policy) reads_token: bool,
     /// The entities that it names.
     pub(in crate::policy) names: Box<[Arc<EntityUID>]>,
     /// How many entities in a chain it may look into: `principal.owner.active` looks into two.
@@ -52,16 +57,22 @@ impl Condition {
         let Some(expression) = policy.non_scope_constraints().map(bare) else {
             return Self::nothing();
         };
-        let mut survey =
-            Survey { differs: None, reads_input: false, reads_now: false, names: HashSet::new() };
+        let mut survey = Survey {
+            differs: None,
+            reads_input: false,
+            reads_now: false,
+            reads_token: false,
+            names: HashSet::new(),
+        };
         let depth = survey.visit(&expression);
-        let Survey { differs, reads_input, reads_now, names } = survey;
+        let Survey { differs, reads_input, reads_now, reads_token, names } = survey;
         let mut names: Vec<_> = names.into_iter().collect();
         names.sort();
         Self {
             differs: differs.unwrap_or(Differs::Question),
             reads_input,
             reads_now,
+            reads_token,
             names: names.into(),
             depth,
             expression: Some(expression),
@@ -75,6 +86,7 @@ impl Condition {
             differs: Differs::Question,
             reads_input: false,
             reads_now: false,
+            reads_token: false,
             names: Box::new([]),
             depth: 0,
         }
@@ -86,6 +98,7 @@ struct Survey {
     differs: Option<Differs>,
     reads_input: bool,
     reads_now: bool,
+    reads_token: bool,
     names: HashSet<Arc<EntityUID>>,
 }
 
@@ -115,7 +128,7 @@ impl Survey {
             }
             ExprKind::Var(Var::Context) => {
                 self.differ(Differs::Both);
-                (self.reads_input, self.reads_now) = (true, true);
+                (self.reads_input, self.reads_now, self.reads_token) = (true, true, true);
                 0
             }
             ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
@@ -154,6 +167,7 @@ impl Survey {
         }
         self.reads_input |= of_context && name == INPUT;
         self.reads_now |= of_context && name == NOW;
+        self.reads_token |= of_context && name == TOKEN;
         of_context.then_some(0)
     }
 }

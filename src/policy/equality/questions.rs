@@ -19,6 +19,7 @@ pub(super) fn decisions(snapshot: &Snapshot) -> Vec<Decision> {
         actor,
         session: None,
         described: None,
+        token: None,
         established: std::collections::BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     });

@@ -110,6 +110,7 @@ fn facts(principal: Uid) -> Facts {
         actor_depth: 0,
         session: None,
         described: None,
+        token: None,
         established: BTreeMap::new(),
         now: Timestamp(0),
     }
