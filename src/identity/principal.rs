@@ -176,6 +176,9 @@ pub enum Unauthenticated {
     /// The actor's token is a person's.
     #[error("the actor's token is not an agent's")]
     ActorNotAnAgent,
+    /// The actor's token was itself delegated: who acts is another than whom it is of.
+    #[error("the actor's token names an actor of its own (`act`); send a token of the agent that acts")]
+    ActorActedFor,
     /// The bundle does not have the agent.
     #[error(
         "the agent that the {which}'s token names is not registered: no `Agent` has its SPIFFE ID or client id"
@@ -269,17 +272,9 @@ fn shown(
     let agent = |which, name: &AgentName| {
         directory.agent(name).cloned().ok_or(Unauthenticated::UnregisteredAgent { which })
     };
-    let of_actor_token = match &asks.credentials.actor {
-        None => None,
-        Some(token) => {
-            let facts = accept(trust, proofs, asks, Which::Actor, token)?;
-            Some(match (&facts.token.person, &facts.token.agent) {
-                (None, Some(name)) => agent(Which::Actor, name)?,
-                (Some(_), _) => return Err(Unauthenticated::ActorNotAnAgent),
-                (None, None) => return Err(Unauthenticated::NamesNobody { which: Which::Actor }),
-            })
-        }
-    };
+    let of_actor_token = asks.credentials.actor.as_ref();
+    let of_actor_token =
+        of_actor_token.map(|token| actor_shown(trust, directory, proofs, asks, token)).transpose()?;
     let mut named = verified.actors.iter().map(|name| agent(Which::Subject, name));
     let current = named.next().transpose()?;
     let mut earlier_actors = named.collect::<Result<Vec<_>, _>>()?;
@@ -329,6 +324,27 @@ fn shown(
         described,
         token: Some(facts),
     })
+}
+
+/// The agent whose own token is brought beside the subject's.
+fn actor_shown(
+    trust: &Trust,
+    directory: &impl Directory,
+    proofs: &Proofs,
+    asks: &Asks<'_>,
+    token: &Token,
+) -> Result<Uid, Unauthenticated> {
+    let which = Which::Actor;
+    let token = accept(trust, proofs, asks, which, token)?.token;
+    match (&token.person, &token.agent) {
+        (Some(_), _) => Err(Unauthenticated::ActorNotAnAgent),
+        // Somebody else acts for this agent, and would go unseen.
+        (None, Some(_)) if !token.actors.is_empty() => Err(Unauthenticated::ActorActedFor),
+        (None, Some(name)) => {
+            directory.agent(name).cloned().ok_or(Unauthenticated::UnregisteredAgent { which })
+        }
+        (None, None) => Err(Unauthenticated::NamesNobody { which }),
+    }
 }
 
 /// The one party that two sources name, if any does.
