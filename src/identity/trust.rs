@@ -73,7 +73,7 @@ pub struct Issuer {
     pub audience: Vec<String>,
     /// The kinds of token that it is believed to issue.
     pub kinds: Vec<TokenKind>,
-    /// How long a token may be valid, from `iat` to `exp`.
+    /// How long a token may be valid, from `iat` to `exp`; with it, every token must have `iat`.
     pub lifetime_max_s: Option<i64>,
     /// How its tokens name people; none when it is believed about agents alone.
     pub human: Option<HumanClaims>,
