@@ -110,10 +110,10 @@ impl Keys {
             (Use::Signatures, None | Some("sig")) | (Use::JwtSvid, Some("jwt-svid")) => {}
             (Use::Signatures | Use::JwtSvid, _) => return Err("is for another use (`use`)"),
         }
-        if let Some(Value::Set(operations)) = members.get("key_ops")
-            && !operations.contains(&Value::String("verify".into()))
-        {
-            return Err("is not for verifying (`key_ops`)");
+        match members.get("key_ops") {
+            None => {}
+            Some(Value::Set(operations)) if operations.contains(&Value::String("verify".into())) => {}
+            Some(_) => return Err("is not for verifying (`key_ops`)"),
         }
         let mut key = public_key(members)?;
         key.algorithms.retain(|algorithm| allowed.contains(algorithm));
