@@ -14,7 +14,7 @@ use crate::value::Value;
 /// How long past its time a foreign issuer's token is believed, at most, in seconds (G3).
 pub const LEEWAY_S_MAX: i64 = 60;
 /// How many verified tokens are remembered.
-const REMEMBERED_MAX: usize = 10_000;
+pub(super) const REMEMBERED_MAX: usize = 10_000;
 
 /// The kinds of token that are told apart by their `typ` (RFC 8725, section 3.11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -118,6 +118,12 @@ impl Remembered {
 }
 
 impl Trust {
+    /// How many tokens are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered_len(&self) -> usize {
+        self.remembered.0.len()
+    }
+
     /// Verifies everything about a token that does not change with the moment and the request. A token that was verified
     /// before is known again by its bytes.
     ///
