@@ -10,6 +10,9 @@ use crate::identity::{Asks, Principal, TokenFacts, Trust, Unauthenticated, authe
 use crate::policy::Snapshot;
 use crate::value::{Extension, Value};
 
+#[cfg(test)]
+mod tests;
+
 /// The parties to a request, in their session; or why there are none.
 pub(super) fn establish<S>(
     pdp: &Pdp<S>,
