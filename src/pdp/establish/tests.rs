@@ -76,7 +76,7 @@ fn trust() -> Trust {
         name: AS.into(),
         algorithms: vec![Algorithm::Es256],
         audience: vec![],
-        kinds: vec![TokenKind::AccessToken],
+        kinds: vec![TokenKind::AccessToken, TokenKind::Jwt],
         lifetime_max_s: None,
         human: Some(HumanClaims {
             claim: "sub".into(),
@@ -93,13 +93,17 @@ fn trust() -> Trust {
 }
 
 fn pdp() -> Pdp<Memory> {
+    pdp_of(SCHEMA, POLICY)
+}
+
+fn pdp_of(schema: &str, policy: &str) -> Pdp<Memory> {
     let files = [
-        File::new("schemas/s.cedarschema", SCHEMA),
+        File::new("schemas/s.cedarschema", schema),
         File::new("entities/e.json", ENTITIES),
         File::new("tools/crm.json", TOOLS),
         File::new("tools/crm.facts.yaml", format!("audience: {CRM}\n")),
         File::new("tools/mail.json", TOOLS),
-        File::new("policies/p.cedar", POLICY),
+        File::new("policies/p.cedar", policy),
     ];
     let snapshot = compile(&files).unwrap_or_else(|findings| panic!("{findings:?}")).snapshot;
     let open = Arc::new(OpenDecisions::new(10));
@@ -117,12 +121,23 @@ fn pdp() -> Pdp<Memory> {
 /// A token of these further claims.
 fn token(sub: &str, more: &str) -> String {
     let (iat, exp) = (NOW - 60, NOW + 60);
-    let head = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","typ":"at+jwt","kid":"a"}"#);
-    let claims = BASE64_URL_SAFE_NO_PAD.encode(format!(
-        r#"{{"iss":"{AS}","sub":"{sub}","aud":"{CRM}","client_id":"bot","jti":"at-1","iat":{iat},"exp":{exp},
-          "acr":"2","amr":["mfa"]{more}}}"#
-    ));
-    let text = format!("{head}.{claims}");
+    signed(
+        "at+jwt",
+        &format!(
+            r#"{{"iss":"{AS}","sub":"{sub}","aud":"{CRM}","client_id":"bot","jti":"at-1","iat":{iat},"exp":{exp},
+              "acr":"2","amr":["mfa"]{more}}}"#
+        ),
+    )
+}
+
+/// What an issuer must say at least.
+fn plain_token() -> String {
+    signed("JWT", &format!(r#"{{"iss":"{AS}","sub":"ana","aud":"{CRM}","exp":{}}}"#, NOW + 60))
+}
+
+fn signed(typ: &str, claims: &str) -> String {
+    let head = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256","typ":"{typ}","kid":"a"}}"#));
+    let text = format!("{head}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims));
     let signature =
         jsonwebtoken::crypto::sign(text.as_bytes(), &KEY.1, jsonwebtoken::Algorithm::ES256).unwrap();
     format!("{text}.{signature}")
@@ -259,6 +274,19 @@ fn keys_that_are_taken_away_end_what_they_signed() {
     );
     pdp.trust(Arc::new(trust()));
     assert_eq!(answer(&pdp, &request("crm", &token), NOW).decision.outcome, Outcome::Permit);
+}
+
+/// `iat` is optional in a plain JWT and in a JWT-SVID.
+#[test]
+fn a_token_that_says_nothing_of_its_issue_is_decided_on_where_the_shipped_schema_holds() {
+    let shipped = std::fs::read_to_string("schemas/agent.cedarschema").unwrap();
+    let (_, declared) = shipped.split_once("type Token = {").unwrap();
+    let declared = format!("type Token = {{{}}};", declared.split_once("};").unwrap().0);
+    let (before, rest) = SCHEMA.split_once("type Token = {").unwrap();
+    let schema = format!("{before}{declared}{}", rest.split_once("};").unwrap().1);
+    let pdp = pdp_of(&schema, "permit(principal, action, resource) when { context has token };");
+    let answer = answer(&pdp, &request("crm", &plain_token()), NOW);
+    assert_eq!(answer.decision.outcome, Outcome::Permit, "{}", answer.decision.reason);
 }
 
 #[test]
