@@ -22,6 +22,18 @@ const KID_BYTES_MAX: usize = 512;
 /// The lengths of RSA moduli that are taken, in bytes: 2048 to 8192 bits.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
+/// The two y of points of order 8 on edwards25519.
+const ORDER_EIGHT: [[u8; 32]; 2] = [
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
 const JSON_LIMITS: json::Limits = json::Limits { bytes_max: KEYS_BYTES_MAX, depth_max: 8, nodes_max: 16_384 };
 
 /// Why a set of keys is refused as a whole. The words continue "the keys …".
@@ -112,10 +124,10 @@ impl Keys {
             (Use::Signatures, None | Some("sig")) | (Use::JwtSvid, Some("jwt-svid")) => {}
             (Use::Signatures | Use::JwtSvid, _) => return Err("is for another use (`use`)"),
         }
-        if let Some(Value::Set(operations)) = members.get("key_ops")
-            && !operations.contains(&Value::String("verify".into()))
-        {
-            return Err("is not for verifying (`key_ops`)");
+        match members.get("key_ops") {
+            None => {}
+            Some(Value::Set(operations)) if operations.contains(&Value::String("verify".into())) => {}
+            Some(_) => return Err("is not for verifying (`key_ops`)"),
         }
         let mut key = public_key(members)?;
         key.algorithms.retain(|algorithm| allowed.contains(algorithm));
@@ -209,7 +221,11 @@ pub(super) fn public_key(members: &BTreeMap<String, Value>) -> Result<Key, &'sta
             vec![Algorithm::Es384],
         ),
         ("OKP", Some("Ed25519")) => {
-            (DecodingKey::from_ed_components(sized(part("x")?, 32)?), vec![Algorithm::EdDsa])
+            let point = sized(part("x")?, 32)?;
+            if is_of_small_order(point) {
+                return Err("is a point of small order: anybody could sign for it");
+            }
+            (DecodingKey::from_ed_components(point), vec![Algorithm::EdDsa])
         }
         ("RSA", None) => {
             let (modulus, exponent) = (part("n")?, part("e")?);
@@ -239,6 +255,25 @@ fn sized(text: &str, bytes: usize) -> Result<&str, &'static str> {
         Ok(decoded) if decoded.len() == bytes => Ok(text),
         Ok(_) | Err(_) => Err("has a coordinate of the wrong length"),
     }
+}
+
+/// Whether a point of edwards25519 has an order of 8 or less (the points are those of `libsodium`'s
+/// `ge25519_has_small_order`). The library verifies with them, and a signature of zeros often fits.
+fn is_of_small_order(text: &str) -> bool {
+    // y in little-endian order, by its first byte and whether the middle is zeros or ones: 0, 1, -1, p and p + 1.
+    let plain = |bytes: &[u8]| match bytes {
+        [first, middle @ .., last] => {
+            (*first <= 1 && *last == 0 && middle.iter().all(|byte| *byte == 0))
+                || (*first >= 0xec && *last == 0x7f && middle.iter().all(|byte| *byte == 0xff))
+        }
+        [_] | [] => true,
+    };
+    let Ok(mut bytes) = BASE64_URL_SAFE_NO_PAD.decode(text) else { return true };
+    // The sign of x.
+    if let Some(last) = bytes.last_mut() {
+        *last &= 0x7f;
+    }
+    plain(&bytes) || ORDER_EIGHT.iter().any(|point| *point == bytes.as_slice())
 }
 
 /// The base64url thumbprint of a public key (RFC 7638, section 3).

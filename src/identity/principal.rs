@@ -178,6 +178,9 @@ pub enum Unauthenticated {
     /// The actor's token is a person's.
     #[error("the actor's token is not an agent's")]
     ActorNotAnAgent,
+    /// The actor's token was itself delegated: who acts is another than whom it is of.
+    #[error("the actor's token names an actor of its own (`act`); send a token of the agent that acts")]
+    ActorActedFor,
     /// The bundle does not have the agent.
     #[error(
         "the agent that the {which}'s token names is not registered: no `Agent` has its SPIFFE ID or client id"
@@ -328,10 +331,12 @@ fn named(directory: &impl Directory, token: &Verified, shown_apart: bool) -> Res
     let earlier_actors = actors.collect::<Result<Vec<_>, _>>()?;
     let (subject, described, actor) = match (&token.person, &token.agent) {
         (Some(person), client) => {
-            // Whoever `act` names is the actor, or who shows a token of its own; else the client that the token was
-            // issued to.
-            let client = client.as_ref().filter(|_| current.is_none() && !shown_apart);
-            let client = client.map(agent).transpose()?;
+            // Whoever `act` names is the actor; else the client that the token was issued to. Beside an actor's own
+            // token, a client that is nobody's agent is only the program that the person signed in with.
+            let client = match client.as_ref().filter(|_| current.is_none()) {
+                Some(name) if shown_apart => directory.agent(name).cloned(),
+                client => client.map(agent).transpose()?,
+            };
             let known = directory.knows(&person.uid);
             if !known && person.described.is_none() {
                 return Err(Unauthenticated::UnregisteredPerson);
@@ -347,8 +352,10 @@ fn named(directory: &impl Directory, token: &Verified, shown_apart: bool) -> Res
 /// The agent whose token the actor's is.
 fn acting(directory: &impl Directory, token: &Verified) -> Result<Uid, Unauthenticated> {
     match (&token.person, &token.agent) {
-        (None, Some(name)) => registered(directory, Which::Actor, name),
         (Some(_), _) => Err(Unauthenticated::ActorNotAnAgent),
+        // Somebody else acts for this agent, and would go unseen.
+        (None, Some(_)) if !token.actors.is_empty() => Err(Unauthenticated::ActorActedFor),
+        (None, Some(name)) => registered(directory, Which::Actor, name),
         (None, None) => Err(Unauthenticated::NamesNobody { which: Which::Actor }),
     }
 }

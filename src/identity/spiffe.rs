@@ -83,6 +83,25 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_as_long_as_it_may_be_and_no_longer() {
+        let domain = |bytes: usize| format!("spiffe://{}/x", "d".repeat(bytes));
+        assert!(SpiffeId::parse(&domain(TRUST_DOMAIN_BYTES_MAX)).is_ok());
+        assert_eq!(SpiffeId::parse(&domain(TRUST_DOMAIN_BYTES_MAX + 1)), Err(NotASpiffeId));
+        let whole = |bytes: usize| format!("spiffe://a/{}", "x".repeat(bytes - "spiffe://a/".len()));
+        assert!(SpiffeId::parse(&whole(BYTES_MAX)).is_ok());
+        assert_eq!(SpiffeId::parse(&whole(BYTES_MAX + 1)), Err(NotASpiffeId));
+    }
+
+    #[test]
+    fn the_case_of_a_path_has_a_meaning_and_that_of_a_domain_has_none() {
+        let of = |text: &str| SpiffeId::parse(text).unwrap();
+        assert_eq!(of("spiffe://ACME/a"), of("SPIFFE://acme/a"));
+        assert_ne!(of("spiffe://acme/a"), of("spiffe://acme/A"));
+        // Dots alone are refused only where a path could go up or stay.
+        assert_eq!(of("spiffe://a.b_c-d/..a/.../-_").trust_domain(), "a.b_c-d");
+    }
+
+    #[test]
     fn what_could_be_read_in_two_ways_is_no_spiffe_id() {
         let long = format!("spiffe://a/{}", "x".repeat(2048));
         for text in [

@@ -15,7 +15,7 @@ use crate::value::Value;
 /// How long past its time a foreign issuer's token is believed, at most, in seconds (G3).
 pub const LEEWAY_S_MAX: i64 = 60;
 /// How many verified tokens are remembered.
-const REMEMBERED_MAX: usize = 10_000;
+pub(super) const REMEMBERED_MAX: usize = 10_000;
 
 /// The kinds of token that are told apart by their `typ` (RFC 8725, section 3.11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +74,7 @@ pub struct Issuer {
     pub audience: Vec<String>,
     /// The kinds of token that it is believed to issue.
     pub kinds: Vec<TokenKind>,
-    /// How long a token may be valid, from `iat` to `exp`.
+    /// How long a token may be valid, from `iat` to `exp`; with it, every token must have `iat`.
     pub lifetime_max_s: Option<i64>,
     /// How its tokens name people; none when it is believed about agents alone.
     pub human: Option<HumanClaims>,

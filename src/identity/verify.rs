@@ -118,6 +118,12 @@ impl Remembered {
 }
 
 impl Trust {
+    /// How many tokens are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered_len(&self) -> usize {
+        self.remembered.0.len()
+    }
+
     /// Verifies everything about a token that does not change with the moment and the request. A token that was verified
     /// before is known again by its bytes.
     ///
@@ -219,8 +225,9 @@ fn of_issuer(
         }
     }
     let expires_s = claims.required_instant("exp")?;
-    if let (Some(lifetime_max_s), Some(issued_s)) = (issuer.lifetime_max_s, issued_s) {
-        let lifetime_s = expires_s.saturating_sub(issued_s);
+    if let Some(lifetime_max_s) = issuer.lifetime_max_s {
+        // Without `iat` nobody knows how long it is valid.
+        let lifetime_s = expires_s.saturating_sub(issued_s.ok_or(TokenFault::missing("iat"))?);
         if lifetime_s > lifetime_max_s {
             return Err(TokenFault::LongLived { lifetime_s, lifetime_max_s });
         }

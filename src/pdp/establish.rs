@@ -9,6 +9,9 @@ use crate::catalog::server_of;
 use crate::identity::{Asks, Principal, Trust, Unauthenticated, authenticate};
 use crate::policy::Snapshot;
 
+#[cfg(test)]
+mod tests;
+
 /// The parties to a request, in their session; or why there are none.
 pub(super) fn establish<S>(
     pdp: &Pdp<S>,

@@ -12,6 +12,9 @@ use crate::diagnostic::Diagnostic;
 use crate::identity::{AgentName, SpiffeId};
 use crate::value::Uid;
 
+#[cfg(test)]
+mod tests;
+
 /// The entity type of agents.
 const AGENT: &str = "Agent";
 
@@ -32,8 +35,16 @@ impl Agents {
                 let finding = Diagnostic::error(code, message);
                 findings.push(finding.at(file, head(span), "declared here").help(help));
             };
-            let mut names: Vec<AgentName> =
-                texts(entity, "client_ids").into_iter().map(AgentName::Client).collect();
+            let mut names = Vec::new();
+            for id in texts(entity, "client_ids") {
+                // A token's client of such a name is the workload, so this would never match.
+                if SpiffeId::parse(&id).is_ok() {
+                    let message = format!("a client id of `{uid}` is a SPIFFE ID");
+                    refuse("entity::credential", message, "write it as its `spiffe_id`");
+                } else {
+                    names.push(AgentName::Client(id));
+                }
+            }
             for text in texts(entity, "spiffe_id") {
                 match SpiffeId::parse(&text) {
                     Ok(id) => names.push(AgentName::Spiffe(id)),
