@@ -113,7 +113,6 @@ impl<T: Target> Bundle<T> {
                 if before.failing.is_some() {
                     tracing::info!("what lies in the bundle directory is in force again");
                 }
-                self.metrics.bundle_failing(false);
                 if let Some(in_force) = in_force {
                     let revision = in_force.revision.clone();
                     status.in_force = in_force;
@@ -132,7 +131,10 @@ impl<T: Target> Bundle<T> {
                 Ended::Failed(failing)
             }
         };
+        let is_failing = status.failing.is_some();
         self.status.store(Arc::new(status));
+        // Who sees it in the metrics finds the reason in the status.
+        self.metrics.bundle_failing(is_failing);
         ended
     }
 
@@ -210,7 +212,6 @@ impl<T: Target> Bundle<T> {
     /// Says so, once per fault.
     fn failing(&self, fault: &Fault, before: Option<&Failing>, now: Rfc3339) -> Failing {
         let Fault { error, findings } = fault;
-        self.metrics.bundle_failing(true);
         match before {
             Some(same) if same.error == *error && same.findings == *findings => same.clone(),
             Some(_) | None => {
