@@ -10,6 +10,7 @@ mod keys;
 mod peer;
 mod principal;
 mod proof;
+mod revoked;
 mod session;
 mod spiffe;
 mod trust;
@@ -32,6 +33,7 @@ pub use principal::{
     Asks, Assurance, Directory, Principal, TokenFacts, Unauthenticated, Which, authenticate,
 };
 pub use proof::{Binding, PROOF_WINDOW_S, Proofs};
+pub use revoked::{REVOKED_BYTES_MAX, Revoked, RevokedFault};
 pub use session::{SessionFault, Sessions};
 pub use spiffe::{NotASpiffeId, SpiffeId, is_trust_domain};
 pub use trust::{

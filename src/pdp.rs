@@ -205,6 +205,11 @@ impl<S: AuditSink> Pdp<S> {
         self.in_force.load().snapshot.clone()
     }
 
+    /// The trust in force.
+    pub fn trusted(&self) -> Arc<Trust> {
+        self.in_force.load().trust.clone()
+    }
+
     /// Where records go.
     pub fn sink(&self) -> &S {
         &self.sink

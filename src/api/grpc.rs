@@ -18,6 +18,7 @@ use crate::audit::{Administered, Administration, AuditSink, Face, Record};
 use crate::catalog::server_of;
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Ask, Occasion, Pdp};
+use callers::Shown;
 use together::Together;
 
 /// How many requests are decided in one go, with one write for their records, before others get their turn.
@@ -50,7 +51,11 @@ impl<S: AuditSink + 'static> Authorization<S> {
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-        callers::authenticate(&self.inner.callers, request.metadata(), request.extensions())
+        self.identify(&Shown::by(request.metadata(), request.extensions()))
+    }
+
+    fn identify(&self, shown: &Shown) -> Result<Arc<Caller>, Status> {
+        shown.caller(&self.inner.callers, &self.inner.pdp.trusted(), self.inner.clock.now())
     }
 
     fn require(&self, caller: &Caller, role: Role) -> Result<(), Status> {
@@ -232,10 +237,11 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
     ) -> Result<Response<Self::AuthorizeStreamStream>, Status> {
         let span = tracing::info_span!("authorize_stream");
         trace::adopt(&span, request.metadata());
-        let caller = self.caller(&request)?;
+        let shown = Shown::by(request.metadata(), request.extensions());
         let trace_id = trace::trace_id(request.metadata());
+        let caller = self.identify(&shown)?;
         self.require(&caller, Role::Authorize)?;
-        let answers = stream::answer(self.clone(), caller, trace_id, request.into_inner(), span);
+        let answers = stream::answer(self.clone(), shown, trace_id, request.into_inner(), span);
         Ok(Response::new(answers))
     }
 

@@ -4,8 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use super::credential::Token;
+use super::fault::TokenFault;
+use super::trust::{TokenKind, Trust};
+use super::verify::{Confirmation, Verified};
 use super::{Caller, Certificate, Peer, Role, Servers};
 
 /// The name of the operator, who holds the token of the data directory.
@@ -17,7 +23,7 @@ pub const LOCAL: &str = "local";
 pub type TokenDigest = [u8; 32];
 
 /// Nobody that we know. Safe to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownCaller {
     /// There is neither token nor certificate, and callers without are not known here.
     #[error(
@@ -30,6 +36,20 @@ pub enum UnknownCaller {
     /// No caller has this token.
     #[error("no caller has this bearer token")]
     UnknownToken,
+    /// It is a signed token, and not accepted.
+    #[error("the bearer token {0}")]
+    Token(#[from] TokenFault),
+    /// The signed token is good, and no caller is configured for its subject.
+    #[error("the bearer token is good, and no caller has its issuer and `sub`; configure one with `jwt`")]
+    UnknownSubject,
+    /// The signed token was made for somebody who acts for another, or to be exchanged for one.
+    #[error("the bearer token is delegated or a grant; a caller shows an access token of its own")]
+    NotItsOwn,
+    /// The signed token is bound to a key that the connection does not show.
+    #[error(
+        "the bearer token is bound to a key; a caller's token may be bound to the certificate of its connection, or to none"
+    )]
+    Bound,
     /// The certificate is good, and no caller is configured for its names.
     #[error("no caller has a name of this client certificate; configure its `spiffe_id` or `dns_name`")]
     UnknownCertificate,
@@ -46,6 +66,8 @@ pub enum UnknownCaller {
 pub struct KnownBy {
     /// The digest of its bearer token.
     pub token: Option<TokenDigest>,
+    /// Issuer (or trust domain) and `sub` of its signed bearer tokens.
+    pub subject: Option<(String, String)>,
     /// The SPIFFE ID of its client certificate, as it stands there.
     pub spiffe_id: Option<String>,
     /// A DNS name of its client certificate, in lower case.
@@ -58,6 +80,7 @@ pub struct KnownBy {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Callers {
     by_token: HashMap<TokenDigest, Arc<Caller>>,
+    by_subject: HashMap<String, HashMap<String, Arc<Caller>>>,
     by_spiffe_id: HashMap<String, Arc<Caller>>,
     by_dns_name: HashMap<String, Arc<Caller>>,
     by_user: HashMap<u32, Arc<Caller>>,
@@ -74,9 +97,12 @@ impl Callers {
     /// Adds a caller. Of two with the same proof the later has it: whoever configures them tells them apart.
     #[must_use]
     pub fn with(mut self, proofs: KnownBy, caller: Caller) -> Self {
-        let KnownBy { token, spiffe_id, dns_name, unix_user } = proofs;
+        let KnownBy { token, subject, spiffe_id, dns_name, unix_user } = proofs;
         let caller = Arc::new(caller);
         self.by_token.extend(token.map(|token| (token, caller.clone())));
+        if let Some((issuer, subject)) = subject {
+            self.by_subject.entry(issuer).or_default().insert(subject, caller.clone());
+        }
         self.by_spiffe_id.extend(spiffe_id.map(|id| (id, caller.clone())));
         self.by_dns_name.extend(dns_name.map(|name| (name, caller.clone())));
         self.by_user.extend(unix_user.map(|uid| (uid, caller)));
@@ -87,9 +113,16 @@ impl Callers {
     #[must_use]
     pub fn admitted(self, admit: impl Fn(Caller) -> Caller) -> Self {
         let each = |caller: Arc<Caller>| Arc::new(admit((*caller).clone()));
-        let Self { by_token, by_spiffe_id, by_dns_name, by_user, local } = self;
+        let Self { by_token, by_subject, by_spiffe_id, by_dns_name, by_user, local } = self;
+        let of_issuer = |callers: HashMap<String, Arc<Caller>>| {
+            callers.into_iter().map(|(subject, caller)| (subject, each(caller))).collect()
+        };
         Self {
             by_token: by_token.into_iter().map(|(token, caller)| (token, each(caller))).collect(),
+            by_subject: by_subject
+                .into_iter()
+                .map(|(issuer, callers)| (issuer, of_issuer(callers)))
+                .collect(),
             by_spiffe_id: by_spiffe_id.into_iter().map(|(id, caller)| (id, each(caller))).collect(),
             by_dns_name: by_dns_name.into_iter().map(|(name, caller)| (name, each(caller))).collect(),
             by_user: by_user.into_iter().map(|(uid, caller)| (uid, each(caller))).collect(),
@@ -130,14 +163,26 @@ impl Callers {
         })
     }
 
-    /// Who calls, by the `authorization` header, else by what the transport proves. Who shows something is known by that
-    /// or not at all: a token or a certificate that nobody has is refused even from this machine.
+    /// Who calls at this instant, by the `authorization` header, else by what the transport proves. Who shows something
+    /// is known by that or not at all: a token or a certificate that nobody has is refused even from this machine.
     ///
     /// # Errors
     /// [`UnknownCaller`] when it is nobody that we know.
-    pub fn identify(&self, authorization: Option<&str>, peer: &Peer) -> Result<&Arc<Caller>, UnknownCaller> {
+    pub fn identify(
+        &self,
+        authorization: Option<&str>,
+        peer: &Peer,
+        trust: &Trust,
+        now_s: i64,
+    ) -> Result<&Arc<Caller>, UnknownCaller> {
         if let Some(authorization) = authorization {
-            return self.by_authorization(authorization);
+            // RFC 9110, section 11.1: the scheme is compared without regard to case.
+            return match authorization.split_once(' ') {
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                    self.by_bearer(token.trim(), peer, trust, now_s)
+                }
+                Some(_) | None => Err(UnknownCaller::NotBearer),
+            };
         }
         if let Some(certificate) = peer.certificate() {
             return self.by_certificate(certificate);
@@ -146,15 +191,24 @@ impl Callers {
         user.or_else(|| self.local().filter(|_| peer.is_here())).ok_or(UnknownCaller::NoProof)
     }
 
-    fn by_authorization(&self, authorization: &str) -> Result<&Arc<Caller>, UnknownCaller> {
-        // RFC 9110, section 11.1: the scheme is compared without regard to case.
-        match authorization.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                let token = token.trim();
-                let found = self.by_token(token).filter(|_| !token.is_empty());
-                found.ok_or(UnknownCaller::UnknownToken)
+    fn by_bearer(
+        &self,
+        token: &str,
+        peer: &Peer,
+        trust: &Trust,
+        now_s: i64,
+    ) -> Result<&Arc<Caller>, UnknownCaller> {
+        match self.by_token(token).filter(|_| !token.is_empty()) {
+            Some(caller) => Ok(caller),
+            // Only what looks like one is read as a signed token, and only where one could be known.
+            None if !self.by_subject.is_empty() && token.matches('.').count() == 2 => {
+                let verified = accept(trust, &Token::new(token), peer, now_s)?;
+                let of_issuer = self.by_subject.get(&*verified.issuer);
+                of_issuer
+                    .and_then(|callers| callers.get(&verified.subject))
+                    .ok_or(UnknownCaller::UnknownSubject)
             }
-            Some(_) | None => Err(UnknownCaller::NotBearer),
+            None => Err(UnknownCaller::UnknownToken),
         }
     }
 
@@ -172,6 +226,24 @@ impl Callers {
         } else {
             Err(UnknownCaller::AmbiguousCertificate)
         }
+    }
+}
+
+/// A caller's own token: for this server, in time, not revoked, and shown by who holds it.
+fn accept(trust: &Trust, token: &Token, peer: &Peer, now_s: i64) -> Result<Arc<Verified>, UnknownCaller> {
+    let verified = trust.verify(token)?;
+    // A token for an MCP server is its server's to show, and not a caller's.
+    verified.check_audience(&trust.own_audience())?;
+    verified.check_time(now_s, trust.leeway_s())?;
+    trust.check_revoked(&verified)?;
+    if verified.kind == TokenKind::IdJag || !verified.actors.is_empty() {
+        return Err(UnknownCaller::NotItsOwn);
+    }
+    let shown = peer.certificate().map(|certificate| BASE64_URL_SAFE_NO_PAD.encode(certificate.thumbprint));
+    match &verified.confirmation {
+        Confirmation { jkt: None, x5t: None } => Ok(verified),
+        Confirmation { jkt: None, x5t } if *x5t == shown => Ok(verified),
+        Confirmation { .. } => Err(UnknownCaller::Bound),
     }
 }
 

@@ -181,8 +181,14 @@ pub enum TokenFault {
     #[error("names no SPIFFE ID of its trust domain (`sub`)")]
     SpiffeId,
     /// It was revoked.
-    #[error("was revoked")]
-    Revoked,
+    #[error("was revoked (by its `{by}`)")]
+    Revoked {
+        /// The claim.
+        by: &'static str,
+    },
+    /// What was revoked is not known.
+    #[error("cannot be believed: the list of revoked tokens could not be read yet; see the server's log")]
+    NoRevocations,
 }
 
 fn expected_words(expected: &[String]) -> String {

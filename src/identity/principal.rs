@@ -251,6 +251,7 @@ fn accept(
     let expected: Vec<&str> = trust.audiences(&verified, asks.server_audience).collect();
     let audience = verified.check_audience(&expected).map_err(refused)?.to_owned();
     verified.check_time(asks.now_s, trust.leeway_s()).map_err(refused)?;
+    trust.check_revoked(&verified).map_err(refused)?;
     let (bound, proof) = (&verified.confirmation, asks.credentials.proof.as_ref());
     let binding = match which {
         Which::Subject => proof::check(bound, token, proof, asks.caller, proofs, asks.now_s)?,

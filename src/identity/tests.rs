@@ -1,9 +1,11 @@
+mod callers;
 mod good;
 mod hostile;
 mod key_sets;
 mod maker;
 mod memory;
 mod mutations;
+mod revoked;
 mod sessions;
 mod world;
 

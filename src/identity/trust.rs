@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::fault::TokenFault;
 use super::jwt::Algorithm;
 use super::keys::Keys;
+use super::revoked::Revoked;
 use super::verify::{Remembered, Verified};
 use crate::value::Value;
 
@@ -136,15 +137,19 @@ pub struct Config {
 }
 
 /// Hears the name of an issuer or trust domain whose keys are missing.
-type Missing = Box<dyn Fn(&str) + Send + Sync>;
+type Missing = Arc<dyn Fn(&str) + Send + Sync>;
+/// Issuers or trust domains by their names: their places in the configuration, and their keys.
+type Known = Arc<HashMap<Arc<str>, (usize, Arc<Keys>)>>;
 
-/// Whom this server trusts, with the keys of the moment. Immutable.
+/// Whom this server trusts, with the keys of the moment. Immutable, and cheap to clone.
+#[derive(Clone)]
 pub struct Trust {
     pub(super) config: Arc<Config>,
-    issuers: HashMap<Arc<str>, (usize, Arc<Keys>)>,
-    domains: HashMap<Arc<str>, (usize, Arc<Keys>)>,
+    issuers: Known,
+    domains: Known,
     revision: [u8; 32],
-    pub(super) remembered: Remembered,
+    pub(super) remembered: Arc<Remembered>,
+    revoked: Arc<Revoked>,
     missing: Option<Missing>,
 }
 
@@ -167,7 +172,7 @@ impl Trust {
     pub fn new(config: Arc<Config>, keys: &BTreeMap<Arc<str>, KeySet>) -> Self {
         let of = |name: &Arc<str>| keys.get(name).map(|set| set.keys.clone()).unwrap_or_default();
         let names = |names: Vec<&Arc<str>>| {
-            names.into_iter().enumerate().map(|(at, name)| (name.clone(), (at, of(name)))).collect()
+            Arc::new(names.into_iter().enumerate().map(|(at, name)| (name.clone(), (at, of(name)))).collect())
         };
         let mut digest = Sha256::new();
         for (name, set) in keys {
@@ -179,7 +184,8 @@ impl Trust {
             issuers: names(config.issuers.iter().map(|issuer| &issuer.name).collect()),
             domains: names(config.domains.iter().map(|domain| &domain.name).collect()),
             revision: digest.finalize().into(),
-            remembered: Remembered::new(REMEMBERED_MAX),
+            remembered: Arc::new(Remembered::new(REMEMBERED_MAX)),
+            revoked: Arc::default(),
             missing: None,
             config,
         }
@@ -188,7 +194,21 @@ impl Trust {
     /// Calls `missing` with the name of an issuer or trust domain when a token names a key that its set does not have.
     #[must_use]
     pub fn asking(self, missing: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { missing: Some(Box::new(missing)), ..self }
+        Self { missing: Some(Arc::new(missing)), ..self }
+    }
+
+    /// The same trust in all but these tokens. What was verified stays so.
+    #[must_use]
+    pub fn without(&self, revoked: Arc<Revoked>) -> Self {
+        Self { revoked, ..self.clone() }
+    }
+
+    /// Whether a verified token still counts.
+    ///
+    /// # Errors
+    /// [`TokenFault::Revoked`], [`TokenFault::NoRevocations`].
+    pub fn check_revoked(&self, token: &Verified) -> Result<(), TokenFault> {
+        self.revoked.check(token)
     }
 
     /// Says so when keys are missing.
@@ -222,6 +242,11 @@ impl Trust {
     pub(super) fn domain(&self, name: &str) -> Option<(&Domain, &Keys)> {
         let (at, keys) = self.domains.get(name)?;
         Some((self.config.domains.get(*at)?, keys))
+    }
+
+    /// The audiences that name this server.
+    pub(super) fn own_audience(&self) -> Vec<&str> {
+        self.config.audience.iter().map(String::as_str).collect()
     }
 
     /// The audiences that a verified token may be for.

@@ -84,6 +84,10 @@ pub struct Verified {
     pub subject: String,
     /// `jti`.
     pub id: Option<String>,
+    /// `client_id`, or `azp`: whom it was issued to.
+    pub client: Option<String>,
+    /// `sid`: the session of its issuer.
+    pub session: Option<String>,
     /// `aud`.
     pub audience: Vec<String>,
     /// `exp`, in seconds.
@@ -213,7 +217,7 @@ fn of_issuer(
         TokenKind::Jwt | TokenKind::JwtSvid => false,
     };
     let subject = claims.required("sub")?.to_owned();
-    let (id, client) = (claims.text("jti")?, claims.text("client_id")?);
+    let (id, client, party) = (claims.text("jti")?, claims.text("client_id")?, claims.text("azp")?);
     let issued_s = claims.instant("iat")?;
     if typed {
         for (name, missing) in
@@ -249,6 +253,8 @@ fn of_issuer(
         issuer: issuer.name.clone(),
         kind,
         id: id.map(str::to_owned),
+        client: client.or(party).map(str::to_owned),
+        session: claims.text("sid")?.map(str::to_owned),
         audience: names(claims, "aud", true)?,
         expires_s,
         not_before_s: claims.instant("nbf")?,
@@ -270,6 +276,8 @@ fn of_domain(domain: &Domain, id: SpiffeId, claims: &Claims) -> Result<Verified,
         kind: TokenKind::JwtSvid,
         subject: id.as_str().to_owned(),
         id: claims.text("jti")?.map(str::to_owned),
+        client: None,
+        session: None,
         audience: names(claims, "aud", true)?,
         expires_s: claims.required_instant("exp")?,
         not_before_s: claims.instant("nbf")?,

@@ -519,6 +519,8 @@ fn what_a_token_says_is_seen_wherever_a_rule_looks_at_it() {
         kind: TokenKind::AccessToken,
         subject: "ana".into(),
         id: None,
+        client: None,
+        session: None,
         audience: vec!["us".into()],
         expires_s: 2,
         not_before_s: None,

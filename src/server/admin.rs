@@ -16,11 +16,12 @@ use axum::{Json, Router};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::clock;
 use super::journal::Journal;
 use super::metrics::{self, Metrics};
 use super::reload::{Ended, Reloads};
 use crate::audit::{Cause, OpenDecisions};
-use crate::identity::{Callers, Peer, Role};
+use crate::identity::{Callers, Peer, Role, Trust};
 
 pub use connections::serve;
 
@@ -29,6 +30,8 @@ pub use connections::serve;
 pub struct Admin {
     /// Who may call.
     pub callers: Arc<Callers>,
+    /// Whose tokens are believed now.
+    pub trusted: Trusted,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The bundle.
@@ -43,6 +46,15 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Names by which it may be called on a loopback address, beside `localhost`.
     pub hosts: Vec<String>,
+}
+
+/// Gives the trust in force.
+pub struct Trusted(pub Box<dyn Fn() -> Arc<Trust> + Send + Sync>);
+
+impl std::fmt::Debug for Trusted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Trusted")
+    }
 }
 
 /// The routes of the administration.
@@ -102,7 +114,7 @@ impl Admin {
         let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
         let caller = self
             .callers
-            .identify(authorization, &Peer::elsewhere())
+            .identify(authorization, &Peer::elsewhere(), &(self.trusted.0)(), clock::now().seconds())
             .map_err(|error| Refusal { status: StatusCode::UNAUTHORIZED, text: error.to_string() })?;
         if caller.may(Role::Admin) {
             return Ok(());

@@ -140,6 +140,10 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
     tasks.spawn("grpc", |stop| grpc::serve(listeners, service, limits, stop));
     let administration = admin::Admin {
         callers: Arc::new(callers),
+        trusted: {
+            let pdp = state.pdp.clone();
+            admin::Trusted(Box::new(move || pdp.trusted()))
+        },
         metrics: state.metrics.clone(),
         reloads,
         journal: state.journal.clone(),

@@ -1,25 +1,32 @@
-//! Key documents become trust, and trust comes into force beside the bundle.
-//! Never forgets the last good keys of an issuer because of a bad document.
+//! Documents become trust: the keys of issuers, and the list of revoked tokens. Trust comes into force beside the bundle.
+//! Never forgets the last good document because of a bad one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::config::Trust as Config;
+use super::config::{REVOKED, Trust as Config};
 use super::keys::{self, KeysError};
 use super::tasks::Tasks;
 use crate::audit::AuditSink;
-use crate::identity::{Algorithm, KeySet, Keys, Trust, TrustConfig, Use};
+use crate::identity::{Algorithm, KeySet, Keys, Revoked, Trust, TrustConfig, Use};
 use crate::pdp::Pdp;
 
-/// Takes the keys of all issuers and trust domains into force.
+/// Takes the keys of all issuers and trust domains into force, and what was revoked.
 struct Trusted<S> {
     config: Arc<TrustConfig>,
-    sets: Mutex<BTreeMap<Arc<str>, KeySet>>,
+    known: Mutex<Known>,
     pdp: Arc<Pdp<S>>,
     /// Where keys are asked for that a token names and no document has.
     fetching: Arc<OnceLock<keys::Keys>>,
+}
+
+/// What the documents said last.
+struct Known {
+    sets: BTreeMap<Arc<str>, KeySet>,
+    revoked: Arc<Revoked>,
+    trust: Trust,
 }
 
 /// Fetches the keys of everybody who is trusted, puts them in force, and keeps them fresh as a task. Those that cannot be
@@ -32,10 +39,16 @@ pub async fn start<S: AuditSink + 'static>(
     pdp: Arc<Pdp<S>>,
     tasks: &mut Tasks,
 ) -> Result<keys::Keys, KeysError> {
-    let fetching = Arc::default();
-    let trusted = Trusted { config: config.config.clone(), sets: Mutex::default(), pdp, fetching };
-    let trusted = Arc::new(trusted);
-    trusted.put_in_force(&BTreeMap::new());
+    let is_listed = config.keys.sources.iter().any(|source| *source.name == *REVOKED);
+    let revoked = Arc::new(if is_listed { Revoked::unread() } else { Revoked::default() });
+    let known = Known { sets: BTreeMap::new(), revoked, trust: Trust::nobody() };
+    let trusted = Arc::new(Trusted {
+        config: config.config.clone(),
+        known: Mutex::new(known),
+        pdp,
+        fetching: Arc::default(),
+    });
+    trusted.change(Trusted::renew);
     let keys = keys::start(config.keys.clone(), trusted.clone(), tasks).await?;
     // There is one start, so nobody was here before.
     let _ = trusted.fetching.set(keys.clone());
@@ -43,38 +56,57 @@ pub async fn start<S: AuditSink + 'static>(
 }
 
 impl<S: AuditSink + 'static> Trusted<S> {
-    fn parse(&self, name: &str, document: &[u8]) -> Result<Keys, String> {
-        let issuer = self.config.issuers.iter().find(|issuer| *issuer.name == *name);
-        let keys = match issuer {
-            Some(issuer) => Keys::parse(document, Use::Signatures, &issuer.algorithms),
-            None => Keys::parse(document, Use::JwtSvid, &Algorithm::ALL),
-        };
-        keys.map_err(|fault| format!("the keys {fault}"))
+    /// Changes what is known and puts it in force. Held meanwhile, so that the later of two documents wins.
+    fn change(&self, change: impl FnOnce(&Self, &mut Known)) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        change(self, &mut known);
+        self.pdp.trust(Arc::new(known.trust.clone()));
     }
 
-    fn put_in_force(&self, sets: &BTreeMap<Arc<str>, KeySet>) {
+    /// Trust under other keys: nothing that was verified before counts.
+    fn renew(&self, known: &mut Known) {
         let fetching = self.fetching.clone();
         let missing = move |name: &str| {
             if let Some(keys) = fetching.get() {
                 keys.wanted(name);
             }
         };
-        self.pdp.trust(Arc::new(Trust::new(self.config.clone(), sets).asking(missing)));
+        let trust = Trust::new(self.config.clone(), &known.sets).asking(missing);
+        known.trust = trust.without(known.revoked.clone());
     }
-}
 
-impl<S: AuditSink + 'static> keys::Target for Trusted<S> {
-    fn publish(&self, name: &str, document: &[u8]) -> Result<(), String> {
-        let keys = self.parse(name, document)?;
+    fn keys(&self, name: &str, document: &[u8]) -> Result<(), String> {
+        let issuer = self.config.issuers.iter().find(|issuer| *issuer.name == *name);
+        let keys = match issuer {
+            Some(issuer) => Keys::parse(document, Use::Signatures, &issuer.algorithms),
+            None => Keys::parse(document, Use::JwtSvid, &Algorithm::ALL),
+        };
+        let keys = keys.map_err(|fault| format!("the keys {fault}"))?;
         for why in keys.passed_over() {
             tracing::debug!(issuer = name, "{why}: it is passed over");
         }
         tracing::info!(issuer = name, keys = keys.len(), "the keys of an issuer are in force");
         let set = KeySet { keys: Arc::new(keys), digest: Sha256::digest(document).into() };
-        // Held while they come into force, so that the later of two documents wins.
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        sets.insert(name.into(), set);
-        self.put_in_force(&sets);
+        self.change(|trusted, known| {
+            known.sets.insert(name.into(), set);
+            trusted.renew(known);
+        });
         Ok(())
+    }
+
+    fn revoke(&self, document: &[u8]) -> Result<(), String> {
+        let revoked = Revoked::parse(document).map_err(|fault| format!("the revoked tokens {fault}"))?;
+        tracing::info!(entries = revoked.len(), "the list of revoked tokens is in force");
+        self.change(|_, known| {
+            known.revoked = Arc::new(revoked);
+            known.trust = known.trust.without(known.revoked.clone());
+        });
+        Ok(())
+    }
+}
+
+impl<S: AuditSink + 'static> keys::Target for Trusted<S> {
+    fn publish(&self, name: &str, document: &[u8]) -> Result<(), String> {
+        if name == REVOKED { self.revoke(document) } else { self.keys(name, document) }
     }
 }

@@ -3,26 +3,40 @@
 
 use std::sync::Arc;
 
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Extensions, Status};
 
+use crate::access::Timestamp;
 use crate::api::Peer;
-use crate::identity::{Caller, Callers, Role, Servers};
+use crate::identity::{Caller, Callers, Role, Servers, Trust};
 
-pub(super) fn authenticate(
-    callers: &Callers,
-    metadata: &MetadataMap,
-    extensions: &Extensions,
-) -> Result<Arc<Caller>, Status> {
-    // Nobody counts as local by accident: a call without a peer came through no listener that says so.
-    let unknown = Peer::elsewhere();
-    let peer = extensions.get().unwrap_or(&unknown);
-    // A header that is no text is no bearer token either.
-    let authorization = metadata.get("authorization").map(|header| header.to_str().unwrap_or_default());
-    callers
-        .identify(authorization, peer)
-        .cloned()
-        .map_err(|unknown| Status::unauthenticated(unknown.to_string()))
+/// What a call shows of its caller. Kept where a call lasts: who showed it may be nobody any more.
+pub(super) struct Shown {
+    authorization: Option<AsciiMetadataValue>,
+    peer: Peer,
+}
+
+impl Shown {
+    pub(super) fn by(metadata: &MetadataMap, extensions: &Extensions) -> Self {
+        // Nobody counts as local by accident: a call without a peer came through no listener that says so.
+        let peer = extensions.get().cloned().unwrap_or_else(Peer::elsewhere);
+        Self { authorization: metadata.get("authorization").cloned(), peer }
+    }
+
+    /// Whom it shows now.
+    pub(super) fn caller(
+        &self,
+        callers: &Callers,
+        trust: &Trust,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Status> {
+        // A header that is no text is no bearer token either.
+        let authorization = self.authorization.as_ref().map(|header| header.to_str().unwrap_or_default());
+        callers
+            .identify(authorization, &self.peer, trust, now.seconds())
+            .cloned()
+            .map_err(|unknown| Status::unauthenticated(unknown.to_string()))
+    }
 }
 
 pub(super) fn require(caller: &Caller, role: Role) -> Result<(), Status> {
@@ -74,7 +88,10 @@ mod tests {
         let local =
             Caller { name: "local".into(), roles: Role::ALL.into(), servers: Servers::All, agentless: false };
         let callers = Callers::new([], Some(local));
-        let known = |extensions| authenticate(&callers, &MetadataMap::new(), &extensions).is_ok();
+        let known = |extensions| {
+            let shown = Shown::by(&MetadataMap::new(), &extensions);
+            shown.caller(&callers, &Trust::nobody(), Timestamp(0)).is_ok()
+        };
         let with = |peer: Peer| {
             let mut extensions = Extensions::new();
             extensions.insert(peer);

@@ -11,10 +11,10 @@ use tokio_stream::Stream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
+use super::callers::Shown;
 use super::{Authorization, TOGETHER_MAX};
 use crate::api::proto::v1;
 use crate::audit::AuditSink;
-use crate::identity::Caller;
 
 /// How many goes of requests one stream may have under way, on as many cores as there are.
 const GOES_MAX: usize = 8;
@@ -27,19 +27,19 @@ type Answered = Result<v1::AuthorizeStreamResponse, Status>;
 /// One client's stream: who asks, and under which trace.
 struct Conversation<S> {
     service: Authorization<S>,
-    caller: Arc<Caller>,
+    shown: Shown,
     trace_id: Option<String>,
     span: tracing::Span,
 }
 
 pub(super) fn answer<S: AuditSink + 'static>(
     service: Authorization<S>,
-    caller: Arc<Caller>,
+    shown: Shown,
     trace_id: Option<String>,
     requests: Streaming<v1::AuthorizeStreamRequest>,
     span: tracing::Span,
 ) -> Answers {
-    let conversation = Arc::new(Conversation { service, caller, trace_id, span });
+    let conversation = Arc::new(Conversation { service, shown, trace_id, span });
     let answers = requests
         .ready_chunks(TOGETHER_MAX)
         .map(move |chunk| conversation.clone().answer_all(chunk))
@@ -72,7 +72,11 @@ impl<S: AuditSink + 'static> Conversation<S> {
             }
         }
         let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
-        let answers = self.service.answer_together(&self.caller, requests, self.trace_id.as_deref());
+        // A stream may outlast the token that it began with.
+        let answers = match self.service.identify(&self.shown) {
+            Ok(caller) => self.service.answer_together(&caller, requests, self.trace_id.as_deref()),
+            Err(nobody) => requests.iter().map(|_| Err(nobody.clone())).collect(),
+        };
         ids.into_iter().zip(answers).map(|(id, answer)| Ok(told(id, answer))).chain(broken).collect()
     }
 }

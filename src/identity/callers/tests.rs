@@ -23,7 +23,7 @@ fn callers() -> Callers {
 }
 
 fn who(authorization: Option<&str>, peer: &Peer) -> Result<String, UnknownCaller> {
-    callers().identify(authorization, peer).map(|caller| caller.name.to_string())
+    callers().identify(authorization, peer, &Trust::nobody(), 0).map(|caller| caller.name.to_string())
 }
 
 /// A peer of this machine with a certificate: being here must not help it.
@@ -47,7 +47,10 @@ fn a_caller_is_known_by_its_token() {
 fn a_caller_that_shows_nothing_is_known_only_on_this_machine() {
     assert_eq!(who(None, &Peer::here()).unwrap(), LOCAL);
     assert_eq!(who(None, &Peer::elsewhere()), Err(UnknownCaller::NoProof));
-    assert_eq!(Callers::default().identify(None, &Peer::here()), Err(UnknownCaller::NoProof));
+    assert_eq!(
+        Callers::default().identify(None, &Peer::here(), &Trust::nobody(), 0),
+        Err(UnknownCaller::NoProof)
+    );
 }
 
 #[test]
@@ -108,6 +111,6 @@ fn a_user_is_known_by_its_number_and_another_is_the_local_caller() {
     assert_eq!(who(None, &user(1000)).unwrap(), "sidecar");
     assert_eq!(who(None, &user(1001)).unwrap(), LOCAL);
     let without = Callers::default().with(KnownBy { unix_user: Some(7), ..KnownBy::default() }, caller("x"));
-    assert_eq!(without.identify(None, &user(8)), Err(UnknownCaller::NoProof));
-    assert!(without.identify(None, &user(7)).is_ok());
+    assert_eq!(without.identify(None, &user(8), &Trust::nobody(), 0), Err(UnknownCaller::NoProof));
+    assert!(without.identify(None, &user(7), &Trust::nobody(), 0).is_ok());
 }

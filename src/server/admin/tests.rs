@@ -86,6 +86,7 @@ fn fixture(address: &str) -> Fixture {
     let stop = CancellationToken::new();
     let router = router(Admin {
         callers: Arc::new(callers.with_operator("op")),
+        trusted: Trusted(Box::new(|| Arc::new(Trust::nobody()))),
         metrics,
         reloads: reload.reloads(),
         journal: Arc::clone(&journal),

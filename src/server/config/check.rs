@@ -189,7 +189,7 @@ impl ConfigFile<'_> {
         listen: &Listen,
         trust: &Trust,
     ) -> Result<Callers, ConfigError> {
-        let mut known = Known::new(self, listen.grpc_tls.as_ref());
+        let mut known = Known::new(self, listen.grpc_tls.as_ref(), &trust.config);
         let mut callers = Vec::with_capacity(typed.len());
         let mut names = BTreeSet::from([LOCAL.to_owned(), OPERATOR.to_owned()]);
         for (at, typed) in typed.into_iter().enumerate() {
@@ -197,6 +197,7 @@ impl ConfigFile<'_> {
             let typed::Caller {
                 name,
                 token_sha256,
+                jwt,
                 spiffe_id,
                 dns_name,
                 unix_user,
@@ -212,7 +213,7 @@ impl ConfigFile<'_> {
                 let problem = format!("the name `{}` is taken; give it another", name.value);
                 return Err(self.invalid(&key("name"), Some(&name), problem));
             }
-            let proofs = proofs::Typed { token_sha256, spiffe_id, dns_name, unix_user };
+            let proofs = proofs::Typed { token_sha256, jwt, spiffe_id, dns_name, unix_user };
             let proofs = known.check(&format!("callers[{at}]"), &name, proofs)?;
             if roles.value.is_empty() {
                 let problem = "it may do nothing; give it a role, such as `authorize`";

@@ -9,7 +9,8 @@ use spiffe::SpiffeId;
 
 use super::ConfigError;
 use super::check::ConfigFile;
-use crate::identity::{KnownBy, TokenDigest};
+use super::typed::Jwt;
+use crate::identity::{KnownBy, TokenDigest, TrustConfig};
 use crate::server::data::parse_hex;
 use crate::server::listen::Address;
 use crate::server::tls::{self, Clients, Source};
@@ -29,6 +30,7 @@ const DNS_LABEL_MAX: usize = 63;
 #[derive(Debug)]
 pub(super) struct Typed {
     pub(super) token_sha256: Option<Spanned<String>>,
+    pub(super) jwt: Option<Spanned<Jwt>>,
     pub(super) spiffe_id: Option<Spanned<String>>,
     pub(super) dns_name: Option<Spanned<String>>,
     pub(super) unix_user: Option<Spanned<u32>>,
@@ -39,25 +41,32 @@ pub(super) struct Typed {
 pub(super) struct Known<'a> {
     file: &'a ConfigFile<'a>,
     tls: Option<&'a tls::Config>,
+    trust: &'a TrustConfig,
     tokens: HashSet<TokenDigest>,
+    subjects: HashSet<(String, String)>,
     spiffe_ids: HashSet<String>,
     dns_names: HashSet<String>,
     users: HashSet<u32>,
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(file: &'a ConfigFile<'a>, tls: Option<&'a tls::Config>) -> Self {
-        let (tokens, users) = (HashSet::new(), HashSet::new());
+    pub(super) fn new(
+        file: &'a ConfigFile<'a>,
+        tls: Option<&'a tls::Config>,
+        trust: &'a TrustConfig,
+    ) -> Self {
+        let (tokens, subjects, users) = (HashSet::new(), HashSet::new(), HashSet::new());
         let (spiffe_ids, dns_names) = (HashSet::new(), HashSet::new());
-        Self { file, tls, tokens, spiffe_ids, dns_names, users }
+        Self { file, tls, trust, tokens, subjects, spiffe_ids, dns_names, users }
     }
 
     /// Whether a caller is known to a listener at this address.
     pub(super) fn anybody_at(&self, address: &Address) -> bool {
         let by_certificate = !(self.spiffe_ids.is_empty() && self.dns_names.is_empty());
+        let by_token = !(self.tokens.is_empty() && self.subjects.is_empty());
         match address {
-            Address::Tcp(_) => !self.tokens.is_empty() || by_certificate,
-            Address::Unix(_) => !self.tokens.is_empty() || !self.users.is_empty(),
+            Address::Tcp(_) => by_token || by_certificate,
+            Address::Unix(_) => by_token || !self.users.is_empty(),
         }
     }
 
@@ -68,11 +77,12 @@ impl<'a> Known<'a> {
         caller: &Spanned<T>,
         typed: Typed,
     ) -> Result<KnownBy, ConfigError> {
-        let Typed { token_sha256, spiffe_id, dns_name, unix_user } = typed;
+        let Typed { token_sha256, jwt, spiffe_id, dns_name, unix_user } = typed;
         let proofs = KnownBy {
             token: token_sha256
                 .map(|typed| self.token(&format!("{key}.token_sha256"), &typed))
                 .transpose()?,
+            subject: jwt.map(|typed| self.subject(&format!("{key}.jwt"), typed)).transpose()?,
             spiffe_id: spiffe_id
                 .map(|typed| self.spiffe_id(&format!("{key}.spiffe_id"), &typed))
                 .transpose()?,
@@ -80,7 +90,7 @@ impl<'a> Known<'a> {
             unix_user: unix_user.map(|typed| self.user(&format!("{key}.unix_user"), &typed)).transpose()?,
         };
         if proofs == KnownBy::default() {
-            let problem = "nothing says how it is known; give it `token_sha256`, `spiffe_id`, `dns_name` or `unix_user`";
+            let problem = "nothing says how it is known; give it `token_sha256`, `jwt`, `spiffe_id`, `dns_name` or `unix_user`";
             return Err(self.file.invalid(key, Some(caller), problem));
         }
         Ok(proofs)
@@ -98,6 +108,30 @@ impl<'a> Known<'a> {
         }
         let problem = "another caller has the same token; give each its own";
         only(&mut self.tokens, digest).ok_or_else(|| self.file.invalid(key, Some(typed), problem))
+    }
+
+    fn subject(&mut self, key: &str, typed: Spanned<Jwt>) -> Result<(String, String), ConfigError> {
+        let refused = |problem: String| self.file.invalid(key, Some(&typed), problem);
+        let Jwt { issuer, sub } = &typed.value;
+        let TrustConfig { audience, issuers, domains, .. } = self.trust;
+        let mut trusted =
+            issuers.iter().map(|known| &known.name).chain(domains.iter().map(|known| &known.name));
+        if !trusted.any(|name| **name == **issuer) {
+            let problem =
+                format!("`{issuer}` is neither in `trust.issuers` nor in `trust.spiffe`; add it there");
+            return Err(refused(problem));
+        }
+        if sub.is_empty() {
+            return Err(refused("`sub` is empty; write it exactly as the tokens have it".to_owned()));
+        }
+        if audience.is_empty() {
+            let problem =
+                "a caller's token is made for this server; say in `trust.audience` what it is called there";
+            return Err(refused(problem.to_owned()));
+        }
+        let problem = "another caller has the same issuer and `sub`; give each its own";
+        let subject = (issuer.clone(), sub.clone());
+        only(&mut self.subjects, subject).ok_or_else(|| self.file.invalid(key, Some(&typed), problem))
     }
 
     fn spiffe_id(&mut self, key: &str, typed: &Spanned<String>) -> Result<String, ConfigError> {

@@ -12,8 +12,8 @@ use serde_saphyr::Spanned;
 use super::ConfigError;
 use super::check::ConfigFile;
 use crate::identity::{
-    Algorithm, Describe, Domain, HumanClaims, Issuer, LEEWAY_S_MAX, ParentClaim, TokenKind, TrustConfig,
-    is_trust_domain,
+    Algorithm, Describe, Domain, HumanClaims, Issuer, LEEWAY_S_MAX, ParentClaim, REVOKED_BYTES_MAX,
+    TokenKind, TrustConfig, is_trust_domain,
 };
 use crate::json;
 use crate::server::keys::{self, Address, Named, Source};
@@ -35,6 +35,9 @@ pub struct Trust {
     pub keys: keys::Config,
 }
 
+/// The name of the list of revoked tokens among the sources. No issuer has it: it has a space.
+pub const REVOKED: &str = "revoked tokens";
+
 /// `trust`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -44,6 +47,7 @@ pub(super) struct Typed {
     actor_depth_max: Option<Spanned<u64>>,
     refresh_s: Option<Spanned<u64>>,
     ca_file: Option<PathBuf>,
+    revoked_file: Option<PathBuf>,
     issuers: Vec<Spanned<TypedIssuer>>,
     spiffe: Vec<Spanned<TypedDomain>>,
 }
@@ -123,7 +127,8 @@ fn human() -> String {
 
 /// Checks all of it.
 pub(super) fn check(file: &ConfigFile<'_>, typed: Typed) -> Result<Trust, ConfigError> {
-    let Typed { audience, leeway_s, actor_depth_max, refresh_s, ca_file, issuers, spiffe } = typed;
+    let Typed { audience, leeway_s, actor_depth_max, refresh_s, ca_file, revoked_file, issuers, spiffe } =
+        typed;
     let count = u64::try_from(issuers.len() + spiffe.len()).unwrap_or(u64::MAX);
     if count > ISSUERS_MAX {
         let problem = format!("{count} issuers and trust domains are more than {ISSUERS_MAX}");
@@ -140,14 +145,19 @@ pub(super) fn check(file: &ConfigFile<'_>, typed: Typed) -> Result<Trust, Config
     };
     for (at, typed) in issuers.into_iter().enumerate() {
         let (issuer, source) = issuer(file, &format!("trust.issuers[{at}]"), typed.value, &mut names)?;
-        sources.push(Named { name: issuer.name.clone(), source });
+        sources.push(Named { name: issuer.name.clone(), source, bytes_max: None });
         config.issuers.push(issuer);
     }
     for (at, typed) in spiffe.into_iter().enumerate() {
         let (domain, source) = domain(file, &format!("trust.spiffe[{at}]"), typed.value, &mut names)?;
-        sources.push(Named { name: domain.name.clone(), source });
+        sources.push(Named { name: domain.name.clone(), source, bytes_max: None });
         config.domains.push(domain);
     }
+    sources.extend(revoked_file.map(|path| Named {
+        name: REVOKED.into(),
+        source: Source::File(path),
+        bytes_max: Some(REVOKED_BYTES_MAX),
+    }));
     let usual = keys::Config::new(sources);
     let refresh_s = file.number("trust.refresh_s", refresh_s, usual.refresh.as_secs(), 30..=86_400)?;
     let keys = keys::Config { refresh: Duration::from_secs(refresh_s), ca_file, ..usual };

@@ -52,6 +52,7 @@ pub(super) enum Addresses {
 pub(super) struct Caller {
     pub(super) name: Spanned<String>,
     pub(super) token_sha256: Option<Spanned<String>>,
+    pub(super) jwt: Option<Spanned<Jwt>>,
     pub(super) spiffe_id: Option<Spanned<String>>,
     pub(super) dns_name: Option<Spanned<String>>,
     pub(super) unix_user: Option<Spanned<u32>>,
@@ -59,6 +60,14 @@ pub(super) struct Caller {
     pub(super) servers: Spanned<Servers>,
     #[serde(default)]
     pub(super) agentless: bool,
+}
+
+/// `callers[].jwt`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Jwt {
+    pub(super) issuer: String,
+    pub(super) sub: String,
 }
 
 /// `"*"` or a list of ids.

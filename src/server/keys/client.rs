@@ -47,7 +47,6 @@ pub(super) struct Fetched {
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
-    document_bytes_max: usize,
 }
 
 impl Client {
@@ -68,35 +67,36 @@ impl Client {
             )
             .user_agent(concat!("palisade/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, document_bytes_max: config.document_bytes_max })
+        Ok(Self { http })
     }
 
     /// Fetches a document. Whoever calls bounds the time.
-    pub(super) async fn fetch(&self, address: &Address) -> Result<Fetched, Fault> {
+    pub(super) async fn fetch(&self, address: &Address, bytes_max: usize) -> Result<Fetched, Fault> {
         let answer = self.http.get(address.url().clone()).send().await?;
         check(&answer)?;
         let max_age = max_age(answer.headers());
-        let document = self.body(answer).await?;
+        let document = body(answer, bytes_max).await?;
         Ok(Fetched { document, max_age })
     }
+}
 
-    async fn body(&self, mut answer: Response) -> Result<Vec<u8>, Fault> {
-        let too_long = || Fault::TooLong(self.document_bytes_max);
-        // What it says may be false: it is believed only when it is too much.
-        if answer.content_length().is_some_and(|length| {
-            usize::try_from(length).map_or(true, |length| length > self.document_bytes_max)
-        }) {
+async fn body(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Fault> {
+    let too_long = || Fault::TooLong(bytes_max);
+    // What it says may be false: it is believed only when it is too much.
+    if answer
+        .content_length()
+        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max))
+    {
+        return Err(too_long());
+    }
+    let mut document = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| Fault::BrokenOff(error.without_url()))? {
+        if chunk.len() > bytes_max.saturating_sub(document.len()) {
             return Err(too_long());
         }
-        let mut document = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| Fault::BrokenOff(error.without_url()))? {
-            if chunk.len() > self.document_bytes_max.saturating_sub(document.len()) {
-                return Err(too_long());
-            }
-            document.extend_from_slice(&chunk);
-        }
-        Ok(document)
+        document.extend_from_slice(&chunk);
     }
+    Ok(document)
 }
 
 fn check(answer: &Response) -> Result<(), Fault> {

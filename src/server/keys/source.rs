@@ -14,6 +14,8 @@ pub struct Named {
     pub name: Arc<str>,
     /// Where its documents come from.
     pub source: Source,
+    /// The length of its documents, where it is not the usual one.
+    pub bytes_max: Option<usize>,
 }
 
 /// Where a key document comes from.

@@ -119,16 +119,18 @@ impl Tending {
     }
 
     async fn fetch(&mut self) -> Result<Fetched, Fault> {
+        let usual = self.config.document_bytes_max;
+        let bytes_max = self.source.bytes_max.unwrap_or(usual);
         match &self.source.source {
-            Source::Url(address) => self.client.fetch(address).await,
+            Source::Url(address) => self.client.fetch(address, bytes_max).await,
             Source::Discovery(issuer) => {
-                let metadata = self.client.fetch(issuer.metadata()).await;
+                let metadata = self.client.fetch(issuer.metadata(), usual).await;
                 let metadata = metadata.map_err(|fault| Fault::Metadata(Box::new(fault)))?;
                 let address = discovery::keys_address(issuer, &metadata.document)?;
-                self.client.fetch(&address).await
+                self.client.fetch(&address, bytes_max).await
             }
             Source::File(path) => {
-                let document = self.reading.read(path, self.config.document_bytes_max).await?;
+                let document = self.reading.read(path, bytes_max).await?;
                 Ok(Fetched { document, max_age: None })
             }
         }

@@ -102,7 +102,7 @@ fn url(address: &str) -> Config {
 }
 
 fn named(name: &str, source: Source) -> Named {
-    Named { name: name.into(), source }
+    Named { name: name.into(), source, bytes_max: None }
 }
 
 /// Lets so many seconds pass, and what a timer is inexact.

@@ -103,7 +103,12 @@ fn callers_are_known_by_what_they_prove() {
         dns_names: names.iter().map(ToString::to_string).collect(),
         thumbprint: [0; 32],
     };
-    let who = |peer: Peer| callers.identify(None, &peer).map(|caller| caller.name.to_string()).ok();
+    let who = |peer: Peer| {
+        callers
+            .identify(None, &peer, &crate::identity::Trust::nobody(), 0)
+            .map(|caller| caller.name.to_string())
+            .ok()
+    };
     let shows = |certificate| who(Peer::elsewhere().with_certificate(certificate));
     let runs = |uid| who(Peer::here().with_user(UnixUser { uid, gid: 0 }));
     assert_eq!(shows(certificate(&["spiffe://acme.example/gw"], &[])).as_deref(), Some("c0"));
