@@ -100,7 +100,7 @@ impl Revoked {
 
     fn enter(&mut self, entry: Value) -> Option<()> {
         let Value::Record(mut members) = entry else { return None };
-        let issuer = text(&mut members, "issuer")??;
+        let issuer = text(&mut members, "issuer").ok()??;
         let meant = match members.remove("issued_before") {
             None => Issued::AtAnyTime,
             Some(Value::Long(instant_s)) => Issued::Before(instant_s),
@@ -108,7 +108,7 @@ impl Revoked {
         };
         let mut claim = None;
         for (at, name) in CLAIMS.into_iter().enumerate() {
-            if let Some(value) = text(&mut members, name)? {
+            if let Some(value) = text(&mut members, name).ok()? {
                 // Two claims in one entry could mean both or either.
                 if claim.replace((at, value)).is_some() {
                     return None;
@@ -177,11 +177,11 @@ fn said<'a>(token: &'a Verified, claim: &str) -> impl Iterator<Item = &'a str> {
     one.into_iter().chain(actors.iter().map(named))
 }
 
-/// A text that is not empty, taken out; the outer none is something else.
-fn text(members: &mut BTreeMap<String, Value>, name: &str) -> Option<Option<String>> {
+/// A member's text, taken out; an error when it is no text or empty.
+fn text(members: &mut BTreeMap<String, Value>, name: &str) -> Result<Option<String>, ()> {
     match members.remove(name) {
-        None => Some(None),
-        Some(Value::String(text)) if !text.is_empty() => Some(Some(text)),
-        Some(_) => None,
+        None => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+        Some(_) => Err(()),
     }
 }

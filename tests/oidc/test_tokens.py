@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
 import jwt
 import pytest
 
@@ -271,7 +272,7 @@ def test_another_resource_is_signed_with_rs256(idp: Provider, tmp_path: Path) ->
         # Its audience would do, its algorithm does not.
         why, words = here.denied(here.delegated())
         assert why == "UNAUTHENTICATED"
-        assert words == "the subject's token is signed with a key that its issuer does not publish (`kid`)"
+        assert words == "the subject's token is signed with ES256, which is not an algorithm of that key"
 
 
 def test_earlier_actors_stand_in_the_token(main: World) -> None:
@@ -485,12 +486,12 @@ def test_a_bound_token_without_proof(main: World, bound: Bound) -> None:
     assert main.denied(bound.token) == ("BINDING_MISSING", words), "it was seen with a proof before"
 
 
-def test_a_bound_token_of_the_agent_needs_a_proof_of_its_own(main: World, people: Provider) -> None:
+def test_a_bound_token_of_the_agent_is_none_for_an_actor(main: World, people: Provider) -> None:
     """A request has one proof, and that is for the subject's token."""
     key = oidc.dpop_key()
     bot = main.idp.client_token(SUPPORT_AGENT, dpop_key=key)
     ana = people.user_token("ana")
-    words = "the actor's token is bound to a key, and the request brings no proof of it"
+    words = "the actor's token is bound to a key: send one that is not, for the proof of a request is the subject's"
     assert main.denied(ana, actor_token=bot) == ("BINDING_MISSING", words)
     words = "the proof is for another token (`ath`)"
     assert main.denied(ana, dpop(key, bot), actor_token=bot) == ("UNAUTHENTICATED", words)
@@ -665,6 +666,112 @@ def test_a_limit_on_lifetimes(idp: Provider, tmp_path: Path) -> None:
     with world(idp, tmp_path, of_idp={**BOTH, "lifetime_max_s": 299}) as here:
         words = "the subject's token is valid for 300 s, longer than its issuer's `lifetime_max_s` of 299"
         assert here.denied(here.delegated()) == ("UNAUTHENTICATED", words)
+
+
+# ── Tokens that are taken back, and ends of sessions ─────────────────────────────────────────────────────────────────
+
+
+def write(file: Path, revoked: list[dict[str, Any]]) -> None:
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps({"revoked": revoked}), encoding="utf-8")
+    beside.replace(file)
+
+
+def test_revoked_tokens(idp: Provider, tmp_path: Path) -> None:
+    file = tmp_path / "revoked.json"
+    unread = "the subject's token cannot be believed: the list of revoked tokens could not be read yet; see the server's log"
+    with world(idp, tmp_path, revoked_file=str(file)) as here:
+        token, other = here.delegated(), here.delegated("lea")
+        assert here.denied(token) == ("UNAUTHENTICATED", unread), "nobody knows what is on a list that is not there"
+        write(file, [])
+        until(lambda: reason(here.ask(token)) == "")
+        here.permitted(other)
+        _, claims = oidc.decode(token)
+        write(file, [{"issuer": idp.issuer, "jti": claims["jti"]}])
+        until(lambda: reason(here.ask(token)) != "")
+        assert here.denied(token) == ("UNAUTHENTICATED", "the subject's token was revoked (by its `jti`)")
+        here.permitted(here.delegated())
+        here.permitted(other)
+        # Everything that was issued to Lea until now; not what follows.
+        write(file, [{"issuer": idp.issuer, "sub": "lea", "issued_before": int(time.time()) + 1}])
+        until(lambda: reason(here.ask(other)) != "")
+        assert here.denied(other) == ("UNAUTHENTICATED", "the subject's token was revoked (by its `sub`)")
+        here.permitted(token)
+        assert here.permitted(until_issued_after(here, int(time.time()) + 1))["principal"] == party(human("lea"))
+        # A list that cannot be read changes nothing.
+        file.write_text('{"revoked": [{"jti": "no issuer"}]}', encoding="utf-8")
+        until(lambda: "an entry (1.) that cannot be used" in here.pdp.process.said())
+        assert reason(here.ask(other)) == "UNAUTHENTICATED"
+        here.permitted(token)
+
+
+def until_issued_after(here: World, instant: int) -> str:
+    """A token of Lea's that says that it was issued at this instant or later."""
+    token = ""
+
+    def issued() -> bool:
+        nonlocal token
+        token = here.delegated("lea")
+        return oidc.decode(token)[1]["iat"] >= instant
+
+    until(issued)
+    return token
+
+
+def test_the_end_of_a_session(main: World) -> None:
+    support, lead = main.delegated(), main.delegated(bot=LEAD_BOT)
+    main.permitted(support, session="s-end")
+    mismatch = "SESSION_MISMATCH"
+    assert main.denied(lead, session="s-end")[0] == mismatch
+    end = lambda caller: main.pdp.authorization.EndSession(  # noqa: E731
+        pb.EndSessionRequest(session="s-end"),
+        timeout=running.ANSWER_S,
+        metadata=[("authorization", f"Bearer {caller_token(caller)}")],
+    )
+    assert not end(ATTESTER).was_open, "sessions are the caller's own"
+    assert main.denied(lead, session="s-end")[0] == mismatch
+    assert end(GW).was_open
+    assert not end(GW).was_open
+    ended = [record for record in main.pdp.audit() if record["type"] == "admin" and record.get("session") == "s-end"]
+    assert [record["caller"] for record in ended] == [ATTESTER, GW, GW]
+
+
+# ── Callers that show a signed token ─────────────────────────────────────────────────────────────────────────────────
+
+PDP = "https://pdp.acme.example"
+
+
+def test_a_caller_is_known_by_a_token_of_its_own(tmp_path: Path) -> None:
+    with oidc.start_provider({PDP: "ES256"}) as idp:
+        configuration = json.loads(configured({"issuer": idp.issuer, **BOTH}, audience=[PDP]))
+        bot = {"name": "bot-gw", "roles": ["authorize"], "servers": ["crm"]}
+        bot["jwt"] = {"issuer": idp.issuer, "sub": SUPPORT_AGENT}
+        configuration["callers"].append(bot)
+        with running.palisade(tmp_path, configured=json.dumps(configuration)) as pdp:
+            here = World(pdp, idp, tmp_path)
+            request = here.request(here.delegated())
+            own = idp.client_token(SUPPORT_AGENT, PDP)
+            answer = pdp.authorize(request, own)
+            assert reason(answer) == "", answer.reason_text
+            assert here.record(answer)["caller"] == "bot-gw"
+            # Also over a stream, of which each request is one of its own.
+            stream = pdp.authorization.AuthorizeStream(
+                iter([pb.AuthorizeStreamRequest(request=request)] * 3),
+                timeout=running.ANSWER_S,
+                metadata=[("authorization", f"Bearer {own}")],
+            )
+            assert [reason(answer.response) for answer in stream] == ["", "", ""]
+            for token, words in [
+                (idp.client_token(SUPPORT_AGENT), f"is for another audience (`aud`); expected `{PDP}`"),
+                (idp.client_token(LEAD_BOT, PDP), "is good, and no caller has its issuer and `sub`"),
+                (forged(idp.issuer, aud=PDP), "is signed with a key that its issuer does not publish (`kid`)"),
+                (own[:-4] + "AAAA", "has a signature that is not valid"),
+            ]:
+                with pytest.raises(grpc.RpcError) as refused:
+                    pdp.authorize(request, token)
+                assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+                assert words in refused.value.details()
+            assert here.holds(own, *own.split(".")[1:]) == []
 
 
 # ── Keys that change ─────────────────────────────────────────────────────────────────────────────────────────────────

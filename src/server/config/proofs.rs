@@ -82,7 +82,7 @@ impl<'a> Known<'a> {
             token: token_sha256
                 .map(|typed| self.token(&format!("{key}.token_sha256"), &typed))
                 .transpose()?,
-            subject: jwt.map(|typed| self.subject(&format!("{key}.jwt"), typed)).transpose()?,
+            subject: jwt.map(|typed| self.subject(&format!("{key}.jwt"), &typed)).transpose()?,
             spiffe_id: spiffe_id
                 .map(|typed| self.spiffe_id(&format!("{key}.spiffe_id"), &typed))
                 .transpose()?,
@@ -110,8 +110,8 @@ impl<'a> Known<'a> {
         only(&mut self.tokens, digest).ok_or_else(|| self.file.invalid(key, Some(typed), problem))
     }
 
-    fn subject(&mut self, key: &str, typed: Spanned<Jwt>) -> Result<(String, String), ConfigError> {
-        let refused = |problem: String| self.file.invalid(key, Some(&typed), problem);
+    fn subject(&mut self, key: &str, typed: &Spanned<Jwt>) -> Result<(String, String), ConfigError> {
+        let refused = |problem: String| self.file.invalid(key, Some(typed), problem);
         let Jwt { issuer, sub } = &typed.value;
         let TrustConfig { audience, issuers, domains, .. } = self.trust;
         let mut trusted =
@@ -131,7 +131,7 @@ impl<'a> Known<'a> {
         }
         let problem = "another caller has the same issuer and `sub`; give each its own";
         let subject = (issuer.clone(), sub.clone());
-        only(&mut self.subjects, subject).ok_or_else(|| self.file.invalid(key, Some(&typed), problem))
+        only(&mut self.subjects, subject).ok_or_else(|| self.file.invalid(key, Some(typed), problem))
     }
 
     fn spiffe_id(&mut self, key: &str, typed: &Spanned<String>) -> Result<String, ConfigError> {

@@ -121,7 +121,7 @@ fn callers_are_known_by_what_they_prove() {
 #[test]
 fn proofs_that_prove_nothing_are_refused() {
     let id = "spiffe_id: 'spiffe://acme.example/gw'";
-    check_callers(FILES, &["agentless: true"], &["`callers[0]`", "p.yaml:3", "`token_sha256`, `spiffe_id`"]);
+    check_callers(FILES, &["agentless: true"], &["`callers[0]`", "p.yaml:3", "`token_sha256`, `jwt`, `spiffe_id`"]);
     for wrong in ["spiffe://acme.example", "spiffe://ACME.example/gw", "SPIFFE://acme.example/gw", "gw", ""] {
         check_callers(
             WITH_CA,
@@ -180,4 +180,36 @@ fn the_documented_ways_of_tls_are_taken() {
         let settings = parsed(example).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(settings.listen.grpc_tls.unwrap().clients, Clients::Required);
     }
+}
+
+#[test]
+fn callers_are_known_by_signed_tokens_of_issuers_that_are_trusted() {
+    let with = |trust: &str, proofs: &[&str]| {
+        let mut text = format!("trust: {{ {trust} }}\ncallers:\n");
+        for (at, proofs) in proofs.iter().enumerate() {
+            writeln!(text, "  - {{ name: c{at}, {proofs}, roles: [authorize], servers: '*' }}").unwrap();
+        }
+        text += "listen: { grpc: '0.0.0.0:8180' }\n";
+        parsed(&text).map(|settings| settings.callers).map_err(|error| error.to_string())
+    };
+    let issuer = "issuers: [{ issuer: 'https://idp.example', agent: client_id }]";
+    let domain = "spiffe: [{ trust_domain: acme.example, keys: { file: b.json } }]";
+    let trust = format!("audience: ['https://pdp.example'], {issuer}, {domain}");
+    let gateway = "jwt: { issuer: 'https://idp.example', sub: gw }";
+    let sidecar = "jwt: { issuer: acme.example, sub: 'spiffe://acme.example/gw' }";
+    assert!(with(&trust, &[gateway, sidecar]).is_ok(), "known to an address that others reach");
+    let refused = |trust: &str, proofs: &[&str], parts: &[&str]| {
+        let said = with(trust, proofs).unwrap_err();
+        for part in parts {
+            assert!(said.contains(part), "`{part}` in: {said}");
+        }
+    };
+    refused(&trust, &[gateway, gateway], &["`callers[1].jwt`", "p.yaml:4", "the same issuer and `sub`"]);
+    let other = "jwt: { issuer: 'https://other.example', sub: gw }";
+    refused(&trust, &[other], &["`callers[0].jwt`", "p.yaml:3", "neither in `trust.issuers`"]);
+    let nobody = "jwt: { issuer: 'https://idp.example', sub: '' }";
+    refused(&trust, &[nobody], &["`callers[0].jwt`", "p.yaml:3", "`sub` is empty"]);
+    refused(issuer, &[gateway], &["`callers[0].jwt`", "p.yaml:3", "`trust.audience`"]);
+    refused(&trust, &["jwt: { issuer: 'https://idp.example' }"], &["p.yaml:3", "sub"]);
+    refused(&trust, &["jwt: { issuer: 'https://idp.example', sub: a, aud: b }"], &["p.yaml:3", "aud"]);
 }
