@@ -19,6 +19,7 @@ use crate::identity::{Caller, Claim, Credentials, Principal, Proofs, Role, Sessi
 use crate::mcp;
 use crate::policy::{Memory, Round, Snapshot};
 use crate::value::Uid;
+use establish::Refused;
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
 
@@ -261,7 +262,7 @@ impl<S: AuditSink> Pdp<S> {
                 let judged = judge(round, &request.ask, &facts, &terms);
                 (Some(principal), judged)
             }
-            Err((reason, words)) => (None, Judged::deny(reason, words)),
+            Err(Refused { reason, words, principal }) => (principal, Judged::deny(reason, words)),
         };
         let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
         let arguments_digest = judged.arguments.as_deref().map(digest);
@@ -329,6 +330,7 @@ impl Judgement<'_> {
             assurance: established.map(Principal::assurance),
             actor_assurance: established.and_then(Principal::actor_assurance),
             token: established.and_then(Principal::token).map(TokenSeen::from),
+            actor_token: established.and_then(Principal::actor_token).map(TokenSeen::from),
             session: request.session.as_deref(),
             task: request.task.as_deref(),
             purpose: request.purpose.as_deref(),

@@ -64,7 +64,7 @@ pub struct Decided<'a> {
     /// Earlier actors, the most recent first.
     #[serde(skip_serializing_if = "<[Uid]>::is_empty", serialize_with = "uids")]
     pub earlier_actors: &'a [Uid],
-    /// How sure we are of principal and actors; none when they were not established.
+    /// How sure we are of the principal; none when nobody was established.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assurance: Option<Assurance>,
     /// How sure we are of the actor.
@@ -73,6 +73,9 @@ pub struct Decided<'a> {
     /// The token that showed the principal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenSeen<'a>>,
+    /// The token of its own that showed the actor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_token: Option<TokenSeen<'a>>,
     /// The session.
     #[serde(skip_serializing_if = "absent")]
     pub session: Option<&'a str>,

@@ -33,6 +33,7 @@ fn decided<'a>(id: &'a DecisionId, revision: &'a Revision, decision: &'a Decisio
         assurance: None,
         actor_assurance: None,
         token: None,
+        actor_token: None,
         session: None,
         task: Some(""),
         purpose: None,

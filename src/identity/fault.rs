@@ -177,9 +177,6 @@ pub enum TokenFault {
         /// The limit.
         depth_max: usize,
     },
-    /// A SPIFFE ID that is none, or of another trust domain.
-    #[error("names no SPIFFE ID of its trust domain (`sub`)")]
-    SpiffeId,
     /// It was revoked.
     #[error("was revoked (by its `{by}`)")]
     Revoked {

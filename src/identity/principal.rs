@@ -67,6 +67,7 @@ pub struct Principal {
     actor_assurance: Option<Assurance>,
     described: Option<Description>,
     token: Option<TokenFacts>,
+    actor_token: Option<TokenFacts>,
 }
 
 impl Principal {
@@ -103,6 +104,11 @@ impl Principal {
     /// What the subject's token says.
     pub fn token(&self) -> Option<&TokenFacts> {
         self.token.as_ref()
+    }
+
+    /// What the actor's own token says.
+    pub fn actor_token(&self) -> Option<&TokenFacts> {
+        self.actor_token.as_ref()
     }
 
     /// Who acts: the actor, or the subject on its own.
@@ -228,6 +234,7 @@ fn said(caller: &Caller, claim: Option<&Claim>) -> Result<Principal, Unauthentic
         actor_assurance: actor.is_some().then_some(Assurance::Asserted),
         described: None,
         token: None,
+        actor_token: None,
     })
 }
 
@@ -274,13 +281,10 @@ fn shown(
     token: &Token,
 ) -> Result<Principal, Unauthenticated> {
     let facts = accept(trust, proofs, asks, Which::Subject, token)?;
-    let of_actor_token = match &asks.credentials.actor {
-        None => None,
-        Some(token) => {
-            let facts = accept(trust, proofs, asks, Which::Actor, token)?;
-            Some(acting(directory, &facts.token)?)
-        }
-    };
+    let actor_token = asks.credentials.actor.as_ref();
+    let actor_token =
+        actor_token.map(|token| accept(trust, proofs, asks, Which::Actor, token)).transpose()?;
+    let of_actor_token = actor_token.as_ref().map(|facts| acting(directory, &facts.token)).transpose()?;
     let shown_apart = of_actor_token.is_some();
     let Named { subject, described, actor, earlier_actors } = named(directory, &facts.token, shown_apart)?;
     let verified_actor = same("actor", actor, of_actor_token)?;
@@ -313,6 +317,7 @@ fn shown(
         actor_assurance,
         described,
         token: Some(facts),
+        actor_token,
     })
 }
 

@@ -239,7 +239,7 @@ fn of_issuer(
     let agent_claim = issuer.agent_claim.as_deref().map(|name| claims.text(name)).transpose()?;
     let agent = agent_claim.flatten().map(agent_name);
     // RFC 9068, section 2.2: without a person the client is the subject.
-    let own = client == Some(subject.as_str());
+    let own = [client, party].contains(&Some(subject.as_str()));
     let person = match &issuer.human {
         Some(human) if !own => {
             let id = claims.text(&human.claim)?.ok_or(TokenFault::missing(&human.claim))?;
@@ -307,8 +307,9 @@ fn names(claims: &Claims, name: &str, required: bool) -> Result<Vec<String>, Tok
 
 /// `scope` is one text with spaces (RFC 8693, section 4.2).
 fn scopes(claims: &Claims) -> Result<Vec<String>, TokenFault> {
-    let mut scopes: Vec<String> = claims
-        .text("scope")?
+    // Some issuers write none as an empty text.
+    let none = matches!(claims.get("scope"), Some(Value::String(text)) if text.is_empty());
+    let mut scopes: Vec<String> = if none { None } else { claims.text("scope")? }
         .unwrap_or_default()
         .split(' ')
         .filter(|s| !s.is_empty())

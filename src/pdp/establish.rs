@@ -12,6 +12,14 @@ use crate::policy::Snapshot;
 #[cfg(test)]
 mod tests;
 
+/// Why a request is denied before anything is decided.
+pub(super) struct Refused {
+    pub(super) reason: DenyReason,
+    pub(super) words: String,
+    /// Who it was, where that is known.
+    pub(super) principal: Option<Principal>,
+}
+
 /// The parties to a request, in their session; or why there are none.
 pub(super) fn establish<S>(
     pdp: &Pdp<S>,
@@ -19,7 +27,7 @@ pub(super) fn establish<S>(
     trust: &Trust,
     request: &Request,
     now: Timestamp,
-) -> Result<Principal, (DenyReason, String)> {
+) -> Result<Principal, Refused> {
     let server = match &request.ask {
         Ask::Mcp(message) => snapshot.catalog().server(&message.server),
         Ask::Access(question) => server_of(&question.resource).and_then(|id| snapshot.catalog().server(id)),
@@ -36,14 +44,18 @@ pub(super) fn establish<S>(
             Unauthenticated::BindingMissing | Unauthenticated::ActorBound => DenyReason::BindingMissing,
             _ => DenyReason::Unauthenticated,
         };
-        (reason, nobody.to_string())
+        Refused { reason, words: nobody.to_string(), principal: None }
     })?;
-    if let Some(session) = &request.session {
-        pdp.sessions
-            .enter(&request.caller, session, &principal, now.seconds())
-            .map_err(|fault| (DenyReason::SessionMismatch, fault.to_string()))?;
+    let Some(session) = &request.session else { return Ok(principal) };
+    match pdp.sessions.enter(&request.caller, session, &principal, now.seconds()) {
+        Ok(()) => Ok(principal),
+        // Whose token it was that came with somebody else's session is what an investigator asks first.
+        Err(fault) => Err(Refused {
+            reason: DenyReason::SessionMismatch,
+            words: fault.to_string(),
+            principal: Some(principal),
+        }),
     }
-    Ok(principal)
 }
 
 /// What is established about a request.

@@ -159,6 +159,11 @@ fn a_client_of_its_own_is_the_agent() {
     let of_agents = established(&brings(agent_token(|claims| claims)));
     assert_eq!((of_agents.subject(), of_agents.actor()), (&agent("close-bot"), None));
     assert_eq!(facts(&of_agents).token.issuer.as_ref(), AGENTS);
+    // An issuer that says the client in `azp` alone; and it may write no scope as an empty one.
+    let of_azp =
+        own.cut("client_id").set("azp", r#""close-bot""#).set("scope", r#""""#).set("iss", &quoted(PLAIN));
+    let of_azp = brings(signed(&header().cut("typ").set("kid", r#""of-plain""#), &of_azp));
+    assert_eq!(established(&of_azp).subject(), &agent("close-bot"));
     // Another agent may act for it.
     let acted = own.set("act", r#"{"sub":"mailer"}"#);
     let acted = established(&brings(signed(&header(), &acted)));

@@ -269,6 +269,13 @@ fn a_session_is_begun_by_who_was_established_and_by_nobody_who_was_not() {
     let other = answer(&pdp, &in_session(&token("eve", r#","groups":["guests"]"#)), NOW).decision;
     assert_eq!(other.outcome, Outcome::Deny(DenyReason::SessionMismatch));
     assert!(!other.reason.contains("ana") && !other.reason.contains("eve"), "{}", other.reason);
+    let record = pdp.sink().records().pop().unwrap();
+    assert_eq!(
+        (&record["principal"]["id"], &record["assurance"]),
+        (&"eve".into(), &"verified".into()),
+        "{record}"
+    );
+    assert!(record["token"].is_object(), "{record}");
     // Another token of the same parties goes on; when it has ended, nobody does.
     let again = in_session(&token("ana", READS));
     assert_eq!(answer(&pdp, &again, NOW).decision.outcome, Outcome::Permit);

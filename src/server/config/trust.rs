@@ -241,13 +241,13 @@ fn source(
     discovers: bool,
 ) -> Result<Source, ConfigError> {
     let Keys { url, file: path, discovery } = typed;
-    match (url, path, discovery.unwrap_or(false)) {
-        (Some(url), None, false) => match Address::parse(&url.value) {
+    match (url, path, discovery) {
+        (Some(url), None, None | Some(false)) => match Address::parse(&url.value) {
             Ok(address) => Ok(Source::Url(address)),
             Err(error) => Err(file.invalid(&format!("{key}.url"), Some(&url), error.to_string())),
         },
-        (None, Some(path), false) => Ok(Source::File(path)),
-        (None, None, _) if discovers => match keys::Issuer::parse(&name.value) {
+        (None, Some(path), None | Some(false)) => Ok(Source::File(path)),
+        (None, None, None | Some(true)) if discovers => match keys::Issuer::parse(&name.value) {
             Ok(issuer) => Ok(Source::Discovery(issuer)),
             Err(error) => {
                 let problem = format!("{error}; or say where its keys are: `url` or `file`");
@@ -263,6 +263,13 @@ fn source(
 
 fn human_claims(file: &ConfigFile<'_>, key: &str, typed: Human) -> Result<HumanClaims, ConfigError> {
     let Human { claim, kind, unregistered } = typed;
+    if claim.is_empty() || kind.is_empty() {
+        return Err(file.invalid(
+            key,
+            None::<&Spanned<()>>,
+            "`claim` and `type` are names; leave them out for `sub` and `Human`",
+        ));
+    }
     let describe = |Unregistered { parents, attributes }| {
         let parents = parents.into_iter().map(|Parent { claim, kind }| ParentClaim { claim, kind }).collect();
         let value = |(name, typed): (String, Spanned<serde_json::Value>)| match json::parse(

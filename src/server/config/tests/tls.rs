@@ -121,7 +121,11 @@ fn callers_are_known_by_what_they_prove() {
 #[test]
 fn proofs_that_prove_nothing_are_refused() {
     let id = "spiffe_id: 'spiffe://acme.example/gw'";
-    check_callers(FILES, &["agentless: true"], &["`callers[0]`", "p.yaml:3", "`token_sha256`, `jwt`, `spiffe_id`"]);
+    check_callers(
+        FILES,
+        &["agentless: true"],
+        &["`callers[0]`", "p.yaml:3", "`token_sha256`, `jwt`, `spiffe_id`"],
+    );
     for wrong in ["spiffe://acme.example", "spiffe://ACME.example/gw", "SPIFFE://acme.example/gw", "gw", ""] {
         check_callers(
             WITH_CA,
