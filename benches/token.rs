@@ -13,64 +13,59 @@ use palisade::identity::{
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::json;
 
+const ISSUER: &str = "https://login.acme.example";
+
 /// An issuer with one key.
-pub struct Signed {
+pub struct Signer {
     config: Arc<TrustConfig>,
     keys: BTreeMap<Arc<str>, KeySet>,
-    /// What the request brings.
-    pub credentials: Credentials,
+    algorithm: Algorithm,
+    secret: EncodingKey,
 }
 
-/// A token signed with a fresh key for this algorithm: ES256 or `EdDSA`.
-pub fn signed(algorithm: Algorithm) -> Signed {
-    let (kind, signs) = match algorithm {
-        Algorithm::Es256 => (&PKCS_ECDSA_P256_SHA256, Signs::ES256),
-        _ => (&PKCS_ED25519, Signs::EdDSA),
-    };
-    let pair = KeyPair::generate_for(kind).unwrap_or_else(|error| unreachable!("{error}"));
-    let (jwk, secret) = jwk(&pair, algorithm);
-    let issuer = "https://login.acme.example";
-    let encode = |json: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
-    let header = json!({"alg": algorithm.name(), "typ": "at+jwt", "kid": "k"});
-    let claims = json!({
-        "iss": issuer, "sub": "ana", "aud": "https://crm.acme.example/mcp", "client_id": "portal",
-        "jti": "at_01", "iat": 1_795_255_100, "exp": 1_795_255_400, "scope": "crm.read crm.refund",
-        "acr": "urn:acme:loa:2", "amr": ["pwd", "otp"],
-        "act": {"iss": issuer, "sub": "spiffe://acme.example/agent/support-bot"},
-    });
-    let text = format!("{}.{}", encode(&header), encode(&claims));
-    let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &secret, signs);
-    let signature = signature.unwrap_or_else(|error| unreachable!("{error}"));
-    let document = json!({ "keys": [jwk] }).to_string();
-    let keys = Keys::parse(document.as_bytes(), Use::Signatures, &Algorithm::ALL);
-    let keys = Arc::new(keys.unwrap_or_else(|fault| unreachable!("{fault}")));
-    let trusted = Issuer {
-        name: issuer.into(),
-        algorithms: Algorithm::ALL.to_vec(),
-        audience: vec![],
-        kinds: vec![TokenKind::AccessToken],
-        lifetime_max_s: Some(3600),
-        human: Some(HumanClaims { claim: "sub".into(), kind: "Human".into(), unregistered: None }),
-        agent_claim: None,
-    };
-    Signed {
-        config: Arc::new(TrustConfig {
-            actor_depth_max: 4,
-            issuers: vec![trusted],
-            ..TrustConfig::default()
-        }),
-        keys: [(issuer.into(), KeySet { keys, digest: [0; 32] })].into(),
-        credentials: Credentials {
-            subject: Some(Token::new(format!("{text}.{signature}"))),
-            ..Credentials::default()
-        },
+impl Signer {
+    /// An issuer with a fresh key for this algorithm: ES256 or `EdDSA`.
+    pub fn new(algorithm: Algorithm) -> Self {
+        let kind = if algorithm == Algorithm::Es256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 };
+        let pair = KeyPair::generate_for(kind).unwrap_or_else(|error| unreachable!("{error}"));
+        let (jwk, secret) = jwk(&pair, algorithm);
+        let document = json!({ "keys": [jwk] }).to_string();
+        let keys = Keys::parse(document.as_bytes(), Use::Signatures, &Algorithm::ALL);
+        let keys = Arc::new(keys.unwrap_or_else(|fault| unreachable!("{fault}")));
+        let trusted = Issuer {
+            name: ISSUER.into(),
+            algorithms: Algorithm::ALL.to_vec(),
+            audience: vec![],
+            kinds: vec![TokenKind::AccessToken],
+            lifetime_max_s: Some(3600),
+            human: Some(HumanClaims { claim: "sub".into(), kind: "Human".into(), unregistered: None }),
+            agent_claim: None,
+        };
+        let config = TrustConfig { actor_depth_max: 4, issuers: vec![trusted], ..TrustConfig::default() };
+        let keys = [(ISSUER.into(), KeySet { keys, digest: [0; 32] })].into();
+        Self { config: Arc::new(config), keys, algorithm, secret }
     }
-}
 
-impl Signed {
-    /// A trust that has seen no token yet.
+    /// A trust in it that has seen no token yet.
     pub fn trust(&self) -> Arc<Trust> {
         Arc::new(Trust::new(self.config.clone(), &self.keys))
+    }
+
+    /// A token that differs from those of other numbers.
+    pub fn token(&self, number: usize) -> Credentials {
+        let signs = if self.algorithm == Algorithm::Es256 { Signs::ES256 } else { Signs::EdDSA };
+        let encode = |json: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+        let header = json!({"alg": self.algorithm.name(), "typ": "at+jwt", "kid": "k"});
+        let claims = json!({
+            "iss": ISSUER, "sub": "ana", "aud": "https://crm.acme.example/mcp", "client_id": "portal",
+            "jti": format!("at_{number}"), "iat": 1_795_255_100, "exp": 1_795_255_400,
+            "scope": "crm.read crm.refund", "acr": "urn:acme:loa:2", "amr": ["pwd", "otp"],
+            "act": {"iss": ISSUER, "sub": "spiffe://acme.example/agent/support-bot"},
+        });
+        let text = format!("{}.{}", encode(&header), encode(&claims));
+        let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &self.secret, signs);
+        let signature = signature.unwrap_or_else(|error| unreachable!("{error}"));
+        Credentials { subject: Some(Token::new(format!("{text}.{signature}"))), ..Credentials::default() }
     }
 }
 
