@@ -49,18 +49,29 @@ impl Binding {
 
 /// Proofs that were used, for as long as they could be used again.
 #[derive(Debug, Default)]
-pub struct Proofs(Mutex<HashMap<[u8; 32], i64>>);
+pub struct Proofs(Mutex<Used>);
+
+#[derive(Debug, Default)]
+struct Used {
+    /// Until when each is remembered.
+    until_s: HashMap<[u8; 32], i64>,
+    /// When those that are over were last looked for.
+    swept_s: Option<i64>,
+}
 
 impl Proofs {
     /// Remembers a proof until `until_s`, unless it was used before.
     fn take(&self, proof: [u8; 32], now_s: i64, until_s: i64) -> Result<(), ProofFault> {
         // Nothing panics while it is held.
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Used { until_s: used, swept_s } = &mut *used;
         if used.get(&proof).is_some_and(|until| *until >= now_s) {
             return Err(ProofFault::Replayed);
         }
-        if used.len() >= PROOFS_MAX {
+        // All of them are looked at while calls wait: not more than once a second.
+        if used.len() >= PROOFS_MAX && *swept_s != Some(now_s) {
             used.retain(|_, until| *until >= now_s);
+            *swept_s = Some(now_s);
         }
         if used.len() >= PROOFS_MAX {
             return Err(ProofFault::Full);

@@ -34,20 +34,30 @@ struct Bound {
     ended: bool,
 }
 
+/// How long after a look for forgotten sessions the next one may be, in seconds: a look at all of them, while calls wait.
+const SWEEP_PAUSE_S: i64 = 10;
+
 /// By the caller's name and the session's.
 type ByName = HashMap<(Arc<str>, Box<str>), Bound>;
+
+#[derive(Debug, Default)]
+struct Table {
+    by_name: ByName,
+    /// When forgotten ones were last looked for.
+    swept_s: Option<i64>,
+}
 
 /// The sessions of all callers.
 #[derive(Debug)]
 pub struct Sessions {
-    bound: Mutex<ByName>,
+    table: Mutex<Table>,
     sessions_max: usize,
 }
 
 impl Sessions {
     /// None yet, and at most so many.
     pub fn new(sessions_max: usize) -> Self {
-        Self { bound: Mutex::default(), sessions_max }
+        Self { table: Mutex::default(), sessions_max }
     }
 
     /// Uses a session: binds it, or holds the parties against those that it is bound to.
@@ -61,7 +71,8 @@ impl Sessions {
         principal: &Principal,
         now_s: i64,
     ) -> Result<(), SessionFault> {
-        let mut sessions = self.lock();
+        let mut table = self.lock();
+        let Table { by_name: sessions, swept_s } = &mut *table;
         let name = (caller.name.clone(), session.into());
         if let Some(bound) = sessions.get_mut(&name).filter(|bound| bound.is_remembered(now_s)) {
             if bound.ended {
@@ -76,8 +87,10 @@ impl Sessions {
             bound.used_s = bound.used_s.max(now_s);
             return Ok(());
         }
-        if sessions.len() >= self.sessions_max {
+        let rested = swept_s.is_none_or(|swept_s| now_s.abs_diff(swept_s) >= SWEEP_PAUSE_S.unsigned_abs());
+        if sessions.len() >= self.sessions_max && rested {
             sessions.retain(|_, bound| bound.is_remembered(now_s));
+            *swept_s = Some(now_s);
         }
         if sessions.len() >= self.sessions_max {
             return Err(SessionFault::Full);
@@ -97,8 +110,7 @@ impl Sessions {
 
     /// Ends a session: whoever uses it afterwards is refused. Whether it was open.
     pub fn end(&self, caller: &Caller, session: &str, now_s: i64) -> bool {
-        let mut sessions = self.lock();
-        match sessions.get_mut(&(caller.name.clone(), session.into())) {
+        match self.lock().by_name.get_mut(&(caller.name.clone(), session.into())) {
             Some(bound) if bound.is_remembered(now_s) && !bound.ended => {
                 bound.ended = true;
                 bound.used_s = now_s;
@@ -110,7 +122,7 @@ impl Sessions {
 
     /// How many are remembered.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().by_name.len()
     }
 
     /// Whether none is remembered.
@@ -118,9 +130,9 @@ impl Sessions {
         self.len() == 0
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, ByName> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
         // Nothing panics while it is held.
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
