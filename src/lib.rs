@@ -91,6 +91,7 @@ pub mod audit;
 pub mod policy;
 pub mod catalog;
 pub mod access;
+pub mod task;
 pub mod identity;
 pub mod json;
 pub mod uri;

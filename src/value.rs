@@ -128,6 +128,17 @@ impl Value {
         }
     }
 
+    /// A number in ten-thousandths, exactly; none for what is no number, or not to be had so.
+    pub fn ten_thousandths(&self) -> Option<i128> {
+        let text = match self {
+            Self::Long(integer) => return i128::from(*integer).checked_mul(10_000),
+            Self::Number(text) | Self::Extension(Extension::Decimal, text) => text,
+            _ => return None,
+        };
+        let decimal = number::decimal(text).ok()?;
+        decimal.replace('.', "").parse().ok()
+    }
+
     /// A record of the given members.
     pub fn record<N: Into<String>>(members: impl IntoIterator<Item = (N, Value)>) -> Self {
         Self::Record(members.into_iter().map(|(name, value)| (name.into(), value)).collect())

@@ -1,0 +1,60 @@
+//! Tasks: authority lent to an agent for one purpose, narrowly and for a short time.
+//! Never a timer and never a store: expiry is a comparison, and what must last is handed out to be written.
+
+mod grant;
+mod scope;
+mod state;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use grant::{Asked, Ceiling, DEPTH_MAX, Exceeds, Grant, Parties};
+pub use scope::{Bound, Limit, Only, OutOfScope, Scope, Touched};
+pub use state::{End, Event, NotPossible, State};
+
+/// How the text of a task's id begins.
+const PREFIX: &str = "tsk_";
+
+/// The name of a task: 128 bits, as `tsk_` and 32 hexadecimal digits. A name, never authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub u128);
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{:032x}", self.0)
+    }
+}
+
+/// A text that is no task's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of a task: `tsk_` and 32 hexadecimal digits in small letters")]
+pub struct NotATaskId;
+
+impl FromStr for TaskId {
+    type Err = NotATaskId;
+
+    fn from_str(text: &str) -> Result<Self, NotATaskId> {
+        let digits = text.strip_prefix(PREFIX).ok_or(NotATaskId)?;
+        // One text for one task: neither a sign nor capitals.
+        let plain = digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        u128::from_str_radix(digits, 16).ok().filter(|_| plain).map(Self).ok_or(NotATaskId)
+    }
+}
+
+impl Serialize for TaskId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests;
