@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::metrics::Metrics;
 use super::tasks::Tasks;
 pub use address::{Address, AddressError, Issuer};
 use client::Client;
@@ -115,8 +116,8 @@ pub enum KeysError {
     Client(#[from] ClientError),
 }
 
-/// Asks for fetches and shows how they stand. Cheap to clone.
-#[derive(Debug, Clone)]
+/// Asks for fetches and shows how they stand. Cheap to clone. By default there is no source.
+#[derive(Debug, Clone, Default)]
 pub struct Keys {
     sources: Arc<HashMap<Arc<str>, Entry>>,
 }
@@ -150,14 +151,21 @@ impl Keys {
 ///
 /// # Errors
 /// [`KeysError`] when the configuration is not usable.
-pub async fn start(config: Config, target: Arc<dyn Target>, tasks: &mut Tasks) -> Result<Keys, KeysError> {
+pub async fn start(
+    config: Config,
+    target: Arc<dyn Target>,
+    metrics: Arc<Metrics>,
+    tasks: &mut Tasks,
+) -> Result<Keys, KeysError> {
     config.check()?;
     let client = Arc::new(Client::new(&config)?);
     let config = Arc::new(config);
     let mut all: Vec<_> = config
         .sources
         .iter()
-        .map(|source| Tending::new(source.clone(), config.clone(), client.clone(), target.clone()))
+        .map(|source| {
+            Tending::new(source.clone(), config.clone(), client.clone(), target.clone(), metrics.clone())
+        })
         .collect();
     let entry = |one: &Tending| (one.name(), Entry { wanted: one.wanted(), board: one.board() });
     let keys = Keys { sources: Arc::new(all.iter().map(entry).collect()) };

@@ -134,7 +134,7 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
         tasks.spawn("tls", |stop| rotation.run(stop));
     }
     // Before the first answer, or every token would be unknown at first.
-    let _keys = trust::start(&settings.trust, state.pdp.clone(), &mut tasks).await?;
+    let keys = trust::start(&settings.trust, state.pdp.clone(), state.metrics.clone(), &mut tasks).await?;
     let limits = settings.limits.clone();
     let service = state.service(callers.clone(), &limits);
     tasks.spawn("grpc", |stop| grpc::serve(listeners, service, limits, stop));
@@ -142,6 +142,7 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
         callers: Arc::new(callers),
         metrics: state.metrics.clone(),
         reloads,
+        keys,
         journal: state.journal.clone(),
         open: state.open.clone(),
         stop: stop.clone(),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::Trust as Config;
 use super::keys::{self, KeysError};
+use super::metrics::Metrics;
 use super::tasks::Tasks;
 use crate::audit::AuditSink;
 use crate::identity::{Algorithm, KeySet, Keys, Trust, TrustConfig, Use};
@@ -30,13 +31,14 @@ struct Trusted<S> {
 pub async fn start<S: AuditSink + 'static>(
     config: &Config,
     pdp: Arc<Pdp<S>>,
+    metrics: Arc<Metrics>,
     tasks: &mut Tasks,
 ) -> Result<keys::Keys, KeysError> {
     let fetching = Arc::default();
     let trusted = Trusted { config: config.config.clone(), sets: Mutex::default(), pdp, fetching };
     let trusted = Arc::new(trusted);
     trusted.put_in_force(&BTreeMap::new());
-    let keys = keys::start(config.keys.clone(), trusted.clone(), tasks).await?;
+    let keys = keys::start(config.keys.clone(), trusted.clone(), metrics, tasks).await?;
     // There is one start, so nobody was here before.
     let _ = trusted.fetching.set(keys.clone());
     Ok(keys)

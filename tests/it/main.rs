@@ -27,6 +27,7 @@ mod sessions;
 mod shipped;
 mod sink;
 mod spiffe;
+mod svids;
 mod swap;
 mod tls;
 mod wire;

@@ -9,6 +9,7 @@ mod server;
 
 mod admin;
 mod journal;
+mod keys;
 mod limits;
 mod outage;
 mod reload;

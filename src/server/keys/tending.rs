@@ -18,12 +18,14 @@ use super::wanted::Wanted;
 use super::{Config, Target, discovery};
 use crate::audit::digest::hex;
 use crate::server::clock;
+use crate::server::metrics::Metrics;
 
 pub(super) struct Tending {
     source: Named,
     config: Arc<Config>,
     client: Arc<Client>,
     target: Arc<dyn Target>,
+    metrics: Arc<Metrics>,
     wanted: Arc<Wanted>,
     board: Arc<Board>,
     reading: Reading,
@@ -43,6 +45,7 @@ impl Tending {
         config: Arc<Config>,
         client: Arc<Client>,
         target: Arc<dyn Target>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let board = Arc::new(Board::new(&source));
         let now = Instant::now();
@@ -51,6 +54,7 @@ impl Tending {
             config,
             client,
             target,
+            metrics,
             wanted: Arc::default(),
             board,
             reading: Reading::default(),
@@ -166,7 +170,10 @@ impl Tending {
         if let Some(document) = &fresh {
             tracing::info!(source = name, from = %self.source.source, document, "keys came into force");
         }
-        match self.board.succeeded(clock::now(), fresh) {
+        let now = clock::now();
+        let change = self.board.succeeded(now, fresh);
+        self.metrics.keys_fetched(&self.source.name, now);
+        match change {
             Change::Recovered => {
                 tracing::info!(source = name, from = %self.source.source, "keys can be fetched again");
             }
@@ -176,7 +183,9 @@ impl Tending {
 
     fn tell_failure(&self, fault: &Fault) {
         let (name, error, kept) = (&*self.source.name, fault.words(), self.digest.is_some());
-        match self.board.failed(clock::now(), error.clone()) {
+        let change = self.board.failed(clock::now(), error.clone());
+        self.metrics.keys_failed(&self.source.name);
+        match change {
             Change::Fails => {
                 tracing::warn!(source = name, from = %self.source.source, error, kept, "keys cannot be fetched");
             }
