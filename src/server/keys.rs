@@ -2,6 +2,7 @@
 //! Never reads a key or a token, and never asks an address that the configuration, or the metadata it names, does not.
 
 mod address;
+mod agent;
 mod client;
 mod discovery;
 mod fault;
@@ -22,6 +23,7 @@ use futures_util::future::join_all;
 use super::metrics::Metrics;
 use super::tasks::Tasks;
 pub use address::{Address, AddressError, Issuer};
+pub use agent::{Agent, AgentError};
 use client::Client;
 pub use client::ClientError;
 pub use source::{Named, Source};
@@ -93,6 +95,9 @@ pub trait Target: Send + Sync + 'static {
     /// # Errors
     /// Why the document is unusable, in words. Then the one before stays in force.
     fn publish(&self, name: &str, document: &[u8]) -> Result<(), String>;
+
+    /// Puts the document of this source out of force: who issued it took it back.
+    fn withdraw(&self, name: &str);
 }
 
 /// Why keys cannot be fetched at all. A source that cannot be reached is no such reason.

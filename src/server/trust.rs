@@ -11,12 +11,12 @@ use super::keys::{self, KeysError};
 use super::metrics::Metrics;
 use super::tasks::Tasks;
 use crate::audit::AuditSink;
-use crate::identity::{Algorithm, KeySet, Keys, Trust, TrustConfig, Use};
+use crate::identity::{KeySet, Keys, Trust};
 use crate::pdp::Pdp;
 
 /// Takes the keys of all issuers and trust domains into force.
 struct Trusted<S> {
-    config: Arc<TrustConfig>,
+    config: Config,
     sets: Mutex<BTreeMap<Arc<str>, KeySet>>,
     pdp: Arc<Pdp<S>>,
     /// Where keys are asked for that a token names and no document has.
@@ -35,7 +35,7 @@ pub async fn start<S: AuditSink + 'static>(
     tasks: &mut Tasks,
 ) -> Result<keys::Keys, KeysError> {
     let fetching = Arc::default();
-    let trusted = Trusted { config: config.config.clone(), sets: Mutex::default(), pdp, fetching };
+    let trusted = Trusted { config: config.clone(), sets: Mutex::default(), pdp, fetching };
     let trusted = Arc::new(trusted);
     trusted.put_in_force(&BTreeMap::new());
     let keys = keys::start(config.keys.clone(), trusted.clone(), metrics, tasks).await?;
@@ -46,12 +46,8 @@ pub async fn start<S: AuditSink + 'static>(
 
 impl<S: AuditSink + 'static> Trusted<S> {
     fn parse(&self, name: &str, document: &[u8]) -> Result<Keys, String> {
-        let issuer = self.config.issuers.iter().find(|issuer| *issuer.name == *name);
-        let keys = match issuer {
-            Some(issuer) => Keys::parse(document, Use::Signatures, &issuer.algorithms),
-            None => Keys::parse(document, Use::JwtSvid, &Algorithm::ALL),
-        };
-        keys.map_err(|fault| format!("the keys {fault}"))
+        let (keys_use, algorithms) = self.config.keys_use(name);
+        Keys::parse(document, keys_use, algorithms).map_err(|fault| format!("the keys {fault}"))
     }
 
     fn put_in_force(&self, sets: &BTreeMap<Arc<str>, KeySet>) {
@@ -61,7 +57,7 @@ impl<S: AuditSink + 'static> Trusted<S> {
                 keys.wanted(name);
             }
         };
-        self.pdp.trust(Arc::new(Trust::new(self.config.clone(), sets).asking(missing)));
+        self.pdp.trust(Arc::new(Trust::new(self.config.config.clone(), sets).asking(missing)));
     }
 }
 
@@ -78,5 +74,13 @@ impl<S: AuditSink + 'static> keys::Target for Trusted<S> {
         sets.insert(name.into(), set);
         self.put_in_force(&sets);
         Ok(())
+    }
+
+    fn withdraw(&self, name: &str) {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        if sets.remove(name).is_some() {
+            tracing::warn!(issuer = name, "the keys of an issuer were taken back; its tokens are denied");
+            self.put_in_force(&sets);
+        }
     }
 }

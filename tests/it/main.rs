@@ -27,6 +27,7 @@ mod sessions;
 mod shipped;
 mod sink;
 mod spiffe;
+mod spire;
 mod svids;
 mod swap;
 mod tls;

@@ -8,6 +8,7 @@ mod place;
 mod server;
 
 mod admin;
+mod bundles;
 mod journal;
 mod keys;
 mod limits;

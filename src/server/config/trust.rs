@@ -12,11 +12,11 @@ use serde_saphyr::Spanned;
 use super::ConfigError;
 use super::check::ConfigFile;
 use crate::identity::{
-    Algorithm, Describe, Domain, HumanClaims, Issuer, LEEWAY_S_MAX, ParentClaim, TokenKind, TrustConfig,
+    Algorithm, Describe, Domain, HumanClaims, Issuer, LEEWAY_S_MAX, ParentClaim, TokenKind, TrustConfig, Use,
     is_trust_domain,
 };
 use crate::json;
-use crate::server::keys::{self, Address, Named, Source};
+use crate::server::keys::{self, Address, Agent, Named, Source};
 
 /// How many issuers and trust domains there may be.
 const ISSUERS_MAX: u64 = 1000;
@@ -33,6 +33,22 @@ pub struct Trust {
     pub config: Arc<TrustConfig>,
     /// Where keys come from: a source for each issuer and trust domain, by its name.
     pub keys: keys::Config,
+}
+
+impl Trust {
+    /// What the keys of this issuer or trust domain are for, and what they may sign with.
+    pub fn keys_use(&self, name: &str) -> (Use, &[Algorithm]) {
+        if let Some(issuer) = self.config.issuers.iter().find(|issuer| *issuer.name == *name) {
+            return (Use::Signatures, &issuer.algorithms);
+        }
+        let source = self.keys.sources.iter().find(|source| *source.name == *name);
+        match source.map(|source| &source.source) {
+            Some(Source::WorkloadApi(_)) => (Use::JwtBundle, &Algorithm::ALL),
+            Some(Source::Url(_) | Source::Discovery(_) | Source::File(_)) | None => {
+                (Use::JwtSvid, &Algorithm::ALL)
+            }
+        }
+    }
 }
 
 /// `trust`
@@ -70,6 +86,7 @@ struct TypedIssuer {
 struct Keys {
     url: Option<Spanned<String>>,
     file: Option<PathBuf>,
+    workload_api: Option<Spanned<String>>,
     discovery: Option<bool>,
 }
 
@@ -230,14 +247,17 @@ fn source(
     typed: Keys,
     discovers: bool,
 ) -> Result<Source, ConfigError> {
-    let Keys { url, file: path, discovery } = typed;
-    match (url, path, discovery.unwrap_or(false)) {
-        (Some(url), None, false) => match Address::parse(&url.value) {
+    let Keys { url, file: path, workload_api, discovery } = typed;
+    match (url, path, workload_api, discovery.unwrap_or(false)) {
+        (Some(url), None, None, false) => match Address::parse(&url.value) {
             Ok(address) => Ok(Source::Url(address)),
             Err(error) => Err(file.invalid(&format!("{key}.url"), Some(&url), error.to_string())),
         },
-        (None, Some(path), false) => Ok(Source::File(path)),
-        (None, None, _) if discovers => match keys::Issuer::parse(&name.value) {
+        (None, Some(path), None, false) => Ok(Source::File(path)),
+        (None, None, Some(agent), false) if !discovers => Agent::parse(&agent.value, &name.value)
+            .map(Source::WorkloadApi)
+            .map_err(|error| file.invalid(&format!("{key}.workload_api"), Some(&agent), error.to_string())),
+        (None, None, None, _) if discovers => match keys::Issuer::parse(&name.value) {
             Ok(issuer) => Ok(Source::Discovery(issuer)),
             Err(error) => {
                 let problem = format!("{error}; or say where its keys are: `url` or `file`");
@@ -245,7 +265,8 @@ fn source(
             }
         },
         _ => {
-            let ways = if discovers { "`url`, `file`, `discovery: true`" } else { "`url`, `file`" };
+            let ways =
+                if discovers { "`url`, `file`, `discovery: true`" } else { "`url`, `file`, `workload_api`" };
             Err(file.invalid(key, Some(name), format!("say in one way where its keys come from: {ways}")))
         }
     }

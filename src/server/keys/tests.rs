@@ -1,5 +1,6 @@
 //! Keys from real servers on the loopback, with a clock that stands still until a test moves it.
 
+mod agent;
 mod bounds;
 mod discovery;
 mod files;
@@ -38,7 +39,7 @@ fn freeze() -> Frozen {
 
 /// Takes every document, but those that say `bad`.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<(String, Vec<u8>)>>);
+struct Recorder(Mutex<Vec<(String, Vec<u8>)>>, Mutex<Vec<String>>);
 
 impl Recorder {
     fn documents(&self) -> Vec<Vec<u8>> {
@@ -53,6 +54,10 @@ impl Target for Recorder {
         }
         self.0.lock().unwrap().push((name.to_owned(), document.to_owned()));
         Ok(())
+    }
+
+    fn withdraw(&self, name: &str) {
+        self.1.lock().unwrap().push(name.to_owned());
     }
 }
 
