@@ -262,7 +262,9 @@ impl<S: AuditSink> Pdp<S> {
                 let judged = judge(round, &request.ask, &facts, &terms);
                 (Some(principal), judged)
             }
-            Err(Refused { reason, words, principal }) => (principal, Judged::deny(reason, words)),
+            Err(Refused { reason, words, principal }) => {
+                (principal.map(|principal| *principal), Judged::deny(reason, words))
+            }
         };
         let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
         let arguments_digest = judged.arguments.as_deref().map(digest);

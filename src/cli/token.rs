@@ -11,9 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Exit, Format, trouble};
-use crate::identity::{
-    Algorithm, Check, KEYS_BYTES_MAX, KeySet, Keys, Token, Trust, TrustConfig, Use, inspect,
-};
+use crate::identity::{Check, KEYS_BYTES_MAX, KeySet, Keys, Token, Trust, inspect};
 use crate::server::clock;
 use crate::server::config::{self, Environment, Overrides};
 use crate::server::keys::Source;
@@ -107,26 +105,23 @@ fn trust(configured: &config::Trust, further: Option<&Path>) -> Result<Trust, St
     for source in &configured.keys.sources {
         let path = match (&source.source, further) {
             (Source::File(path), _) => path.as_path(),
-            (Source::Url(_) | Source::Discovery(_), Some(path)) => path,
-            (Source::Url(_) | Source::Discovery(_), None) => continue,
+            (Source::Url(_) | Source::Discovery(_) | Source::WorkloadApi(_), Some(path)) => path,
+            (Source::Url(_) | Source::Discovery(_) | Source::WorkloadApi(_), None) => continue,
         };
-        let set = key_set(&configured.config, &source.name, path)?;
+        let set = key_set(configured, &source.name, path)?;
         sets.insert(source.name.clone(), set);
     }
     Ok(Trust::new(configured.config.clone(), &sets))
 }
 
-fn key_set(config: &TrustConfig, name: &str, path: &Path) -> Result<KeySet, String> {
+fn key_set(configured: &config::Trust, name: &str, path: &Path) -> Result<KeySet, String> {
     let failed = |why: String| format!("cannot take the keys of `{name}` from `{}`: {why}", path.display());
     let mut document = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
     file.take(KEYS_BYTES_MAX as u64 + 1)
         .read_to_end(&mut document)
         .map_err(|error| failed(error.to_string()))?;
-    let (keys_use, algorithms) = match config.issuers.iter().find(|issuer| *issuer.name == *name) {
-        Some(issuer) => (Use::Signatures, issuer.algorithms.as_slice()),
-        None => (Use::JwtSvid, Algorithm::ALL.as_slice()),
-    };
+    let (keys_use, algorithms) = configured.keys_use(name);
     let keys =
         Keys::parse(&document, keys_use, algorithms).map_err(|fault| failed(format!("they {fault}")))?;
     Ok(KeySet { keys: Arc::new(keys), digest: Sha256::digest(&document).into() })

@@ -66,6 +66,8 @@ pub enum Use {
     Signatures,
     /// A trust domain's JWT-SVIDs: `use` is `jwt-svid` (SPIFFE Trust Domain and Bundle, section 4.2.2).
     JwtSvid,
+    /// The same, out of the SPIFFE Workload API: `use` is `jwt-svid`, or is not said, as SPIRE does it.
+    JwtBundle,
 }
 
 /// A public key.
@@ -122,7 +124,8 @@ impl Keys {
         let said = text(members, "use")?;
         match (keys_use, said) {
             (Use::Signatures, None | Some("sig")) | (Use::JwtSvid, Some("jwt-svid")) => {}
-            (Use::Signatures | Use::JwtSvid, _) => return Err("is for another use (`use`)"),
+            (Use::JwtBundle, None | Some("jwt-svid")) => {}
+            (Use::Signatures | Use::JwtSvid | Use::JwtBundle, _) => return Err("is for another use (`use`)"),
         }
         match members.get("key_ops") {
             None => {}

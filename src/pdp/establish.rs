@@ -17,7 +17,7 @@ pub(super) struct Refused {
     pub(super) reason: DenyReason,
     pub(super) words: String,
     /// Who it was, where that is known.
-    pub(super) principal: Option<Principal>,
+    pub(super) principal: Option<Box<Principal>>,
 }
 
 /// The parties to a request, in their session; or why there are none.
@@ -53,7 +53,7 @@ pub(super) fn establish<S>(
         Err(fault) => Err(Refused {
             reason: DenyReason::SessionMismatch,
             words: fault.to_string(),
-            principal: Some(principal),
+            principal: Some(Box::new(principal)),
         }),
     }
 }

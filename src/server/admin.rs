@@ -1,4 +1,4 @@
-//! The administration's port: health, metrics, what is in force and why not something newer, reload.
+//! The administration's port: health, metrics, what is in force and why not something newer, whose keys, reload.
 //! Never reads a body, and never shows policies to who has not the role `admin`.
 
 mod connections;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::journal::Journal;
+use super::keys::Keys;
 use super::metrics::{self, Metrics};
 use super::reload::{Ended, Reloads};
 use crate::audit::{Cause, OpenDecisions};
@@ -36,6 +37,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// The bundle.
     pub reloads: Reloads,
+    /// The keys of issuers and trust domains.
+    pub keys: Keys,
     /// Where answers are recorded.
     pub journal: Arc<Journal>,
     /// The permitted decisions that await their outcome.
@@ -65,6 +68,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(show_metrics))
         .route("/bundle", get(show_bundle))
+        .route("/keys", get(show_keys))
         .route("/reload", post(reload))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), only_known_hosts))
         .with_state(admin)
@@ -92,6 +96,11 @@ async fn show_metrics(State(admin): State<Arc<Admin>>) -> Response {
 async fn show_bundle(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Refusal> {
     admin.authorize(&headers)?;
     Ok(Json(&*admin.reloads.status()).into_response())
+}
+
+async fn show_keys(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    admin.authorize(&headers)?;
+    Ok(Json(json!({ "sources": admin.keys.status() })).into_response())
 }
 
 async fn reload(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Refusal> {

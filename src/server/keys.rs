@@ -2,6 +2,7 @@
 //! Never reads a key or a token, and never asks an address that the configuration, or the metadata it names, does not.
 
 mod address;
+mod agent;
 mod client;
 mod discovery;
 mod fault;
@@ -19,8 +20,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::metrics::Metrics;
 use super::tasks::Tasks;
 pub use address::{Address, AddressError, Issuer};
+pub use agent::{Agent, AgentError};
 use client::Client;
 pub use client::ClientError;
 pub use source::{Named, Source};
@@ -92,6 +95,9 @@ pub trait Target: Send + Sync + 'static {
     /// # Errors
     /// Why the document is unusable, in words. Then the one before stays in force.
     fn publish(&self, name: &str, document: &[u8]) -> Result<(), String>;
+
+    /// Puts the document of this source out of force: who issued it took it back.
+    fn withdraw(&self, name: &str);
 }
 
 /// Why keys cannot be fetched at all. A source that cannot be reached is no such reason.
@@ -115,8 +121,8 @@ pub enum KeysError {
     Client(#[from] ClientError),
 }
 
-/// Asks for fetches and shows how they stand. Cheap to clone.
-#[derive(Debug, Clone)]
+/// Asks for fetches and shows how they stand. Cheap to clone. By default there is no source.
+#[derive(Debug, Clone, Default)]
 pub struct Keys {
     sources: Arc<HashMap<Arc<str>, Entry>>,
 }
@@ -150,14 +156,21 @@ impl Keys {
 ///
 /// # Errors
 /// [`KeysError`] when the configuration is not usable.
-pub async fn start(config: Config, target: Arc<dyn Target>, tasks: &mut Tasks) -> Result<Keys, KeysError> {
+pub async fn start(
+    config: Config,
+    target: Arc<dyn Target>,
+    metrics: Arc<Metrics>,
+    tasks: &mut Tasks,
+) -> Result<Keys, KeysError> {
     config.check()?;
     let client = Arc::new(Client::new(&config)?);
     let config = Arc::new(config);
     let mut all: Vec<_> = config
         .sources
         .iter()
-        .map(|source| Tending::new(source.clone(), config.clone(), client.clone(), target.clone()))
+        .map(|source| {
+            Tending::new(source.clone(), config.clone(), client.clone(), target.clone(), metrics.clone())
+        })
         .collect();
     let entry = |one: &Tending| (one.name(), Entry { wanted: one.wanted(), board: one.board() });
     let keys = Keys { sources: Arc::new(all.iter().map(entry).collect()) };

@@ -176,7 +176,8 @@ impl Listener {
 fn poll_tcp(listener: &TcpListener, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Peer)>> {
     listener.poll_accept(cx).map(|accepted| {
         let (stream, address) = accepted?;
-        stream.set_nodelay(true)?;
+        // A connection that was reset meanwhile has no options any more: whoever reads from it learns that.
+        let _ = stream.set_nodelay(true);
         Ok((stream, peer_at(address.ip())))
     })
 }

@@ -2,6 +2,7 @@
 //! Never carries principals, resources or policies as labels: those are without number.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -67,6 +68,18 @@ struct BundleLabels {
     revision: String,
 }
 
+/// An issuer or a trust domain, by the name that the configuration gives it: nothing that a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IssuerLabels {
+    issuer: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FetchLabels {
+    issuer: Arc<str>,
+    result: &'static str,
+}
+
 /// Everything that this process counts.
 pub struct Metrics {
     registry: Registry,
@@ -80,6 +93,9 @@ pub struct Metrics {
     bundle_failing: Gauge,
     decisions_open: Gauge,
     outcomes: Family<OutcomeLabels, Counter>,
+    keys_failing: Family<IssuerLabels, Gauge>,
+    keys_fetches: Family<FetchLabels, Counter>,
+    keys_last_success: Family<IssuerLabels, Gauge<f64, AtomicU64>>,
 }
 
 impl Default for Metrics {
@@ -109,6 +125,9 @@ impl Metrics {
             bundle_failing: Gauge::default(),
             decisions_open: Gauge::default(),
             outcomes: Family::default(),
+            keys_failing: Family::default(),
+            keys_fetches: Family::default(),
+            keys_last_success: Family::default(),
         };
         metrics.register();
         metrics
@@ -134,6 +153,11 @@ impl Metrics {
         let text = "Permitted calls whose outcome can still be reported";
         all.register("decisions_open", text, self.decisions_open.clone());
         all.register("outcomes", "Reported outcomes, by status", self.outcomes.clone());
+        let text = "1 if the last fetch of an issuer's keys failed, else 0";
+        all.register("keys_failing", text, self.keys_failing.clone());
+        all.register("keys_fetches", "Fetches of keys, by issuer and result", self.keys_fetches.clone());
+        let text = "Unix time of the last fetch that found an issuer's keys as they are in force";
+        all.register_with_unit("keys_last_success", text, Unit::Seconds, self.keys_last_success.clone());
     }
 
     /// An answer was given.
@@ -171,11 +195,7 @@ impl Metrics {
     pub fn published(&self, revision: &Revision, since: Timestamp) {
         self.bundle.clear();
         self.bundle.get_or_create(&BundleLabels { revision: revision.short().to_owned() }).set(1);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "milliseconds since 1970 fit 52 bits until the year 144,000"
-        )]
-        self.bundle_since.set(since.0 as f64 / 1e3);
+        self.bundle_since.set(seconds(since));
     }
 
     /// So many permitted calls await their outcome.
@@ -188,6 +208,23 @@ impl Metrics {
         self.outcomes.get_or_create(&OutcomeLabels { status: ending.name() }).inc();
     }
 
+    /// The keys of an issuer were fetched, and are in force.
+    pub fn keys_fetched(&self, issuer: &Arc<str>, at: Timestamp) {
+        self.keys_attempted(issuer, "success", false);
+        let labels = IssuerLabels { issuer: issuer.clone() };
+        self.keys_last_success.get_or_create(&labels).set(seconds(at));
+    }
+
+    /// The keys of an issuer could not be fetched, or are not usable.
+    pub fn keys_failed(&self, issuer: &Arc<str>) {
+        self.keys_attempted(issuer, "failure", true);
+    }
+
+    fn keys_attempted(&self, issuer: &Arc<str>, result: &'static str, failing: bool) {
+        self.keys_fetches.get_or_create(&FetchLabels { issuer: issuer.clone(), result }).inc();
+        self.keys_failing.get_or_create(&IssuerLabels { issuer: issuer.clone() }).set(i64::from(failing));
+    }
+
     /// Everything in the `OpenMetrics` text format.
     ///
     /// # Errors
@@ -197,6 +234,11 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit 52 bits until the year 144,000")]
+fn seconds(at: Timestamp) -> f64 {
+    at.0 as f64 / 1e3
 }
 
 #[cfg(test)]
@@ -229,5 +271,27 @@ mod tests {
         assert!(text.contains(r#"palisade_bundle{revision="cccccccccccc"} 1"#), "{text}");
         assert!(!text.contains("aaaaaaaaaaaa"), "{text}");
         assert!(text.contains("palisade_bundle_in_force_since_seconds 2.5"), "{text}");
+    }
+
+    #[test]
+    fn fetches_of_keys_are_counted_by_issuer_and_the_last_success_stays() {
+        let metrics = Metrics::new();
+        let (good, other): (Arc<str>, Arc<str>) = ("https://idp.example".into(), "a\"b".into());
+        metrics.keys_fetched(&good, Timestamp(1_500));
+        metrics.keys_failed(&good);
+        metrics.keys_failed(&good);
+        metrics.keys_failed(&other);
+        metrics.keys_fetched(&other, Timestamp(2_500));
+        let text = metrics.to_text().unwrap();
+        for line in [
+            r#"palisade_keys_failing{issuer="https://idp.example"} 1"#,
+            r#"palisade_keys_failing{issuer="a\"b"} 0"#,
+            r#"palisade_keys_fetches_total{issuer="https://idp.example",result="failure"} 2"#,
+            r#"palisade_keys_fetches_total{issuer="https://idp.example",result="success"} 1"#,
+            r#"palisade_keys_last_success_seconds{issuer="https://idp.example"} 1.5"#,
+            r#"palisade_keys_last_success_seconds{issuer="a\"b"} 2.5"#,
+        ] {
+            assert!(text.lines().any(|own| own == line), "{line} is not in {text}");
+        }
     }
 }

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Limits, Settings};
+use super::config::{Limits, Listen, Settings};
 use super::data::{DataDir, DataError};
 use super::journal::{Journal, JournalError};
 use super::keys::KeysError;
-use super::listen::{Address, BindError, bind, bind_grpc};
+use super::listen::{Address, BindError, Listener, bind, bind_grpc};
 use super::metered::Metered;
 use super::metrics::Metrics;
 use super::publisher::Publisher;
@@ -19,7 +20,7 @@ use super::reload::{Bundle, Reload, Reloads, StartError};
 use super::signals::Signals;
 use super::tasks::{TaskError, Tasks};
 use super::telemetry::{self, TelemetryError};
-use super::tls::{self, TlsError};
+use super::tls::{self, Rotation, Tls, TlsError};
 use super::{SystemClock, admin, grpc, refill, stack, trust};
 use crate::api::Authorization;
 use crate::audit::{AuditSink, OpenDecisions};
@@ -28,6 +29,9 @@ use crate::pdp::{HouseRules, Pdp};
 
 /// How long calls that have begun may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long threads may go on that wait for the operating system, after everything else has ended.
+const THREADS_GRACE: Duration = Duration::from_secs(1);
 
 type Sink = Metered<Arc<Journal>>;
 
@@ -98,25 +102,24 @@ fn serve_here(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), 
         .thread_stack_size(stack::STACK_BYTES)
         .build()
         .map_err(|source| ServeError::System { what: "no runtime could be made", source })?;
-    runtime.block_on(run(settings, announce))
+    let ended = runtime.block_on(run(settings, announce));
+    // The lookup of a name, or a file on a network that is gone, may hold a thread for long.
+    runtime.shutdown_timeout(THREADS_GRACE);
+    ended
 }
 
-async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(), ServeError> {
+async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), ServeError> {
     let _telemetry = telemetry::start(&settings.telemetry)?;
-    let signals = Signals::listen()
+    let mut signals = Signals::listen()
         .map_err(|source| ServeError::System { what: "cannot listen to signals", source })?;
-    let tls = match &settings.listen.grpc_tls {
-        Some(config) => Some(tls::start(config).await?),
-        None => None,
+    let tls = tokio::select! {
+        biased;
+        () = signals.told_to_stop() => return Ok(()),
+        tls = start_tls(&settings.listen) => tls?,
     };
-    // First, so that a start that cannot listen leaves no record of a publication.
-    let grpc = bind_grpc(&settings.listen.grpc, settings.listen.grpc_socket_mode).await?;
-    let (mut listeners, grpc_addresses): (Vec<_>, Vec<_>) = grpc.into_iter().unzip();
     let (tls, rotation) = tls.unzip();
-    if let Some(tls) = tls {
-        listeners = listeners.into_iter().map(|listener| listener.secured(tls.clone())).collect();
-    }
-    let (admin_listener, admin_address) = bind("admin", settings.listen.admin).await?;
+    // First, so that a start that cannot listen leaves no record of a publication.
+    let bound = Bound::to(&settings.listen, tls).await?;
     let state = State::open(&settings)?;
     let house = HouseRules::new();
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
@@ -134,30 +137,27 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
         tasks.spawn("tls", |stop| rotation.run(stop));
     }
     // Before the first answer, or every token would be unknown at first.
-    let _keys = trust::start(&settings.trust, state.pdp.clone(), &mut tasks).await?;
-    let limits = settings.limits.clone();
-    let service = state.service(callers.clone(), &limits);
-    tasks.spawn("grpc", |stop| grpc::serve(listeners, service, limits, stop));
-    let administration = admin::Admin {
-        callers: Arc::new(callers),
-        trusted: {
-            let pdp = state.pdp.clone();
-            admin::Trusted(Box::new(move || pdp.trusted()))
-        },
-        metrics: state.metrics.clone(),
-        reloads,
-        journal: state.journal.clone(),
-        open: state.open.clone(),
-        stop: stop.clone(),
-        address: admin_address,
-        hosts: settings.listen.admin_hosts.clone(),
-    };
-    tasks.spawn_last("admin", |end| admin::serve(admin_listener, admin::router(administration), end));
-    for address in grpc_addresses {
-        announce(Announce::Grpc(address));
+    let keys = trust::start(&settings.trust, state.pdp.clone(), state.metrics.clone(), &mut tasks);
+    // Who is told to stop meanwhile goes straight to the end.
+    if let Some(keys) = stop.run_until_cancelled(keys).await.transpose()? {
+        let administration = admin::Admin {
+            callers: Arc::new(callers.clone()),
+            trusted: {
+                let pdp = state.pdp.clone();
+                admin::Trusted(Box::new(move || pdp.trusted()))
+            },
+            metrics: state.metrics.clone(),
+            reloads,
+            keys,
+            journal: state.journal.clone(),
+            open: state.open.clone(),
+            stop: stop.clone(),
+            address: bound.admin_address,
+            hosts: settings.listen.admin_hosts.clone(),
+        };
+        let service = state.service(callers, &settings.limits);
+        bound.serve(service, settings.limits, administration, &mut tasks, announce);
     }
-    announce(Announce::Admin(admin_address));
-    announce(Announce::Ready);
     let ended = tasks.run(GRACE).await;
     let reload = state.reload;
     // It waits for a compile that may be under way.
@@ -166,6 +166,52 @@ async fn run(settings: Settings, mut announce: impl FnMut(Announce)) -> Result<(
         tracing::error!(%error, "the reload thread could not be stopped");
     }
     ended.map_err(ServeError::from)
+}
+
+async fn start_tls(listen: &Listen) -> Result<Option<(Tls, Rotation)>, TlsError> {
+    match &listen.grpc_tls {
+        Some(config) => tls::start(config).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What it listens on, though nobody is accepted yet.
+struct Bound {
+    grpc: Vec<Listener>,
+    grpc_addresses: Vec<Address>,
+    admin: TcpListener,
+    admin_address: SocketAddr,
+}
+
+impl Bound {
+    async fn to(listen: &Listen, tls: Option<Tls>) -> Result<Self, BindError> {
+        let grpc = bind_grpc(&listen.grpc, listen.grpc_socket_mode).await?;
+        let (mut grpc, grpc_addresses): (Vec<_>, Vec<_>) = grpc.into_iter().unzip();
+        if let Some(tls) = tls {
+            grpc = grpc.into_iter().map(|listener| listener.secured(tls.clone())).collect();
+        }
+        let (admin, admin_address) = bind("admin", listen.admin).await?;
+        Ok(Self { grpc, grpc_addresses, admin, admin_address })
+    }
+
+    /// Accepts connections from now on, and says so.
+    fn serve(
+        self,
+        service: Authorization<Sink>,
+        limits: Limits,
+        administration: admin::Admin,
+        tasks: &mut Tasks,
+        mut announce: impl FnMut(Announce),
+    ) {
+        let Self { grpc, grpc_addresses, admin, admin_address } = self;
+        tasks.spawn("grpc", |stop| grpc::serve(grpc, service, limits, stop));
+        tasks.spawn_last("admin", |end| admin::serve(admin, admin::router(administration), end));
+        for address in grpc_addresses {
+            announce(Announce::Grpc(address));
+        }
+        announce(Announce::Admin(admin_address));
+        announce(Announce::Ready);
+    }
 }
 
 /// What outlives every connection.

@@ -36,19 +36,17 @@ impl Signals {
         })
     }
 
+    /// Waits for SIGTERM or SIGINT, and says so.
+    pub async fn told_to_stop(&mut self) {
+        told_to_stop(&mut self.terminate, &mut self.interrupt).await;
+    }
+
     /// Reloads at each SIGHUP; at the first SIGTERM or SIGINT cancels the token. Ends when the token is cancelled.
     pub async fn obey(mut self, reloads: Reloads, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = self.terminate.recv() => {
-                    tracing::info!(signal = "SIGTERM", "stopping");
-                    stop.cancel();
-                }
-                _ = self.interrupt.recv() => {
-                    tracing::info!(signal = "SIGINT", "stopping");
-                    stop.cancel();
-                }
+                () = told_to_stop(&mut self.terminate, &mut self.interrupt) => stop.cancel(),
                 _ = self.hangup.recv() => match reloads.reload(Cause::Signal).await {
                     Ok(ended) => tracing::info!(signal = "SIGHUP", ?ended, "looked at the bundle"),
                     Err(error) => tracing::warn!(signal = "SIGHUP", %error, "did not look at the bundle"),
@@ -56,4 +54,12 @@ impl Signals {
             }
         }
     }
+}
+
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!(signal, "stopping");
 }

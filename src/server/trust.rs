@@ -8,14 +8,15 @@ use sha2::{Digest, Sha256};
 
 use super::config::{REVOKED, Trust as Config};
 use super::keys::{self, KeysError};
+use super::metrics::Metrics;
 use super::tasks::Tasks;
 use crate::audit::AuditSink;
-use crate::identity::{Algorithm, KeySet, Keys, Revoked, Trust, TrustConfig, Use};
+use crate::identity::{KeySet, Keys, Revoked, Trust};
 use crate::pdp::Pdp;
 
 /// Takes the keys of all issuers and trust domains into force, and what was revoked.
 struct Trusted<S> {
-    config: Arc<TrustConfig>,
+    config: Config,
     known: Mutex<Known>,
     pdp: Arc<Pdp<S>>,
     /// Where keys are asked for that a token names and no document has.
@@ -37,19 +38,16 @@ struct Known {
 pub async fn start<S: AuditSink + 'static>(
     config: &Config,
     pdp: Arc<Pdp<S>>,
+    metrics: Arc<Metrics>,
     tasks: &mut Tasks,
 ) -> Result<keys::Keys, KeysError> {
     let is_listed = config.keys.sources.iter().any(|source| *source.name == *REVOKED);
     let revoked = Arc::new(if is_listed { Revoked::unread() } else { Revoked::default() });
     let known = Known { sets: BTreeMap::new(), revoked, trust: Trust::nobody() };
-    let trusted = Arc::new(Trusted {
-        config: config.config.clone(),
-        known: Mutex::new(known),
-        pdp,
-        fetching: Arc::default(),
-    });
+    let trusted = Trusted { config: config.clone(), known: Mutex::new(known), pdp, fetching: Arc::default() };
+    let trusted = Arc::new(trusted);
     trusted.change(Trusted::renew);
-    let keys = keys::start(config.keys.clone(), trusted.clone(), tasks).await?;
+    let keys = keys::start(config.keys.clone(), trusted.clone(), metrics, tasks).await?;
     // There is one start, so nobody was here before.
     let _ = trusted.fetching.set(keys.clone());
     Ok(keys)
@@ -71,17 +69,14 @@ impl<S: AuditSink + 'static> Trusted<S> {
                 keys.wanted(name);
             }
         };
-        let trust = Trust::new(self.config.clone(), &known.sets).asking(missing);
+        let trust = Trust::new(self.config.config.clone(), &known.sets).asking(missing);
         known.trust = trust.without(known.revoked.clone());
     }
 
     fn keys(&self, name: &str, document: &[u8]) -> Result<(), String> {
-        let issuer = self.config.issuers.iter().find(|issuer| *issuer.name == *name);
-        let keys = match issuer {
-            Some(issuer) => Keys::parse(document, Use::Signatures, &issuer.algorithms),
-            None => Keys::parse(document, Use::JwtSvid, &Algorithm::ALL),
-        };
-        let keys = keys.map_err(|fault| format!("the keys {fault}"))?;
+        let (keys_use, algorithms) = self.config.keys_use(name);
+        let keys =
+            Keys::parse(document, keys_use, algorithms).map_err(|fault| format!("the keys {fault}"))?;
         for why in keys.passed_over() {
             tracing::debug!(issuer = name, "{why}: it is passed over");
         }
@@ -108,5 +103,14 @@ impl<S: AuditSink + 'static> Trusted<S> {
 impl<S: AuditSink + 'static> keys::Target for Trusted<S> {
     fn publish(&self, name: &str, document: &[u8]) -> Result<(), String> {
         if name == REVOKED { self.revoke(document) } else { self.keys(name, document) }
+    }
+
+    fn withdraw(&self, name: &str) {
+        self.change(|trusted, known| {
+            if known.sets.remove(name).is_some() {
+                tracing::warn!(issuer = name, "the keys of an issuer were taken back; its tokens are denied");
+                trusted.renew(known);
+            }
+        });
     }
 }

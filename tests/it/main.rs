@@ -27,6 +27,8 @@ mod sessions;
 mod shipped;
 mod sink;
 mod spiffe;
+mod spire;
+mod svids;
 mod swap;
 mod tls;
 mod wire;

@@ -8,7 +8,9 @@ mod place;
 mod server;
 
 mod admin;
+mod bundles;
 mod journal;
+mod keys;
 mod limits;
 mod outage;
 mod reload;

@@ -1,40 +1,25 @@
-//! TLS out of the SPIFFE Workload API: an agent that serves what the test says, and the real client of it.
+//! TLS out of the SPIFFE Workload API, by the real client of it.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
 use palisade::identity::KnownBy;
 use palisade::server::tls::{self, Clients, Config, Source};
 use rcgen::KeyUsagePurpose;
-use tempfile::TempDir;
-use tokio::net::UnixListener;
-use tokio::sync::watch;
-use tokio_stream::Stream;
-use tokio_stream::wrappers::{UnixListenerStream, WatchStream};
-use tonic::body::Body;
-use tonic::codegen::{Service, http};
-use tonic::server::{Grpc, NamedService, ServerStreamingService};
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use super::asks;
 use super::certificates::{Authority, Dialler, Issued, SERVER, Wish, names, server, uris};
 use super::pdp::{TestPdp, caller, gateway};
+use super::spire::{Spire, Streamed};
 
 const OWN: &str = "spiffe://acme.example/palisade";
 const GATEWAY: &str = "spiffe://acme.example/gateway";
 const PARTNER: &str = "spiffe://partner.example/gateway";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Out of the Workload API's protobuf.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Nothing {}
-
+/// `X509SVIDResponse`, out of the Workload API's protobuf.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Identities {
     #[prost(message, repeated, tag = "1")]
@@ -55,75 +40,13 @@ pub struct Svid {
     bundle: Vec<u8>,
 }
 
-pub type Told = Result<Identities, Status>;
-
-/// `SpiffeWorkloadAPI` with `FetchX509SVID`.
-#[derive(Clone)]
-struct Agent(watch::Receiver<Told>);
-
-impl ServerStreamingService<Nothing> for Agent {
-    type Response = Identities;
-    type ResponseStream = Pin<Box<dyn Stream<Item = Told> + Send>>;
-    type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
-
-    fn call(&mut self, request: Request<Nothing>) -> Self::Future {
-        // SPIFFE Workload Endpoint, section 5: without it a call may be one that somebody was tricked into.
-        assert_eq!(request.metadata().get("workload.spiffe.io").unwrap(), "true");
-        ready(Ok(Response::new(Box::pin(WatchStream::new(self.0.clone())))))
-    }
+impl Streamed for Identities {
+    const METHOD: &'static str = "/SpiffeWorkloadAPI/FetchX509SVID";
 }
 
-impl Service<http::Request<Body>> for Agent {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let agent = self.clone();
-        Box::pin(async move {
-            assert_eq!(request.uri().path(), "/SpiffeWorkloadAPI/FetchX509SVID");
-            let mut grpc = Grpc::new(tonic_prost::ProstCodec::<Identities, Nothing>::default());
-            Ok(grpc.server_streaming(agent, request).await)
-        })
-    }
-}
-
-impl NamedService for Agent {
-    const NAME: &'static str = "SpiffeWorkloadAPI";
-}
-
-/// What the agent says, and where.
-pub struct Spire {
-    pub told: watch::Sender<Told>,
-    socket: PathBuf,
-    _directory: TempDir,
-}
-
-impl Spire {
-    /// An agent that says this. Needs a runtime.
-    pub fn start(told: Told) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("agent.sock");
-        let listener = UnixListenerStream::new(UnixListener::bind(&socket).unwrap());
-        let (told, agent) = watch::channel(told);
-        let server = tonic::transport::Server::builder().add_service(Agent(agent));
-        tokio::spawn(server.serve_with_incoming(listener));
-        Self { told, socket, _directory: directory }
-    }
-
-    /// Where it answers.
-    pub fn endpoint(&self) -> String {
-        format!("unix://{}", self.socket.display())
-    }
-
-    fn config(&self, trust_domains: &[&str], clients: Clients) -> Config {
-        let trust_domains = trust_domains.iter().map(|name| (*name).try_into().unwrap()).collect();
-        Config { source: Source::Workload { endpoint: self.endpoint(), trust_domains }, clients }
-    }
+fn config(spire: &Spire<Identities>, trust_domains: &[&str], clients: Clients) -> Config {
+    let trust_domains = trust_domains.iter().map(|name| (*name).try_into().unwrap()).collect();
+    Config { source: Source::Workload { endpoint: spire.endpoint(), trust_domains }, clients }
 }
 
 pub fn identity(issued: &Issued, authority: &Authority, federated: &[(&str, &Authority)]) -> Identities {
@@ -146,7 +69,7 @@ pub fn own() -> Wish {
 /// A PDP of acme.example that knows its partner.
 struct World {
     pdp: TestPdp,
-    spire: Spire,
+    spire: Spire<Identities>,
     acme: Authority,
     partner: Authority,
     served: Issued,
@@ -160,7 +83,7 @@ async fn world(trust_domains: &[&str]) -> World {
     let by = |id: &str| KnownBy { spiffe_id: Some(id.to_owned()), ..KnownBy::default() };
     let roles: Vec<_> = gateway().roles.into_iter().collect();
     let pdp = TestPdp::builder()
-        .tls(spire.config(trust_domains, Clients::Required))
+        .tls(config(&spire, trust_domains, Clients::Required))
         .proven(by(GATEWAY), gateway())
         .proven(by(PARTNER), caller("partner", &roles))
         // Whoever vouches for SPIFFE IDs must not vouch for this one.
@@ -292,6 +215,6 @@ async fn an_identity_that_is_withdrawn_is_served_to_nobody_until_there_is_one() 
 async fn a_trust_domain_without_a_bundle_is_refused_at_the_start() {
     let acme = Authority::new("spiffe://acme.example");
     let spire = Spire::start(Ok(identity(&acme.issue(own()), &acme, &[])));
-    let refused = tls::start(&spire.config(&["nobody.example"], Clients::Required)).await.unwrap_err();
+    let refused = tls::start(&config(&spire, &["nobody.example"], Clients::Required)).await.unwrap_err();
     assert!(refused.to_string().contains("no bundle of `nobody.example`"), "{refused}");
 }

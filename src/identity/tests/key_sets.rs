@@ -289,12 +289,16 @@ fn what_is_configured_narrows_what_a_key_may_sign_with() {
 
 #[test]
 fn a_trust_domain_signs_with_its_keys_for_jwt_svids_alone() {
-    let parse = |said: &str| {
+    let parse_for = |keys_use: Use, said: &str| {
         let set = jwks(&[ES256.jwk(said)]);
-        Keys::parse(set.as_bytes(), Use::JwtSvid, &Algorithm::ALL).map(|keys| keys.len()).ok()
+        Keys::parse(set.as_bytes(), keys_use, &Algorithm::ALL).map(|keys| keys.len()).ok()
     };
+    let parse = |said: &str| parse_for(Use::JwtSvid, said);
     assert_eq!(parse(r#""use":"jwt-svid""#), Some(1));
     for said in ["", r#""use":"sig""#, r#""use":"x509-svid""#, r#""use":"JWT-SVID""#, r#""use":"wit-svid""#] {
         assert_eq!(parse(said), None, "{said}");
+        // The Workload API says whose they are, and may leave out what for.
+        assert_eq!(parse_for(Use::JwtBundle, said), said.is_empty().then_some(1), "{said}");
     }
+    assert_eq!(parse_for(Use::JwtBundle, r#""use":"jwt-svid""#), Some(1));
 }

@@ -89,6 +89,7 @@ fn fixture(address: &str) -> Fixture {
         trusted: Trusted(Box::new(|| Arc::new(Trust::nobody()))),
         metrics,
         reloads: reload.reloads(),
+        keys: Keys::default(),
         journal: Arc::clone(&journal),
         open: Arc::new(crate::audit::OpenDecisions::new(1)),
         stop: stop.clone(),
@@ -154,9 +155,9 @@ async fn a_server_that_cannot_record_is_not_ready_until_it_can() {
 }
 
 #[tokio::test]
-async fn the_bundle_and_its_reload_are_for_who_has_the_role_admin() {
+async fn the_bundle_its_reload_and_the_keys_are_for_who_has_the_role_admin() {
     let admin = fixture("127.0.0.1:8182");
-    for (method, path) in [("GET", "/bundle"), ("POST", "/reload")] {
+    for (method, path) in [("GET", "/bundle"), ("POST", "/reload"), ("GET", "/keys")] {
         assert_eq!(admin.ask(method, path, &[]).await.0, StatusCode::UNAUTHORIZED);
         let wrong = admin.ask(method, path, &[("authorization", "Bearer no")]).await;
         assert_eq!(wrong.0, StatusCode::UNAUTHORIZED);

@@ -13,10 +13,10 @@ use super::ConfigError;
 use super::check::ConfigFile;
 use crate::identity::{
     Algorithm, Describe, Domain, HumanClaims, Issuer, LEEWAY_S_MAX, ParentClaim, REVOKED_BYTES_MAX,
-    TokenKind, TrustConfig, is_trust_domain,
+    TokenKind, TrustConfig, Use, is_trust_domain,
 };
 use crate::json;
-use crate::server::keys::{self, Address, Named, Source};
+use crate::server::keys::{self, Address, Agent, Named, Source};
 
 /// How many issuers and trust domains there may be.
 const ISSUERS_MAX: u64 = 1000;
@@ -37,6 +37,22 @@ pub struct Trust {
 
 /// The name of the list of revoked tokens among the sources. No issuer has it: it has a space.
 pub const REVOKED: &str = "revoked tokens";
+
+impl Trust {
+    /// What the keys of this issuer or trust domain are for, and what they may sign with.
+    pub fn keys_use(&self, name: &str) -> (Use, &[Algorithm]) {
+        if let Some(issuer) = self.config.issuers.iter().find(|issuer| *issuer.name == *name) {
+            return (Use::Signatures, &issuer.algorithms);
+        }
+        let source = self.keys.sources.iter().find(|source| *source.name == *name);
+        match source.map(|source| &source.source) {
+            Some(Source::WorkloadApi(_)) => (Use::JwtBundle, &Algorithm::ALL),
+            Some(Source::Url(_) | Source::Discovery(_) | Source::File(_)) | None => {
+                (Use::JwtSvid, &Algorithm::ALL)
+            }
+        }
+    }
+}
 
 /// `trust`
 #[derive(Debug, Default, Deserialize)]
@@ -74,6 +90,7 @@ struct TypedIssuer {
 struct Keys {
     url: Option<Spanned<String>>,
     file: Option<PathBuf>,
+    workload_api: Option<Spanned<String>>,
     discovery: Option<bool>,
 }
 
@@ -240,14 +257,19 @@ fn source(
     typed: Keys,
     discovers: bool,
 ) -> Result<Source, ConfigError> {
-    let Keys { url, file: path, discovery } = typed;
-    match (url, path, discovery) {
-        (Some(url), None, None | Some(false)) => match Address::parse(&url.value) {
+    let Keys { url, file: path, workload_api, discovery } = typed;
+    match (url, path, workload_api, discovery) {
+        (Some(url), None, None, None | Some(false)) => match Address::parse(&url.value) {
             Ok(address) => Ok(Source::Url(address)),
             Err(error) => Err(file.invalid(&format!("{key}.url"), Some(&url), error.to_string())),
         },
-        (None, Some(path), None | Some(false)) => Ok(Source::File(path)),
-        (None, None, None | Some(true)) if discovers => match keys::Issuer::parse(&name.value) {
+        (None, Some(path), None, None | Some(false)) => Ok(Source::File(path)),
+        (None, None, Some(agent), None | Some(false)) if !discovers => {
+            Agent::parse(&agent.value, &name.value).map(Source::WorkloadApi).map_err(|error| {
+                file.invalid(&format!("{key}.workload_api"), Some(&agent), error.to_string())
+            })
+        }
+        (None, None, None, None | Some(true)) if discovers => match keys::Issuer::parse(&name.value) {
             Ok(issuer) => Ok(Source::Discovery(issuer)),
             Err(error) => {
                 let problem = format!("{error}; or say where its keys are: `url` or `file`");
@@ -255,7 +277,8 @@ fn source(
             }
         },
         _ => {
-            let ways = if discovers { "`url`, `file`, `discovery: true`" } else { "`url`, `file`" };
+            let ways =
+                if discovers { "`url`, `file`, `discovery: true`" } else { "`url`, `file`, `workload_api`" };
             Err(file.invalid(key, Some(name), format!("say in one way where its keys come from: {ways}")))
         }
     }

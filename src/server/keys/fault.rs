@@ -5,6 +5,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use spiffe::transport::TransportError;
+use tonic::Code;
+
 use super::address::AddressError;
 
 /// Why a fetch brought no document into force.
@@ -40,11 +43,27 @@ pub(super) enum Fault {
     File(#[source] io::Error),
     #[error("this is not a file")]
     NoFile,
+    #[error("there is no agent of SPIFFE")]
+    NoAgent(#[source] TransportError),
+    #[error("the agent of SPIFFE ended the stream of bundles with the code {0:?}")]
+    AgentEnded(Code),
+    #[error("the agent of SPIFFE denies this server its bundles; register the server with it")]
+    AgentDenies,
+    #[error("the agent of SPIFFE sent no bundles at all")]
+    NoBundles,
+    #[error("the agent of SPIFFE has no JWT bundle of `{0}`; federate with it, or mend its name")]
+    NoBundle(String),
     #[error("the document is unusable: {0}")]
     Unusable(String),
 }
 
 impl Fault {
+    /// Whether keys that were good are so no more (SPIFFE Workload API, sections 4.4 and 6.2.2): who was asked answered, and
+    /// took them back. Whatever else goes wrong is an outage.
+    pub(super) fn takes_back(&self) -> bool {
+        matches!(self, Self::AgentDenies | Self::NoBundle(_))
+    }
+
     /// In one sentence, with the first cause: those between are about how we ask, and not about what is wrong.
     pub(super) fn words(&self) -> String {
         let words = self.to_string();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::address::{Address, Issuer};
+use super::agent::Agent;
 
 /// A source and its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Source {
     Discovery(Issuer),
     /// A file of this machine, looked at every few seconds.
     File(PathBuf),
+    /// The SPIFFE Workload API streams them.
+    WorkloadApi(Agent),
 }
 
 impl Source {
@@ -35,7 +38,7 @@ impl Source {
             Self::Url(address) => address.is_https(),
             // Metadata on this machine may name keys elsewhere.
             Self::Discovery(_) => true,
-            Self::File(_) => false,
+            Self::File(_) | Self::WorkloadApi(_) => false,
         }
     }
 }
@@ -46,6 +49,7 @@ impl fmt::Display for Source {
             Self::Url(address) => address.fmt(f),
             Self::Discovery(issuer) => issuer.metadata().fmt(f),
             Self::File(path) => path.display().fmt(f),
+            Self::WorkloadApi(agent) => agent.fmt(f),
         }
     }
 }

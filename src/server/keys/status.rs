@@ -85,7 +85,8 @@ impl Board {
         change
     }
 
-    pub(super) fn failed(&self, at: Timestamp, error: String) -> Change {
+    /// A fetch failed. The document in force stays so only if it is `kept`.
+    pub(super) fn failed(&self, at: Timestamp, error: String, kept: bool) -> Change {
         let at = Rfc3339(at);
         let mut status = Status::clone(&self.now());
         let (since, attempts, change) = match &status.failing {
@@ -94,6 +95,9 @@ impl Board {
         };
         status.failing = Some(Failing { since, attempts, error });
         status.last_attempt = Some(at);
+        if !kept {
+            (status.document, status.since) = (None, None);
+        }
         self.0.store(Arc::new(status));
         change
     }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::agent::Subscription;
 use super::client::{Client, Fetched};
 use super::fault::Fault;
 use super::file::Reading;
@@ -15,18 +16,21 @@ use super::schedule::{self, Chance};
 use super::source::{Named, Source};
 use super::status::{Board, Change};
 use super::wanted::Wanted;
-use super::{Config, Target, discovery};
+use super::{Config, REFRESH_MIN, Target, discovery};
 use crate::audit::digest::hex;
 use crate::server::clock;
+use crate::server::metrics::Metrics;
 
 pub(super) struct Tending {
     source: Named,
     config: Arc<Config>,
     client: Arc<Client>,
     target: Arc<dyn Target>,
+    metrics: Arc<Metrics>,
     wanted: Arc<Wanted>,
     board: Arc<Board>,
     reading: Reading,
+    subscription: Subscription,
     /// Of the document in force.
     digest: Option<[u8; 32]>,
     /// In a row.
@@ -43,6 +47,7 @@ impl Tending {
         config: Arc<Config>,
         client: Arc<Client>,
         target: Arc<dyn Target>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let board = Arc::new(Board::new(&source));
         let now = Instant::now();
@@ -51,9 +56,11 @@ impl Tending {
             config,
             client,
             target,
+            metrics,
             wanted: Arc::default(),
             board,
             reading: Reading::default(),
+            subscription: Subscription::default(),
             digest: None,
             failures: 0,
             began: now,
@@ -84,8 +91,12 @@ impl Tending {
         stop.run_until_cancelled(attempts).await.unwrap_or(());
     }
 
-    /// Waits for the next attempt: as planned, or sooner when somebody misses a key, but not too soon after the last.
-    async fn due(&self) {
+    /// Waits for the next attempt: as planned, or sooner when somebody misses a key, but not too soon after the last. While
+    /// an agent is listened to, it says when.
+    async fn due(&mut self) {
+        if self.subscription.is_open() {
+            return self.subscription.news().await;
+        }
         let soonest = self.began + self.config.unknown_key_pause;
         let wanted = async {
             self.wanted.called().await;
@@ -109,6 +120,9 @@ impl Tending {
             }
             Err(fault) => {
                 self.failures = self.failures.saturating_add(1);
+                if fault.takes_back() && self.digest.take().is_some() {
+                    self.target.withdraw(&self.source.name);
+                }
                 self.tell_failure(&fault);
                 self.pause_after_failure()
             }
@@ -133,6 +147,10 @@ impl Tending {
                 let document = self.reading.read(path, bytes_max).await?;
                 Ok(Fetched { document, max_age: None })
             }
+            Source::WorkloadApi(agent) => {
+                let document = self.subscription.bundle(agent, self.config.document_bytes_max).await?;
+                Ok(Fetched { document, max_age: None })
+            }
         }
     }
 
@@ -148,7 +166,7 @@ impl Tending {
         self.tell_success(fresh.then(|| format!("sha256:{}", hex(&digest))));
         Ok(match self.source.source {
             Source::File(_) => schedule::FILE_POLL,
-            Source::Url(_) | Source::Discovery(_) => {
+            Source::Url(_) | Source::Discovery(_) | Source::WorkloadApi(_) => {
                 schedule::after_success(self.config.refresh, max_age, chance())
             }
         })
@@ -160,6 +178,8 @@ impl Tending {
             Source::Url(_) | Source::Discovery(_) => {
                 schedule::after_failure(self.failures, self.config.refresh, chance())
             }
+            // An agent that starts again is soon back.
+            Source::WorkloadApi(_) => schedule::after_failure(self.failures, REFRESH_MIN, chance()),
         }
     }
 
@@ -168,7 +188,10 @@ impl Tending {
         if let Some(document) = &fresh {
             tracing::info!(source = name, from = %self.source.source, document, "keys came into force");
         }
-        match self.board.succeeded(clock::now(), fresh) {
+        let now = clock::now();
+        let change = self.board.succeeded(now, fresh);
+        self.metrics.keys_fetched(&self.source.name, now);
+        match change {
             Change::Recovered => {
                 tracing::info!(source = name, from = %self.source.source, "keys can be fetched again");
             }
@@ -178,7 +201,9 @@ impl Tending {
 
     fn tell_failure(&self, fault: &Fault) {
         let (name, error, kept) = (&*self.source.name, fault.words(), self.digest.is_some());
-        match self.board.failed(clock::now(), error.clone()) {
+        let change = self.board.failed(clock::now(), error.clone(), kept);
+        self.metrics.keys_failed(&self.source.name);
+        match change {
             Change::Fails => {
                 tracing::warn!(source = name, from = %self.source.source, error, kept, "keys cannot be fetched");
             }

@@ -1,5 +1,6 @@
 //! Keys from real servers on the loopback, with a clock that stands still until a test moves it.
 
+mod agent;
 mod bounds;
 mod discovery;
 mod files;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Address, Config, Keys, Named, Source, Status, Target, start};
+use crate::server::metrics::Metrics;
 use crate::server::tasks::Tasks;
 
 const DOCUMENT: &[u8] = br#"{"keys":[]}"#;
@@ -37,7 +39,7 @@ fn freeze() -> Frozen {
 
 /// Takes every document, but those that say `bad`.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<(String, Vec<u8>)>>);
+struct Recorder(Mutex<Vec<(String, Vec<u8>)>>, Mutex<Vec<String>>);
 
 impl Recorder {
     fn documents(&self) -> Vec<Vec<u8>> {
@@ -53,12 +55,17 @@ impl Target for Recorder {
         self.0.lock().unwrap().push((name.to_owned(), document.to_owned()));
         Ok(())
     }
+
+    fn withdraw(&self, name: &str) {
+        self.1.lock().unwrap().push(name.to_owned());
+    }
 }
 
 /// Sources that are tended.
 struct Rig {
     keys: Keys,
     target: Arc<Recorder>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
     tasks: Tasks,
     _frozen: Frozen,
@@ -73,16 +80,22 @@ impl Rig {
     async fn start_while(config: Config, meanwhile: impl Future<Output = ()>) -> Self {
         let frozen = freeze();
         let target = Arc::new(Recorder::default());
+        let metrics = Arc::new(Metrics::new());
         let stop = CancellationToken::new();
         let mut tasks = Tasks::new(stop.clone());
-        let (keys, ()) = tokio::join!(start(config, target.clone(), &mut tasks), meanwhile);
-        Self { keys: keys.unwrap(), target, stop, tasks, _frozen: frozen }
+        let (keys, ()) = tokio::join!(start(config, target.clone(), metrics.clone(), &mut tasks), meanwhile);
+        Self { keys: keys.unwrap(), target, metrics, stop, tasks, _frozen: frozen }
     }
 
     /// How the only source stands.
     fn status(&self) -> Arc<Status> {
         let [only] = self.keys.status().try_into().unwrap();
         only
+    }
+
+    /// Whether the metrics have this line.
+    fn counts(&self, line: &str) -> bool {
+        self.metrics.to_text().unwrap().lines().any(|own| own == line)
     }
 
     fn error(&self) -> String {

@@ -34,13 +34,13 @@ fn live_and_ready_are_open_and_say_ok() {
 }
 
 #[test]
-fn the_bundle_and_the_reload_are_for_the_operator() {
+fn the_bundle_the_reload_and_the_keys_are_for_the_operator() {
     let place = Place::with(PERMIT);
     place.configure(&gateway("gateway-token"));
     let server = place.start();
     let before = server.bundle()["in_force"]["revision"].clone();
     place.write(POLICY, FORBID);
-    for (method, path) in [("GET", "/bundle"), ("POST", "/reload")] {
+    for (method, path) in [("GET", "/bundle"), ("POST", "/reload"), ("GET", "/keys")] {
         let status = |token: Option<&str>| {
             let authorization = token.map(|token| format!("Bearer {token}"));
             let headers: Vec<_> =
@@ -151,7 +151,7 @@ fn metrics_are_well_formed_and_name_no_principal_resource_or_policy() {
         assert!(names.insert(line.rsplit_once(' ').unwrap().0.to_owned()), "twice: {line}");
         labels.extend(of);
     }
-    let allowed = ["face", "le", "outcome", "reason", "result", "revision", "status", "version"];
+    let allowed = ["face", "issuer", "le", "outcome", "reason", "result", "revision", "status", "version"];
     let other: Vec<_> = labels.iter().filter(|label| !allowed.contains(&label.as_str())).collect();
     assert!(other.is_empty(), "{other:?}");
     let ids = ["ana", "support-bot", "bot", "issue_refund", "crm", "support/refund", "no_such_tool", "Doc"];

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::net::TcpStream;
+use std::os::unix::net::UnixListener;
 
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorize_stream_response::Result as StreamResult;
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-use super::child::until;
+use super::child::{Ended, Process, until};
 use super::load::{Load, SINGLES};
 use super::place::{PERMIT, Place};
 use super::server::{is_permit, probe};
@@ -119,5 +120,43 @@ fn an_interrupt_stops_like_a_terminate_even_with_idle_connections() {
     server.process().signal(Signal::INT);
     assert_eq!(server.end().code, Some(0));
     // The data directory is free again, at once.
+    assert!(place.start().client().may_read());
+}
+
+/// A Workload API that takes connections and says nothing. It tells the process to stop once that waits for it.
+fn check_stopped_while_waiting(configuration: impl FnOnce(&str) -> String) -> (Place, Ended) {
+    let place = Place::with(PERMIT);
+    let socket = place.path().join("agent.sock");
+    let silent = UnixListener::bind(&socket).unwrap();
+    place.configure(&configuration(&format!("unix://{}", socket.display())));
+    let process = Process::spawn(&mut place.command());
+    let (_kept, _) = silent.accept().unwrap();
+    process.signal(Signal::TERM);
+    let ended = process.end();
+    // A wait that came to its end would be a failure of TLS, and an answering server without keys.
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended:?}");
+    assert!(ended.stderr.contains("SIGTERM") && ended.stderr.contains("stopping"), "{ended:?}");
+    (place, ended)
+}
+
+#[test]
+fn a_start_that_waits_for_its_identity_ends_when_it_is_told_to_and_leaves_nothing() {
+    let (place, _) = check_stopped_while_waiting(|endpoint| {
+        format!("listen:\n  grpc_tls: {{ spiffe: {{ workload_api: \"{endpoint}\" }} }}\n")
+    });
+    assert!(!place.data().exists());
+}
+
+#[test]
+fn a_start_that_waits_for_keys_ends_when_it_is_told_to() {
+    let (place, ended) = check_stopped_while_waiting(|endpoint| {
+        format!(
+            "trust:\n  audience: [pdp]\n  spiffe:\n  - trust_domain: acme.example\n    \
+             keys: {{ workload_api: \"{endpoint}\" }}\n"
+        )
+    });
+    assert!(!ended.stderr.contains("WARN"), "it did not come to a failure: {ended:?}");
+    // The data directory is free again.
+    place.configure("");
     assert!(place.start().client().may_read());
 }

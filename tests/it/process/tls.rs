@@ -15,7 +15,8 @@ use super::child::{Process, until};
 use super::place::{PERMIT, Place};
 use super::server::{Client, Server, is_permit, probe};
 use crate::certificates::{Authority, Dialler, Issued, server, uris};
-use crate::spiffe::{Spire, identity, own};
+use crate::spiffe::{identity, own};
+use crate::spire::Spire;
 
 const GATEWAY: &str = "spiffe://acme.example/gateway";
 const CALLERS: &str = "callers:\n  - name: gateway\n    spiffe_id: spiffe://acme.example/gateway\n    \

@@ -176,7 +176,7 @@ async fn a_proxy_of_the_environment_is_not_used() {
 async fn a_configuration_that_cannot_work_is_refused() {
     let refused = async |config: Config| {
         let mut tasks = Tasks::new(CancellationToken::new());
-        start(config, Arc::<Recorder>::default(), &mut tasks).await.unwrap_err().to_string()
+        start(config, Arc::<Recorder>::default(), Arc::default(), &mut tasks).await.unwrap_err().to_string()
     };
     let good = url("http://127.0.0.1:9/");
     let often = Config { refresh: Duration::from_secs(29), ..good.clone() };

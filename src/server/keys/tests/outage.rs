@@ -46,12 +46,16 @@ async fn an_outage_keeps_the_last_good_document_and_ends_by_itself() {
     }
     assert_eq!(peer.requests(), 9);
     assert!(rig.status().document.is_some() && rig.status().last_success.is_some());
+    assert!(rig.counts(r#"palisade_keys_failing{issuer="idp"} 1"#));
+    assert!(rig.counts(r#"palisade_keys_fetches_total{issuer="idp",result="failure"} 8"#));
     assert_eq!(rig.target.documents(), [DOCUMENT]);
     peer.set("/keys", Answer::Document(OTHER.into()));
     pass(300).await;
     eventually(|| rig.status().failing.is_none()).await;
     assert_eq!(rig.target.documents(), [DOCUMENT, OTHER]);
     assert_eq!(logs.count("WARN"), 1);
+    assert!(rig.counts(r#"palisade_keys_failing{issuer="idp"} 0"#));
+    assert!(rig.counts(r#"palisade_keys_fetches_total{issuer="idp",result="success"} 2"#));
     assert_eq!((logs.count("keys cannot be fetched"), logs.count("keys can be fetched again")), (1, 1));
     assert_eq!((logs.count("keys came into force"), logs.count("secret")), (2, 0));
 }

@@ -95,7 +95,10 @@ async fn a_file_without_certificates_is_an_error_at_the_start() {
     {
         let config = Config { ca_file: Some(ca_file), ..url("https://idp.example/keys") };
         let mut tasks = Tasks::new(CancellationToken::new());
-        let error = start(config, Arc::<Recorder>::default(), &mut tasks).await.unwrap_err().to_string();
+        let error = start(config, Arc::<Recorder>::default(), Arc::default(), &mut tasks)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(words), "{error}");
     }
 }
