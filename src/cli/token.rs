@@ -10,16 +10,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Exit, Format, trouble};
+use super::{Exit, Format, secret, trouble};
 use crate::identity::{
     Algorithm, Check, KEYS_BYTES_MAX, KeySet, Keys, Token, Trust, TrustConfig, Use, inspect,
 };
 use crate::server::clock;
 use crate::server::config::{self, Environment, Overrides};
 use crate::server::keys::Source;
-
-/// The longest file that is read as a token.
-const TOKEN_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// What to do with a token.
 #[derive(Debug, Args)]
@@ -79,39 +76,60 @@ pub(super) fn run(options: &Options) -> Exit {
 }
 
 fn checks(asked: &Inspect) -> Result<Vec<Check>, String> {
-    let token = read_token(&asked.token)?;
+    let token = Token::new(secret::read("the token", &asked.token)?);
     let settings = config::load(asked.config.as_deref(), Overrides::default(), Environment::default())
         .map_err(|error| error.to_string())?;
+    if settings.trust.keys.sources.is_empty() {
+        return Err(nobody_is_trusted(asked.config.as_deref()));
+    }
     let trust = trust(&settings.trust, asked.keys.as_deref())?;
     let now_s = asked.at.unwrap_or_else(|| clock::now().seconds());
     Ok(inspect(&trust, &token, asked.server_audience.as_deref(), now_s))
 }
 
-fn read_token(path: &Path) -> Result<Token, String> {
-    let mut text = String::new();
-    let failed = |error| format!("cannot read the token from `{}`: {error}", path.display());
-    if path == Path::new("-") {
-        std::io::stdin().take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
-    } else {
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+fn nobody_is_trusted(named: Option<&Path>) -> String {
+    let file = named.unwrap_or(Path::new(config::FILE)).display();
+    match named {
+        None if !Path::new(config::FILE).exists() => {
+            format!(
+                "there is no `{file}` here, so nobody's tokens are trusted; name the server's configuration with --config FILE"
+            )
+        }
+        None | Some(_) => {
+            format!(
+                "`{file}` trusts nobody's tokens; name their issuer in its `trust.issuers`, or their trust domain in `trust.spiffe`"
+            )
+        }
     }
-    let text = text.trim();
-    let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    Ok(Token::new(token.map_or(text, |(_, token)| token.trim())))
 }
 
-/// The trust of a configuration, with the keys that lie in files, and with those of `further` for everybody else.
+/// The trust of a configuration, with the keys that lie in files, and with those of `further` for everybody else whom they
+/// fit.
 fn trust(configured: &config::Trust, further: Option<&Path>) -> Result<Trust, String> {
     let mut sets = BTreeMap::new();
+    let mut fetched = Vec::new();
     for source in &configured.keys.sources {
-        let path = match (&source.source, further) {
-            (Source::File(path), _) => path.as_path(),
-            (Source::Url(_) | Source::Discovery(_), Some(path)) => path,
-            (Source::Url(_) | Source::Discovery(_), None) => continue,
-        };
-        let set = key_set(&configured.config, &source.name, path)?;
-        sets.insert(source.name.clone(), set);
+        match &source.source {
+            Source::File(path) => {
+                sets.insert(source.name.clone(), key_set(&configured.config, &source.name, path)?);
+            }
+            Source::Url(_) | Source::Discovery(_) => fetched.push(&source.name),
+        }
+    }
+    if let Some(path) = further {
+        // The keys of one issuer are often none for another, such as for a trust domain.
+        let fitting =
+            fetched.iter().map(|name| Ok((Arc::clone(name), key_set(&configured.config, name, path)?)));
+        let (fit, unfit): (Vec<_>, Vec<_>) = fitting.partition(Result::is_ok);
+        if fit.is_empty() {
+            let none_fetched = || {
+                "--keys is for issuers whose keys the server fetches, and all of the configuration's lie in files; leave \
+                 it out"
+                    .to_owned()
+            };
+            return Err(unfit.into_iter().find_map(Result::err).unwrap_or_else(none_fetched));
+        }
+        sets.extend(fit.into_iter().flatten());
     }
     Ok(Trust::new(configured.config.clone(), &sets))
 }

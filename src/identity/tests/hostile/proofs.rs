@@ -3,9 +3,7 @@
 
 use jsonwebtoken::Algorithm as Signs;
 
-use super::super::super::{
-    Algorithm, Part, Proof, ProofFault, Role, Token, TokenFault, Unauthenticated,
-};
+use super::super::super::{Algorithm, Part, Proof, ProofFault, Role, Token, TokenFault, Unauthenticated};
 use super::super::maker::{self};
 use super::super::maker::{ES256, HOLDER, Object, RSA, STRANGER, b64, quoted, sha256};
 use super::super::world::{
