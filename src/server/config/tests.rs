@@ -2,6 +2,7 @@
 //! Never reads the real environment.
 
 mod tls;
+mod trust;
 
 use std::time::Duration;
 

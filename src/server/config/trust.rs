@@ -17,6 +17,7 @@ use crate::identity::{
 };
 use crate::json;
 use crate::server::keys::{self, Address, Named, Source};
+use crate::value::Value;
 
 /// How many issuers and trust domains there may be.
 const ISSUERS_MAX: u64 = 1000;
@@ -39,7 +40,7 @@ pub struct Trust {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Typed {
-    audience: Vec<String>,
+    audience: Vec<Spanned<String>>,
     leeway_s: Option<Spanned<u64>>,
     actor_depth_max: Option<Spanned<u64>>,
     refresh_s: Option<Spanned<u64>>,
@@ -53,15 +54,14 @@ pub(super) struct Typed {
 #[serde(deny_unknown_fields)]
 struct TypedIssuer {
     issuer: Spanned<String>,
-    #[serde(default)]
-    keys: Keys,
+    keys: Option<Spanned<Keys>>,
     algorithms: Option<Spanned<Vec<String>>>,
     #[serde(default)]
-    audience: Vec<String>,
+    audience: Vec<Spanned<String>>,
     tokens: Option<Spanned<Vec<String>>>,
     lifetime_max_s: Option<Spanned<u64>>,
     human: Option<Human>,
-    agent: Option<String>,
+    agent: Option<Spanned<String>>,
 }
 
 /// `keys`: one of them; the issuer's own metadata when none is given.
@@ -69,18 +69,21 @@ struct TypedIssuer {
 #[serde(deny_unknown_fields, default)]
 struct Keys {
     url: Option<Spanned<String>>,
-    file: Option<PathBuf>,
+    file: Option<Spanned<PathBuf>>,
     discovery: Option<bool>,
+}
+
+impl Keys {
+    const NONE: Self = Self { url: None, file: None, discovery: None };
 }
 
 /// `trust.issuers[].human`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Human {
-    #[serde(default = "sub")]
-    claim: String,
-    #[serde(default = "human", rename = "type")]
-    kind: String,
+    claim: Option<Spanned<String>>,
+    #[serde(rename = "type")]
+    kind: Option<Spanned<String>>,
     unregistered: Option<Unregistered>,
 }
 
@@ -98,9 +101,9 @@ struct Unregistered {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parent {
-    claim: String,
+    claim: Spanned<String>,
     #[serde(rename = "type")]
-    kind: String,
+    kind: Spanned<String>,
 }
 
 /// `trust.spiffe[]`
@@ -108,17 +111,9 @@ struct Parent {
 #[serde(deny_unknown_fields)]
 struct TypedDomain {
     trust_domain: Spanned<String>,
-    keys: Keys,
+    keys: Spanned<Keys>,
     #[serde(default)]
-    audience: Vec<String>,
-}
-
-fn sub() -> String {
-    "sub".to_owned()
-}
-
-fn human() -> String {
-    "Human".to_owned()
+    audience: Vec<Spanned<String>>,
 }
 
 /// Checks all of it.
@@ -132,7 +127,7 @@ pub(super) fn check(file: &ConfigFile<'_>, typed: Typed) -> Result<Trust, Config
     let mut names = BTreeSet::new();
     let mut sources = Vec::new();
     let mut config = TrustConfig {
-        audience,
+        audience: audiences(file, "trust", &audience)?,
         leeway_s: file.number("trust.leeway_s", leeway_s, LEEWAY_S, 0..=LEEWAY_S_MAX.unsigned_abs())?,
         actor_depth_max: file.number("trust.actor_depth_max", actor_depth_max, ACTOR_DEPTH_MAX, 0..=8)?,
         issuers: Vec::with_capacity(issuers.len()),
@@ -163,6 +158,7 @@ fn issuer(
     let TypedIssuer { issuer, keys, algorithms, audience, tokens, lifetime_max_s, human, agent } = typed;
     named_once(file, &format!("{key}.issuer"), &issuer, names)?;
     let source = source(file, &format!("{key}.keys"), &issuer, keys, true)?;
+    let audience = audiences(file, key, &audience)?;
     let algorithms = match algorithms {
         None => vec![Algorithm::Es256, Algorithm::Rs256],
         Some(typed) => each(file, &format!("{key}.algorithms"), &typed, Algorithm::named, || {
@@ -185,6 +181,7 @@ fn issuer(
         let problem = "its tokens name nobody; say which claim names people (`human`), which one agents (`agent`), or both";
         return Err(file.invalid(key, Some(&issuer), problem));
     }
+    let agent = agent.map(|claim| named(file, &format!("{key}.agent"), &claim, "`client_id`")).transpose()?;
     let human = human.map(|typed| self::human_claims(file, &format!("{key}.human"), typed)).transpose()?;
     let name = issuer.value.as_str().into();
     Ok((Issuer { name, algorithms, audience, kinds, lifetime_max_s, human, agent_claim: agent }, source))
@@ -202,7 +199,8 @@ fn domain(
         return Err(file.invalid(&format!("{key}.trust_domain"), Some(&trust_domain), problem));
     }
     named_once(file, &format!("{key}.trust_domain"), &trust_domain, names)?;
-    let source = source(file, &format!("{key}.keys"), &trust_domain, keys, false)?;
+    let source = source(file, &format!("{key}.keys"), &trust_domain, Some(keys), false)?;
+    let audience = audiences(file, key, &audience)?;
     Ok((Domain { name: trust_domain.value.as_str().into(), audience }, source))
 }
 
@@ -227,48 +225,123 @@ fn source(
     file: &ConfigFile<'_>,
     key: &str,
     name: &Spanned<String>,
-    typed: Keys,
+    typed: Option<Spanned<Keys>>,
     discovers: bool,
 ) -> Result<Source, ConfigError> {
-    let Keys { url, file: path, discovery } = typed;
-    match (url, path, discovery.unwrap_or(false)) {
-        (Some(url), None, false) => match Address::parse(&url.value) {
+    let refused = |at: Option<&Spanned<Keys>>, problem: String| match at {
+        Some(at) => file.invalid(key, Some(at), problem),
+        None => file.invalid(key, Some(name), problem),
+    };
+    let Keys { url, file: path, discovery } = typed.as_ref().map_or(&Keys::NONE, |typed| &typed.value);
+    match (url, path, discovery) {
+        (Some(url), None, None | Some(false)) => match Address::parse(&url.value) {
             Ok(address) => Ok(Source::Url(address)),
-            Err(error) => Err(file.invalid(&format!("{key}.url"), Some(&url), error.to_string())),
+            Err(error) => Err(file.invalid(&format!("{key}.url"), Some(url), error.to_string())),
         },
-        (None, Some(path), false) => Ok(Source::File(path)),
-        (None, None, _) if discovers => match keys::Issuer::parse(&name.value) {
+        (None, Some(path), None | Some(false)) if path.value.as_os_str().is_empty() => {
+            Err(file.invalid(&format!("{key}.file"), Some(path), "it is empty; write the path of a key set"))
+        }
+        (None, Some(path), None | Some(false)) => Ok(Source::File(path.value.clone())),
+        (None, None, Some(false)) if discovers => {
+            let problem = "`discovery: false` leaves no way to its keys; say where they are: `url` or `file`";
+            Err(refused(typed.as_ref(), problem.to_owned()))
+        }
+        (None, None, None | Some(true)) if discovers => match keys::Issuer::parse(&name.value) {
             Ok(issuer) => Ok(Source::Discovery(issuer)),
             Err(error) => {
                 let problem = format!("{error}; or say where its keys are: `url` or `file`");
-                Err(file.invalid(key, Some(name), problem))
+                Err(refused(typed.as_ref(), problem))
             }
         },
-        _ => {
+        (Some(_) | None, _, _) => {
             let ways = if discovers { "`url`, `file`, `discovery: true`" } else { "`url`, `file`" };
-            Err(file.invalid(key, Some(name), format!("say in one way where its keys come from: {ways}")))
+            Err(refused(typed.as_ref(), format!("say in one way where its keys come from: {ways}")))
         }
     }
 }
 
 fn human_claims(file: &ConfigFile<'_>, key: &str, typed: Human) -> Result<HumanClaims, ConfigError> {
     let Human { claim, kind, unregistered } = typed;
-    let describe = |Unregistered { parents, attributes }| {
-        let parents = parents.into_iter().map(|Parent { claim, kind }| ParentClaim { claim, kind }).collect();
-        let value = |(name, typed): (String, Spanned<serde_json::Value>)| match json::parse(
-            typed.value.to_string().as_bytes(),
-            json::Limits::default(),
-        ) {
-            Ok(value) => Ok((name, value)),
-            Err(error) => {
-                let key = format!("{key}.unregistered.attributes.{name}");
-                Err(file.invalid(&key, Some(&typed), error.to_string()))
-            }
-        };
-        let attributes = attributes.into_iter().map(value).collect::<Result<_, _>>()?;
-        Ok::<_, ConfigError>(Describe { parents, attributes })
+    let claim =
+        claim.map_or(Ok("sub".to_owned()), |claim| named(file, &format!("{key}.claim"), &claim, "`sub`"))?;
+    let kind =
+        kind.map_or(Ok("Human".to_owned()), |kind| entity_type(file, &format!("{key}.type"), &kind))?;
+    let key = format!("{key}.unregistered");
+    let unregistered = unregistered.map(|typed| described(file, &key, typed)).transpose()?;
+    Ok(HumanClaims { claim, kind, unregistered })
+}
+
+fn described(file: &ConfigFile<'_>, key: &str, typed: Unregistered) -> Result<Describe, ConfigError> {
+    let Unregistered { parents, attributes } = typed;
+    let parent = |(at, Parent { claim, kind }): (usize, Parent)| {
+        let key = format!("{key}.parents[{at}]");
+        let claim = named(file, &format!("{key}.claim"), &claim, "`groups`")?;
+        Ok(ParentClaim { claim, kind: entity_type(file, &format!("{key}.type"), &kind)? })
     };
-    Ok(HumanClaims { claim, kind, unregistered: unregistered.map(describe).transpose()? })
+    let value = |(name, typed): (String, Spanned<serde_json::Value>)| {
+        let refused =
+            |problem: String| file.invalid(&format!("{key}.attributes.{name}"), Some(&typed), problem);
+        let value = json::parse(typed.value.to_string().as_bytes(), json::Limits::default())
+            .map_err(|error| refused(error.to_string()))?;
+        match uncedar(&value) {
+            None => Ok((name, value)),
+            Some(problem) => Err(refused(problem)),
+        }
+    };
+    Ok(Describe {
+        parents: parents.into_iter().enumerate().map(parent).collect::<Result<_, _>>()?,
+        attributes: attributes.into_iter().map(value).collect::<Result<_, _>>()?,
+    })
+}
+
+/// What keeps a value from being one of Cedar's.
+fn uncedar(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some("it is or holds null, which Cedar does not have; leave it out".to_owned()),
+        Value::Set(items) => items.iter().find_map(uncedar),
+        Value::Record(members) => members.values().find_map(uncedar),
+        Value::Number(_)
+        | Value::Bool(_)
+        | Value::Long(_)
+        | Value::String(_)
+        | Value::Entity(_)
+        | Value::Extension(..) => None,
+    }
+}
+
+/// A name that is not empty. Advice: such as what.
+fn named(
+    file: &ConfigFile<'_>,
+    key: &str,
+    typed: &Spanned<String>,
+    such_as: &str,
+) -> Result<String, ConfigError> {
+    if typed.value.is_empty() {
+        return Err(file.invalid(key, Some(typed), format!("it is empty; write a name such as {such_as}")));
+    }
+    Ok(typed.value.clone())
+}
+
+fn entity_type(file: &ConfigFile<'_>, key: &str, typed: &Spanned<String>) -> Result<String, ConfigError> {
+    let whole = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && part.chars().all(|next| next.is_ascii_alphanumeric() || next == '_')
+    };
+    if typed.value.split("::").all(whole) {
+        return Ok(typed.value.clone());
+    }
+    let problem = format!("`{}` is no entity type; write one of the schema's, such as `Human`", typed.value);
+    Err(file.invalid(key, Some(typed), problem))
+}
+
+fn audiences(
+    file: &ConfigFile<'_>,
+    key: &str,
+    typed: &[Spanned<String>],
+) -> Result<Vec<String>, ConfigError> {
+    let each = typed.iter().enumerate();
+    each.map(|(at, name)| named(file, &format!("{key}.audience[{at}]"), name, "`https://pdp.acme.example`"))
+        .collect()
 }
 
 /// Each of the names as what it stands for; none of them unknown, and at least one.
