@@ -8,6 +8,7 @@ mod place;
 mod server;
 
 mod admin;
+mod authorize;
 mod journal;
 mod limits;
 mod outage;
