@@ -39,13 +39,14 @@ pub(super) struct Options {
     /// Ask the bundle in this directory instead of a server; nothing is recorded.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+    // What has a heading of its own comes last: everything behind it would stand below it.
     #[command(flatten)]
     server: server::Server,
     #[command(flatten)]
     credentials: credentials::Credentials,
-    /// How to print the answer.
-    #[arg(long, value_enum, default_value = "human")]
-    format: Format,
 }
 
 pub(super) fn run(options: &Options) -> Exit {

@@ -9,6 +9,7 @@ mod server;
 
 mod admin;
 mod authorize;
+mod canaries;
 mod journal;
 mod limits;
 mod outage;
