@@ -19,7 +19,7 @@ pub(super) struct Credentials {
     /// The token of the agent that acts, when the subject's does not name it.
     #[arg(long, value_name = "FILE", requires = "subject_token", conflicts_with = "bundle")]
     actor_token: Option<PathBuf>,
-    /// A DPoP proof of the key that the subject's token is bound to. Each is taken once.
+    /// A `DPoP` proof of the key that the subject's token is bound to. Each is taken once.
     #[arg(long, value_name = "FILE", requires_all = ["subject_token", "dpop_url"], conflicts_with = "bundle")]
     dpop_proof: Option<PathBuf>,
     /// The HTTP method that the proof was made for.

@@ -14,6 +14,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 /// Whom to trust and what to show.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS (with --grpc https://HOST:PORT)")]
+#[expect(clippy::struct_field_names, reason = "an option is called as its field")]
 pub(super) struct Tls {
     /// The certificates of those who may have issued the server's, PEM [default: the roots of this machine]
     #[arg(long, value_name = "FILE", conflicts_with = "bundle")]

@@ -157,7 +157,7 @@ fn issuer(
 ) -> Result<(Issuer, Source), ConfigError> {
     let TypedIssuer { issuer, keys, algorithms, audience, tokens, lifetime_max_s, human, agent } = typed;
     named_once(file, &format!("{key}.issuer"), &issuer, names)?;
-    let source = source(file, &format!("{key}.keys"), &issuer, keys, true)?;
+    let source = source(file, &format!("{key}.keys"), &issuer, keys.as_ref(), true)?;
     let audience = audiences(file, key, &audience)?;
     let algorithms = match algorithms {
         None => vec![Algorithm::Es256, Algorithm::Rs256],
@@ -199,7 +199,7 @@ fn domain(
         return Err(file.invalid(&format!("{key}.trust_domain"), Some(&trust_domain), problem));
     }
     named_once(file, &format!("{key}.trust_domain"), &trust_domain, names)?;
-    let source = source(file, &format!("{key}.keys"), &trust_domain, Some(keys), false)?;
+    let source = source(file, &format!("{key}.keys"), &trust_domain, Some(&keys), false)?;
     let audience = audiences(file, key, &audience)?;
     Ok((Domain { name: trust_domain.value.as_str().into(), audience }, source))
 }
@@ -225,14 +225,14 @@ fn source(
     file: &ConfigFile<'_>,
     key: &str,
     name: &Spanned<String>,
-    typed: Option<Spanned<Keys>>,
+    typed: Option<&Spanned<Keys>>,
     discovers: bool,
 ) -> Result<Source, ConfigError> {
     let refused = |at: Option<&Spanned<Keys>>, problem: String| match at {
         Some(at) => file.invalid(key, Some(at), problem),
         None => file.invalid(key, Some(name), problem),
     };
-    let Keys { url, file: path, discovery } = typed.as_ref().map_or(&Keys::NONE, |typed| &typed.value);
+    let Keys { url, file: path, discovery } = typed.map_or(&Keys::NONE, |typed| &typed.value);
     match (url, path, discovery) {
         (Some(url), None, None | Some(false)) => match Address::parse(&url.value) {
             Ok(address) => Ok(Source::Url(address)),
@@ -244,18 +244,18 @@ fn source(
         (None, Some(path), None | Some(false)) => Ok(Source::File(path.value.clone())),
         (None, None, Some(false)) if discovers => {
             let problem = "`discovery: false` leaves no way to its keys; say where they are: `url` or `file`";
-            Err(refused(typed.as_ref(), problem.to_owned()))
+            Err(refused(typed, problem.to_owned()))
         }
         (None, None, None | Some(true)) if discovers => match keys::Issuer::parse(&name.value) {
             Ok(issuer) => Ok(Source::Discovery(issuer)),
             Err(error) => {
                 let problem = format!("{error}; or say where its keys are: `url` or `file`");
-                Err(refused(typed.as_ref(), problem))
+                Err(refused(typed, problem))
             }
         },
         (Some(_) | None, _, _) => {
             let ways = if discovers { "`url`, `file`, `discovery: true`" } else { "`url`, `file`" };
-            Err(refused(typed.as_ref(), format!("say in one way where its keys come from: {ways}")))
+            Err(refused(typed, format!("say in one way where its keys come from: {ways}")))
         }
     }
 }

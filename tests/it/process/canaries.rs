@@ -1,227 +1,29 @@
 //! Ten thousand secrets, each another one, in every place where a request can hold one: none is found anywhere else.
 
+mod planter;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorize_request::Question;
-use palisade::api::proto::v1::credentials::Proof;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Status};
 
+use self::planter::{CANARY, LOGIN, Planter, SIGNATURE};
 use super::child::Process;
 use super::http;
 use super::place::{Place, tree};
 use super::server::{Client, Server, is_permit, tool_call};
-use crate::tokens::{AUDIENCE, ISSUER, Signer, b64, claims, now_s, unsigned, with};
+use crate::tokens::{AUDIENCE, ISSUER, Signer, b64};
 
 /// How many there are at least.
 const CANARIES: usize = 10_000;
-/// Every one begins so. Its length is one that base64 leaves whole.
-const CANARY: &str = "c4n4ry";
-/// How much of a signature is enough to know it again.
-const SIGNATURE: usize = 16;
 /// How many callers there are, each with a secret of its own.
 const CALLERS: usize = 16;
 const BATCH: usize = 256;
-const BOT: &str = "spiffe://acme.example/agent/support-bot";
-const MCP: &str = "https://crm.acme.example/mcp";
-
-/// The keys that sign, and the secrets so far.
-struct Planter {
-    signer: Signer,
-    stranger: Signer,
-    holder: Signer,
-    planted: usize,
-    signatures: HashSet<String>,
-}
-
-impl Planter {
-    fn new() -> Self {
-        let (signer, stranger, holder) = (Signer::new(), Signer::new(), Signer::new());
-        Self { signer, stranger, holder, planted: 0, signatures: HashSet::new() }
-    }
-
-    /// Another secret.
-    fn next(&mut self) -> String {
-        self.planted += 1;
-        format!("{CANARY}-{:05}-{:08x}", self.planted, self.planted.wrapping_mul(0x9e37_79b9) & 0xffff_ffff)
-    }
-
-    /// Remembers the signature of a token, which is a secret too.
-    fn keep(&mut self, token: String) -> String {
-        let (_, signature) = token.rsplit_once('.').expect("a token has a signature");
-        self.signatures.insert(signature[..SIGNATURE].to_owned());
-        token
-    }
-
-    fn token(&mut self, claims: &Json) -> String {
-        let token = self.signer.token("k1", claims);
-        self.keep(token)
-    }
-
-    /// Good claims, with secrets in those that no record has.
-    fn claims(&mut self) -> Json {
-        let mut claims = with(&claims("ana", BOT), "acr", self.next());
-        claims["amr"] = json!([self.next()]);
-        claims["scope"] = format!("crm.read {}", self.next()).into();
-        claims["email"] = self.next().into();
-        claims["address"] = json!({ "street": [self.next()] });
-        claims
-    }
-
-    fn svid(&mut self, agent: &str) -> String {
-        let claims = json!({ "sub": agent, "aud": AUDIENCE, "exp": now_s() + 600, "email": self.next() });
-        let token = self.signer.sign(&json!({ "alg": "ES256", "kid": "k1" }), &claims);
-        self.keep(token)
-    }
-
-    fn bound(&mut self) -> String {
-        let claims = with(&self.claims(), "cnf", json!({ "jkt": self.holder.thumbprint() }));
-        self.token(&claims)
-    }
-
-    fn proof(&mut self, token: &str) -> String {
-        let id = self.next();
-        let proof = self.holder.proof(token, MCP, &id);
-        self.keep(proof)
-    }
-
-    /// A call with a secret among its arguments.
-    fn call(&mut self, subject_token: String) -> v1::AuthorizeRequest {
-        let mut request = tool_call("lookup_customer", &json!({ "customer_id": self.next() }));
-        request.subject = None;
-        request.credentials = Some(v1::Credentials { subject_token, ..Default::default() });
-        request
-    }
-
-    /// Calls that are permitted: by tokens, with proofs, with a token of the agent's own, and without any.
-    fn good(&mut self) -> Vec<v1::AuthorizeRequest> {
-        let claims = self.claims();
-        let plain = self.token(&claims);
-        let bound = self.bound();
-        let proof = dpop(self.proof(&bound), MCP.to_owned());
-        let claims = with(&self.claims(), "iss", LOGIN);
-        let alone = self.token(&claims);
-        let actor = self.svid(BOT);
-        let mut asserted = self.call(String::new());
-        (asserted.credentials, asserted.subject) = (None, tool_call("", &Json::Null).subject);
-        vec![
-            self.call(plain),
-            with_proof(self.call(bound), proof),
-            with_actor(self.call(alone), actor),
-            asserted,
-        ]
-    }
-
-    /// Signed tokens that are refused for what they say.
-    fn refused(&mut self) -> Vec<v1::AuthorizeRequest> {
-        let good = self.claims();
-        let (secret, another) = (self.next(), self.next());
-        let changed: Vec<Json> = vec![
-            with(&good, "exp", now_s() - 3600),
-            with(&good, "nbf", now_s() + 3600),
-            with(&good, "aud", secret.as_str()),
-            with(&good, "iss", format!("https://{secret}.example")),
-            with(&good, "sub", secret.as_str()),
-            with(&good, "client_id", secret.as_str()),
-            with(&good, "jti", json!([secret])),
-            with(&good, "act", json!({ "sub": secret })),
-            with(&good, "cnf", json!({ "jkt": secret })),
-            with(&good, "cnf", json!({ "unknown": another })),
-        ];
-        let mut tokens: Vec<String> = changed.iter().map(|claims| self.token(claims)).collect();
-        let every = json!({ "iss": ISSUER, "sub": self.next(), "aud": self.next(), "jti": self.next(), "exp": now_s() + 60 });
-        let forged = self.stranger.token("k1", &every);
-        let kid = self.next();
-        let unknown = self.signer.token(&kid, &every);
-        tokens.extend([self.keep(forged), self.keep(unknown)]);
-        let agent = format!("spiffe://acme.example/agent/{}", self.next());
-        tokens.push(self.svid(&agent));
-        tokens.into_iter().map(|token| self.call(token)).collect()
-    }
-
-    /// What is no token at all, or none that can be read.
-    fn malformed(&mut self) -> Vec<v1::AuthorizeRequest> {
-        let good = self.claims();
-        let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": "k1" });
-        let first = unsigned(&header, &good);
-        let texts = [
-            self.next(),
-            format!("{0}.{0}.{0}", self.next()),
-            format!("Bearer {}", self.next()),
-            format!("{first}.{}", self.next()),
-            format!("{first}.{}", b64(self.next())),
-            format!("{first}.{}.{}.{}", self.next(), self.next(), self.next()),
-            format!("{}.{}", unsigned(&json!({ "alg": self.next() }), &good), b64(self.next())),
-            format!("{}.{}", unsigned(&with(&header, "typ", self.next()), &good), b64(self.next())),
-            format!("{}.{}", unsigned(&with(&header, "jku", self.next()), &good), b64(self.next())),
-            format!("{}.{}", unsigned(&header, &json!(self.next())), b64(self.next())),
-            format!("{}.{}.x", b64(header.to_string()), b64(format!("{{\"sub\":\"{}\"", self.next()))),
-        ];
-        texts.into_iter().map(|text| self.call(text)).collect()
-    }
-
-    /// Good tokens beside something that is not.
-    fn beside(&mut self) -> Vec<v1::AuthorizeRequest> {
-        let claims = self.claims();
-        let plain = self.token(&claims);
-        let bound = self.bound();
-        let late = json!({ "jti": self.next(), "htm": self.next(), "htu": self.next(), "iat": 1, "ath": self.next() });
-        let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": self.holder.jwk() });
-        let late = self.holder.sign(&header, &late);
-        let proofs = [
-            dpop(self.next(), MCP.to_owned()),
-            dpop(self.keep(late), MCP.to_owned()),
-            dpop(self.proof(&bound), format!("https://{}.example/?key={}", self.next(), self.next())),
-            dpop(self.proof(&plain), MCP.to_owned()),
-            Proof::KeyThumbprint(self.next()),
-            Proof::CertificateSha256(self.next()),
-        ];
-        let mut requests: Vec<_> =
-            proofs.into_iter().map(|proof| with_proof(self.call(bound.clone()), proof)).collect();
-        let agent = format!("spiffe://acme.example/agent/{}", self.next());
-        for actor in [self.svid(&agent), self.next(), plain.clone()] {
-            requests.push(with_actor(self.call(plain.clone()), actor));
-        }
-        requests
-    }
-
-    /// Arguments that do not fit.
-    fn arguments(&mut self) -> Vec<v1::AuthorizeRequest> {
-        vec![
-            tool_call("lookup_customer", &json!({ "customer_id": { "deep": self.next() } })),
-            tool_call(
-                "issue_refund",
-                &json!({ "order": self.next(), "amount": 10_000, "note": self.next() }),
-            ),
-            tool_call(
-                "send_email",
-                &json!({ "to": self.next(), "subject": self.next(), "body": self.next() }),
-            ),
-            tool_call("no_such_tool", &json!({ "secret": self.next() })),
-        ]
-    }
-}
-
-/// Issues tokens that name no agent.
-const LOGIN: &str = "https://login.acme.example";
-
-fn dpop(proof: String, url: String) -> Proof {
-    Proof::Dpop(v1::DpopProof { proof, method: "POST".into(), url })
-}
-
-fn with_proof(mut request: v1::AuthorizeRequest, proof: Proof) -> v1::AuthorizeRequest {
-    request.credentials.as_mut().unwrap().proof = Some(proof);
-    request
-}
-
-fn with_actor(mut request: v1::AuthorizeRequest, actor_token: String) -> v1::AuthorizeRequest {
-    request.credentials.as_mut().unwrap().actor_token = actor_token;
-    request
-}
 
 /// What came of everything.
 #[derive(Default)]
@@ -368,12 +170,12 @@ fn ten_thousand_secrets_are_found_nowhere() {
     assert!(count("permit") >= 4 * rounds, "{answers:?} in {rounds} rounds");
     assert!(count("DENY_REASON_UNAUTHENTICATED") >= 25 * rounds, "{answers:?} in {rounds} rounds");
     assert!(told.errors >= 200, "{} errors", told.errors);
-    look(&planter, place, server, &told.text);
+    look(&planter, &place, server, &told.text);
     println!("{} secrets in {asked} requests: {answers:?}, {} errors", planter.planted, told.errors);
 }
 
 /// Looks everywhere.
-fn look(planter: &Planter, place: Place, server: Server, told: &str) {
+fn look(planter: &Planter, place: &Place, server: Server, told: &str) {
     let clean = |name: &str, text: &str| {
         let line = found(text, &planter.signatures);
         assert!(line.is_none(), "in {name}: {line:?}");

@@ -344,7 +344,7 @@ trust:
     assert_eq!(&*config.domains[0].name, "acme.example");
     assert_eq!(config.domains[0].audience, ["spiffe-clients"]);
 
-    assert_eq!((keys.refresh, keys.ca_file), (Duration::from_secs(60), Some(PathBuf::from("ca.pem"))));
+    assert_eq!((keys.refresh, keys.ca_file), (Duration::from_mins(1), Some(PathBuf::from("ca.pem"))));
     let names: Vec<_> = keys.sources.iter().map(|source| &*source.name).collect();
     assert_eq!(names, ["https://as.acme.example", "https://login.acme.example", "acme.example"]);
     let shown: Vec<_> = keys
