@@ -2,27 +2,26 @@
 //! Never decides on its own: a bundle is asked through the same service that a server runs.
 
 mod ask;
+mod credentials;
 mod print;
+mod server;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use tonic::Request;
-use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::Endpoint;
 
 use super::{Exit, Format, bundle, trouble};
 use crate::api::proto::v1;
-use crate::api::proto::v1::authorization_client::AuthorizationClient;
 use crate::api::proto::v1::authorization_server::Authorization as _;
 use crate::api::{Authorization, Peer};
 use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
 use crate::identity::{Caller, Callers, Role, Servers};
 use crate::pdp::Pdp;
+use crate::server::SystemClock;
 use crate::server::config::Limits;
-use crate::server::listen::{Address, AddressError};
-use crate::server::{DEFAULT_GRPC, SystemClock, data};
 
 /// The question and whom to ask.
 #[derive(Debug, Args)]
@@ -30,30 +29,29 @@ use crate::server::{DEFAULT_GRPC, SystemClock, data};
 Examples:
   palisade authorize --human ana --agent support-bot --tool crm/issue_refund --args '{\"order\":\"o-1\",\"amount\":30}'
   palisade authorize --agent night-watch --server git --method tools/list
+  palisade authorize --subject-token token.txt --tool crm/lookup_customer --args '{\"customer_id\":\"c-1\"}'
+  palisade authorize --subject-token token.txt --dpop-proof proof.txt --dpop-url https://crm.acme.example/mcp --tool ...
+  palisade authorize --grpc https://pdp.acme.example:8180 --tls-ca ca.crt --agent night-watch --server git --method tools/list
   palisade authorize --bundle . --principal 'Human::\"ana\"' --actor 'Agent::\"support-bot\"' --action 'Action::\"tools/list\"' --resource 'Server::\"crm\"'")]
 pub(super) struct Options {
     #[command(flatten)]
     ask: ask::Ask,
-    /// The running server's gRPC address: HOST:PORT or unix:PATH.
-    #[arg(long, value_name = "ADDR", default_value = DEFAULT_GRPC, conflicts_with = "bundle")]
-    grpc: String,
     /// Ask the bundle in this directory instead of a server; nothing is recorded.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// A file with the bearer token to show. Without it the token of the server's data directory is used if it can
-    /// be read; a caller without the role `explain` gets the answer without the explanation.
-    #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
-    token_file: Option<PathBuf>,
-    /// The server's data directory, where its token lies.
-    #[arg(long, value_name = "DIR", default_value = "data", conflicts_with = "bundle")]
-    data: PathBuf,
     /// How to print the answer.
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
+    // What has a heading of its own comes last: everything behind it would stand below it.
+    #[command(flatten)]
+    server: server::Server,
+    #[command(flatten)]
+    credentials: credentials::Credentials,
 }
 
 pub(super) fn run(options: &Options) -> Exit {
-    let request = match options.ask.to_request() {
+    let asked = options.credentials.read().and_then(|credentials| options.ask.to_request(credentials));
+    let request = match asked {
         Ok(request) => request,
         Err(words) => return trouble(words),
     };
@@ -66,71 +64,13 @@ pub(super) fn run(options: &Options) -> Exit {
             Ok(answer) => answer,
             Err(exit) => return exit,
         },
-        None => match runtime.block_on(online(options, request.clone())) {
+        None => match runtime.block_on(options.server.ask(request.clone())) {
             Ok(answer) => answer,
             Err(words) => return trouble(words),
         },
     };
     print::answer(options.format, &request, &answer);
     if answer.decision() == v1::Decision::Permit { Exit::Ok } else { Exit::Findings }
-}
-
-async fn online(
-    options: &Options,
-    mut request: v1::AuthorizeRequest,
-) -> Result<v1::AuthorizeResponse, String> {
-    let token = token(options)?;
-    request.explain = token.is_some();
-    let endpoint = endpoint(&options.grpc)?.connect_timeout(std::time::Duration::from_secs(5));
-    let channel = endpoint.connect().await.map_err(|_| {
-        format!(
-            "no server answers at {}; start one with `palisade serve`, or ask a bundle with --bundle DIR",
-            options.grpc
-        )
-    })?;
-    let mut message = Request::new(request);
-    if let Some(token) = token {
-        let header: AsciiMetadataValue =
-            format!("Bearer {token}").parse().map_err(|_| "the token file holds no token".to_owned())?;
-        message.metadata_mut().insert("authorization", header);
-    }
-    let answer = AuthorizationClient::new(channel).authorize(message).await;
-    answer
-        .map(tonic::Response::into_inner)
-        .map_err(|status| format!("no answer ({:?}): {}", status.code(), status.message()))
-}
-
-fn token(options: &Options) -> Result<Option<String>, String> {
-    match &options.token_file {
-        Some(path) => match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(error) => Err(format!("{}: {error}", path.display())),
-        },
-        // The data directory's token is for the server of this machine; another must not learn it.
-        None if !is_local(&options.grpc) => Ok(None),
-        // The server may belong to somebody else: then we are a caller without a token.
-        None => Ok(data::admin_token(&options.data).ok().map(|token| token.expose().to_owned())),
-    }
-}
-
-/// Whom to ask: unlike a listener, a client may name a host.
-fn endpoint(address: &str) -> Result<Endpoint, String> {
-    let uri = match address.parse() {
-        Ok(Address::Unix(path)) => format!("unix:{}", path.display()),
-        Ok(Address::Tcp(address)) => format!("http://{address}"),
-        Err(AddressError::Unknown(name)) => format!("http://{name}"),
-        Err(error @ (AddressError::NoPath(_) | AddressError::LongPath { .. })) => {
-            return Err(error.to_string());
-        }
-    };
-    Endpoint::from_shared(uri).map_err(|_| format!("`{address}` is no address; write host:port or unix:path"))
-}
-
-fn is_local(address: &str) -> bool {
-    address.parse::<Address>().map_or_else(
-        |_| address.rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case("localhost")),
-        |address| address.is_local(),
-    )
 }
 
 fn offline(

@@ -10,14 +10,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Exit, Format, trouble};
-use crate::identity::{Check, KEYS_BYTES_MAX, KeySet, Keys, Token, Trust, inspect};
+use super::{Exit, Format, secret, trouble};
+use crate::identity::{
+    Check, KEYS_BYTES_MAX, KeySet, Keys, REVOKED_BYTES_MAX, Revoked, Token, Trust, inspect,
+};
 use crate::server::clock;
 use crate::server::config::{self, Environment, Overrides};
 use crate::server::keys::Source;
-
-/// The longest file that is read as a token.
-const TOKEN_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// What to do with a token.
 #[derive(Debug, Args)]
@@ -77,50 +76,81 @@ pub(super) fn run(options: &Options) -> Exit {
 }
 
 fn checks(asked: &Inspect) -> Result<Vec<Check>, String> {
-    let token = read_token(&asked.token)?;
+    let token = Token::new(secret::read("the token", &asked.token)?);
     let settings = config::load(asked.config.as_deref(), Overrides::default(), Environment::default())
         .map_err(|error| error.to_string())?;
+    if settings.trust.keys.sources.is_empty() {
+        return Err(nobody_is_trusted(asked.config.as_deref()));
+    }
     let trust = trust(&settings.trust, asked.keys.as_deref())?;
     let now_s = asked.at.unwrap_or_else(|| clock::now().seconds());
     Ok(inspect(&trust, &token, asked.server_audience.as_deref(), now_s))
 }
 
-fn read_token(path: &Path) -> Result<Token, String> {
-    let mut text = String::new();
-    let failed = |error| format!("cannot read the token from `{}`: {error}", path.display());
-    if path == Path::new("-") {
-        std::io::stdin().take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
-    } else {
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+fn nobody_is_trusted(named: Option<&Path>) -> String {
+    let file = named.unwrap_or(Path::new(config::FILE)).display();
+    match named {
+        None if !Path::new(config::FILE).exists() => {
+            format!(
+                "there is no `{file}` here, so nobody's tokens are trusted; name the server's configuration with --config FILE"
+            )
+        }
+        None | Some(_) => {
+            format!(
+                "`{file}` trusts nobody's tokens; name their issuer in its `trust.issuers`, or their trust domain in `trust.spiffe`"
+            )
+        }
     }
-    let text = text.trim();
-    let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    Ok(Token::new(token.map_or(text, |(_, token)| token.trim())))
 }
 
-/// The trust of a configuration, with the keys that lie in files, and with those of `further` for everybody else.
+/// The trust of a configuration, with the keys that lie in files, and with those of `further` for everybody else whom they
+/// fit.
 fn trust(configured: &config::Trust, further: Option<&Path>) -> Result<Trust, String> {
     let mut sets = BTreeMap::new();
+    let mut fetched = Vec::new();
+    let mut revoked = Revoked::default();
     for source in &configured.keys.sources {
-        let path = match (&source.source, further) {
-            (Source::File(path), _) => path.as_path(),
-            (Source::Url(_) | Source::Discovery(_) | Source::WorkloadApi(_), Some(path)) => path,
-            (Source::Url(_) | Source::Discovery(_) | Source::WorkloadApi(_), None) => continue,
-        };
-        let set = key_set(configured, &source.name, path)?;
-        sets.insert(source.name.clone(), set);
+        match &source.source {
+            Source::File(path) if *source.name == *config::REVOKED => revoked = self::revoked(path)?,
+            Source::File(path) => {
+                sets.insert(source.name.clone(), key_set(configured, &source.name, path)?);
+            }
+            Source::Url(_) | Source::Discovery(_) | Source::WorkloadApi(_) => fetched.push(&source.name),
+        }
     }
-    Ok(Trust::new(configured.config.clone(), &sets))
+    if let Some(path) = further {
+        // The keys of one issuer are often none for another, such as for a trust domain.
+        let fitting = fetched.iter().map(|name| Ok((Arc::clone(name), key_set(configured, name, path)?)));
+        let (fit, unfit): (Vec<_>, Vec<_>) = fitting.partition(Result::is_ok);
+        if fit.is_empty() {
+            let none_fetched = || {
+                "--keys is for issuers whose keys the server fetches, and all of the configuration's lie in files; leave \
+                 it out"
+                    .to_owned()
+            };
+            return Err(unfit.into_iter().find_map(Result::err).unwrap_or_else(none_fetched));
+        }
+        sets.extend(fit.into_iter().flatten());
+    }
+    Ok(Trust::new(configured.config.clone(), &sets).without(Arc::new(revoked)))
+}
+
+fn revoked(path: &Path) -> Result<Revoked, String> {
+    let failed = |why: String| format!("cannot take the revoked tokens from `{}`: {why}", path.display());
+    let document = read(path, REVOKED_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
+    Revoked::parse(&document).map_err(|fault| failed(format!("they {fault}")))
+}
+
+/// No more of a file than it may have, and one more byte.
+fn read(path: &Path, bytes_max: usize) -> std::io::Result<Vec<u8>> {
+    let mut document = Vec::new();
+    std::fs::File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut document)?;
+    Ok(document)
 }
 
 fn key_set(configured: &config::Trust, name: &str, path: &Path) -> Result<KeySet, String> {
     let failed = |why: String| format!("cannot take the keys of `{name}` from `{}`: {why}", path.display());
-    let mut document = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
-    file.take(KEYS_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut document)
-        .map_err(|error| failed(error.to_string()))?;
+    let document = read(path, KEYS_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
     let (keys_use, algorithms) = configured.keys_use(name);
     let keys =
         Keys::parse(&document, keys_use, algorithms).map_err(|fault| failed(format!("they {fault}")))?;

@@ -20,9 +20,9 @@ pub enum Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Header => "header",
+            Self::Header => "a header",
             Self::Claims => "claims",
-            Self::Signature => "signature",
+            Self::Signature => "a signature",
         })
     }
 }
@@ -59,7 +59,7 @@ pub enum TokenFault {
     #[error("holds another token (`cty`); send the inner one")]
     Nested,
     /// A part is not base64url.
-    #[error("has a {part} that is not base64url without padding")]
+    #[error("has {part} not written in base64url without padding")]
     Base64 {
         /// Which.
         part: Part,
@@ -73,7 +73,7 @@ pub enum TokenFault {
         source: JsonError,
     },
     /// A part is JSON and no object.
-    #[error("has {part} that are no JSON object")]
+    #[error("has {part} of another form than a JSON object")]
     NotAnObject {
         /// Which.
         part: Part,

@@ -57,9 +57,10 @@ pub fn inspect(trust: &Trust, token: &Token, server_audience: Option<&str>, now_
             let name = place(&fault);
             if checks.iter().all(|check| check.passed == Some(true)) {
                 checks.push(match fault {
-                    TokenFault::NoKeys => {
-                        Check::skipped(name, "there are no keys of its issuer here; give them with `--keys`")
-                    }
+                    TokenFault::NoKeys => Check::skipped(
+                        name,
+                        "there are no keys of its issuer here that fit; give its own with `--keys`",
+                    ),
                     fault => Check::failed(name, fault.to_string()),
                 });
             }
@@ -79,9 +80,25 @@ pub fn inspect(trust: &Trust, token: &Token, server_audience: Option<&str>, now_
     });
     checks.push(match verified.check_time(now_s, trust.leeway_s()) {
         Ok(()) => {
-            Check::passed("time", format!("valid for {} s more", verified.expires_s.saturating_sub(now_s)))
+            let left_s = verified.expires_s.saturating_sub(now_s);
+            Check::passed(
+                "time",
+                if left_s > 0 {
+                    format!("valid for {} more", lasting(left_s))
+                } else {
+                    format!("expired, but within the leeway of {} s", trust.leeway_s())
+                },
+            )
+        }
+        Err(TokenFault::Expired { ago_s }) => {
+            let expires_s = verified.expires_s;
+            Check::failed("time", format!("expired {} ago (`exp` is {expires_s})", lasting(ago_s)))
         }
         Err(fault) => Check::failed("time", fault.to_string()),
+    });
+    checks.push(match trust.check_revoked(&verified) {
+        Ok(()) => Check::passed("revocation", "it is not on the list of revoked tokens"),
+        Err(fault) => Check::failed("revocation", fault.to_string()),
     });
     checks.push(binding(&verified));
     checks.push(parties(&verified));
@@ -169,6 +186,17 @@ fn parties(token: &Verified) -> Check {
         TokenKind::AccessToken | TokenKind::IdJag | TokenKind::Jwt | TokenKind::JwtSvid => {
             Check::passed("parties", words)
         }
+    }
+}
+
+/// Seconds, in units that people read.
+fn lasting(seconds: i64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0 | 1) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {} min", minutes % 60),
+        (days, hours, _) => format!("{days} d {} h", hours % 24),
     }
 }
 

@@ -8,7 +8,9 @@ mod place;
 mod server;
 
 mod admin;
+mod authorize;
 mod bundles;
+mod canaries;
 mod journal;
 mod keys;
 mod limits;

@@ -58,12 +58,15 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// The question as it is sent.
-    pub(super) fn to_request(&self) -> Result<v1::AuthorizeRequest, String> {
+    /// The question as it is sent, with what proves who asks.
+    pub(super) fn to_request(
+        &self,
+        credentials: Option<v1::Credentials>,
+    ) -> Result<v1::AuthorizeRequest, String> {
         Ok(v1::AuthorizeRequest {
-            credentials: None,
             request_id: String::new(),
-            subject: Some(self.subject()?),
+            subject: self.subject(credentials.is_some())?,
+            credentials,
             question: Some(self.question()?),
             session: self.session.clone().unwrap_or_default(),
             task: String::new(),
@@ -73,21 +76,25 @@ impl Ask {
         })
     }
 
-    fn subject(&self) -> Result<v1::Subject, String> {
+    /// The parties; none when a token alone says who they are.
+    fn subject(&self, is_proven: bool) -> Result<Option<v1::Subject>, String> {
         let human = self.human.as_ref().map(|id| Uid::new("Human", id));
         let agent = self.agent.as_ref().map(|id| Uid::new("Agent", id)).or_else(|| self.actor.clone());
         let (principal, actor) = match (human.or_else(|| self.principal.clone()), agent) {
             (Some(principal), actor) => (principal, actor),
             (None, Some(agent)) => (agent, None),
+            (None, None) if is_proven => return Ok(None),
             (None, None) => {
-                return Err("say who asks: --human ID, --agent ID, or both; or --principal UID".into());
+                return Err(
+                    "say who asks: --human ID, --agent ID, or both; or --principal UID; or --subject-token FILE".into()
+                );
             }
         };
-        Ok(v1::Subject {
+        Ok(Some(v1::Subject {
             principal: Some(wire_uid(&principal)),
             actor: actor.as_ref().map(wire_uid),
             earlier_actors: vec![],
-        })
+        }))
     }
 
     fn question(&self) -> Result<v1::authorize_request::Question, String> {

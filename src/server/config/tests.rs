@@ -3,6 +3,7 @@
 
 mod tls;
 mod trust;
+mod workload;
 
 use std::time::Duration;
 

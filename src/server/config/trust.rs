@@ -1,7 +1,9 @@
 //! `trust`: whose tokens are believed, and where their keys come from.
 //! Never guesses what a claim means: what is not configured names nobody.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod human;
+
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +14,8 @@ use serde_saphyr::Spanned;
 use super::ConfigError;
 use super::check::ConfigFile;
 use crate::identity::{
-    Algorithm, Describe, Domain, HumanClaims, Issuer, LEEWAY_S_MAX, ParentClaim, REVOKED_BYTES_MAX,
-    TokenKind, TrustConfig, Use, is_trust_domain,
+    Algorithm, Domain, Issuer, LEEWAY_S_MAX, REVOKED_BYTES_MAX, TokenKind, TrustConfig, Use, is_trust_domain,
 };
-use crate::json;
 use crate::server::keys::{self, Address, Agent, Named, Source};
 
 /// How many issuers and trust domains there may be.
@@ -58,7 +58,7 @@ impl Trust {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Typed {
-    audience: Vec<String>,
+    audience: Vec<Spanned<String>>,
     leeway_s: Option<Spanned<u64>>,
     actor_depth_max: Option<Spanned<u64>>,
     refresh_s: Option<Spanned<u64>>,
@@ -73,15 +73,14 @@ pub(super) struct Typed {
 #[serde(deny_unknown_fields)]
 struct TypedIssuer {
     issuer: Spanned<String>,
-    #[serde(default)]
-    keys: Keys,
+    keys: Option<Spanned<Keys>>,
     algorithms: Option<Spanned<Vec<String>>>,
     #[serde(default)]
-    audience: Vec<String>,
+    audience: Vec<Spanned<String>>,
     tokens: Option<Spanned<Vec<String>>>,
     lifetime_max_s: Option<Spanned<u64>>,
-    human: Option<Human>,
-    agent: Option<String>,
+    human: Option<human::Typed>,
+    agent: Option<Spanned<String>>,
 }
 
 /// `keys`: one of them; the issuer's own metadata when none is given.
@@ -89,39 +88,13 @@ struct TypedIssuer {
 #[serde(deny_unknown_fields, default)]
 struct Keys {
     url: Option<Spanned<String>>,
-    file: Option<PathBuf>,
+    file: Option<Spanned<PathBuf>>,
     workload_api: Option<Spanned<String>>,
     discovery: Option<bool>,
 }
 
-/// `trust.issuers[].human`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Human {
-    #[serde(default = "sub")]
-    claim: String,
-    #[serde(default = "human", rename = "type")]
-    kind: String,
-    unregistered: Option<Unregistered>,
-}
-
-/// `trust.issuers[].human.unregistered`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Unregistered {
-    #[serde(default)]
-    parents: Vec<Parent>,
-    #[serde(default)]
-    attributes: BTreeMap<String, Spanned<serde_json::Value>>,
-}
-
-/// `trust.issuers[].human.unregistered.parents[]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parent {
-    claim: String,
-    #[serde(rename = "type")]
-    kind: String,
+impl Keys {
+    const NONE: Self = Self { url: None, file: None, workload_api: None, discovery: None };
 }
 
 /// `trust.spiffe[]`
@@ -129,17 +102,9 @@ struct Parent {
 #[serde(deny_unknown_fields)]
 struct TypedDomain {
     trust_domain: Spanned<String>,
-    keys: Keys,
+    keys: Spanned<Keys>,
     #[serde(default)]
-    audience: Vec<String>,
-}
-
-fn sub() -> String {
-    "sub".to_owned()
-}
-
-fn human() -> String {
-    "Human".to_owned()
+    audience: Vec<Spanned<String>>,
 }
 
 /// Checks all of it.
@@ -154,7 +119,7 @@ pub(super) fn check(file: &ConfigFile<'_>, typed: Typed) -> Result<Trust, Config
     let mut names = BTreeSet::new();
     let mut sources = Vec::new();
     let mut config = TrustConfig {
-        audience,
+        audience: audiences(file, "trust", &audience)?,
         leeway_s: file.number("trust.leeway_s", leeway_s, LEEWAY_S, 0..=LEEWAY_S_MAX.unsigned_abs())?,
         actor_depth_max: file.number("trust.actor_depth_max", actor_depth_max, ACTOR_DEPTH_MAX, 0..=8)?,
         issuers: Vec::with_capacity(issuers.len()),
@@ -189,7 +154,8 @@ fn issuer(
 ) -> Result<(Issuer, Source), ConfigError> {
     let TypedIssuer { issuer, keys, algorithms, audience, tokens, lifetime_max_s, human, agent } = typed;
     named_once(file, &format!("{key}.issuer"), &issuer, names)?;
-    let source = source(file, &format!("{key}.keys"), &issuer, keys, true)?;
+    let source = source(file, &format!("{key}.keys"), &issuer, keys.as_ref(), true)?;
+    let audience = audiences(file, key, &audience)?;
     let algorithms = match algorithms {
         None => vec![Algorithm::Es256, Algorithm::Rs256],
         Some(typed) => each(file, &format!("{key}.algorithms"), &typed, Algorithm::named, || {
@@ -212,7 +178,8 @@ fn issuer(
         let problem = "its tokens name nobody; say which claim names people (`human`), which one agents (`agent`), or both";
         return Err(file.invalid(key, Some(&issuer), problem));
     }
-    let human = human.map(|typed| self::human_claims(file, &format!("{key}.human"), typed)).transpose()?;
+    let agent = agent.map(|claim| named(file, &format!("{key}.agent"), &claim, "`client_id`")).transpose()?;
+    let human = human.map(|typed| human::check(file, &format!("{key}.human"), typed)).transpose()?;
     let name = issuer.value.as_str().into();
     Ok((Issuer { name, algorithms, audience, kinds, lifetime_max_s, human, agent_claim: agent }, source))
 }
@@ -229,7 +196,8 @@ fn domain(
         return Err(file.invalid(&format!("{key}.trust_domain"), Some(&trust_domain), problem));
     }
     named_once(file, &format!("{key}.trust_domain"), &trust_domain, names)?;
-    let source = source(file, &format!("{key}.keys"), &trust_domain, keys, false)?;
+    let source = source(file, &format!("{key}.keys"), &trust_domain, Some(&keys), false)?;
+    let audience = audiences(file, key, &audience)?;
     Ok((Domain { name: trust_domain.value.as_str().into(), audience }, source))
 }
 
@@ -254,61 +222,68 @@ fn source(
     file: &ConfigFile<'_>,
     key: &str,
     name: &Spanned<String>,
-    typed: Keys,
+    typed: Option<&Spanned<Keys>>,
     discovers: bool,
 ) -> Result<Source, ConfigError> {
-    let Keys { url, file: path, workload_api, discovery } = typed;
+    let refused = |at: Option<&Spanned<Keys>>, problem: String| match at {
+        Some(at) => file.invalid(key, Some(at), problem),
+        None => file.invalid(key, Some(name), problem),
+    };
+    let Keys { url, file: path, workload_api, discovery } = typed.map_or(&Keys::NONE, |typed| &typed.value);
     match (url, path, workload_api, discovery) {
         (Some(url), None, None, None | Some(false)) => match Address::parse(&url.value) {
             Ok(address) => Ok(Source::Url(address)),
-            Err(error) => Err(file.invalid(&format!("{key}.url"), Some(&url), error.to_string())),
+            Err(error) => Err(file.invalid(&format!("{key}.url"), Some(url), error.to_string())),
         },
-        (None, Some(path), None, None | Some(false)) => Ok(Source::File(path)),
+        (None, Some(path), None, None | Some(false)) if path.value.as_os_str().is_empty() => {
+            Err(file.invalid(&format!("{key}.file"), Some(path), "it is empty; write the path of a key set"))
+        }
+        (None, Some(path), None, None | Some(false)) => Ok(Source::File(path.value.clone())),
         (None, None, Some(agent), None | Some(false)) if !discovers => {
-            Agent::parse(&agent.value, &name.value).map(Source::WorkloadApi).map_err(|error| {
-                file.invalid(&format!("{key}.workload_api"), Some(&agent), error.to_string())
-            })
+            Agent::parse(&agent.value, &name.value)
+                .map(Source::WorkloadApi)
+                .map_err(|error| file.invalid(&format!("{key}.workload_api"), Some(agent), error.to_string()))
+        }
+        (None, None, None, Some(false)) if discovers => {
+            let problem = "`discovery: false` leaves no way to its keys; say where they are: `url` or `file`";
+            Err(refused(typed, problem.to_owned()))
         }
         (None, None, None, None | Some(true)) if discovers => match keys::Issuer::parse(&name.value) {
             Ok(issuer) => Ok(Source::Discovery(issuer)),
             Err(error) => {
                 let problem = format!("{error}; or say where its keys are: `url` or `file`");
-                Err(file.invalid(key, Some(name), problem))
+                Err(refused(typed, problem))
             }
         },
-        _ => {
+        (Some(_) | None, _, _, _) => {
             let ways =
                 if discovers { "`url`, `file`, `discovery: true`" } else { "`url`, `file`, `workload_api`" };
-            Err(file.invalid(key, Some(name), format!("say in one way where its keys come from: {ways}")))
+            Err(refused(typed, format!("say in one way where its keys come from: {ways}")))
         }
     }
 }
 
-fn human_claims(file: &ConfigFile<'_>, key: &str, typed: Human) -> Result<HumanClaims, ConfigError> {
-    let Human { claim, kind, unregistered } = typed;
-    if claim.is_empty() || kind.is_empty() {
-        return Err(file.invalid(
-            key,
-            None::<&Spanned<()>>,
-            "`claim` and `type` are names; leave them out for `sub` and `Human`",
-        ));
+/// A name that is not empty. Advice: such as what.
+pub(super) fn named(
+    file: &ConfigFile<'_>,
+    key: &str,
+    typed: &Spanned<String>,
+    such_as: &str,
+) -> Result<String, ConfigError> {
+    if typed.value.is_empty() {
+        return Err(file.invalid(key, Some(typed), format!("it is empty; write a name such as {such_as}")));
     }
-    let describe = |Unregistered { parents, attributes }| {
-        let parents = parents.into_iter().map(|Parent { claim, kind }| ParentClaim { claim, kind }).collect();
-        let value = |(name, typed): (String, Spanned<serde_json::Value>)| match json::parse(
-            typed.value.to_string().as_bytes(),
-            json::Limits::default(),
-        ) {
-            Ok(value) => Ok((name, value)),
-            Err(error) => {
-                let key = format!("{key}.unregistered.attributes.{name}");
-                Err(file.invalid(&key, Some(&typed), error.to_string()))
-            }
-        };
-        let attributes = attributes.into_iter().map(value).collect::<Result<_, _>>()?;
-        Ok::<_, ConfigError>(Describe { parents, attributes })
-    };
-    Ok(HumanClaims { claim, kind, unregistered: unregistered.map(describe).transpose()? })
+    Ok(typed.value.clone())
+}
+
+fn audiences(
+    file: &ConfigFile<'_>,
+    key: &str,
+    typed: &[Spanned<String>],
+) -> Result<Vec<String>, ConfigError> {
+    let each = typed.iter().enumerate();
+    each.map(|(at, name)| named(file, &format!("{key}.audience[{at}]"), name, "`https://pdp.acme.example`"))
+        .collect()
 }
 
 /// Each of the names as what it stands for; none of them unknown, and at least one.

@@ -159,7 +159,11 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Typed, ConfigError> {
     }
     serde_saphyr::from_str(text).map_err(|error| {
         let line = error.location().map_or(0, |at| at.line());
-        let problem = error.without_snippet().to_string();
+        // Rust's name of a type tells nothing to whoever writes a configuration.
+        let words = error.without_snippet().to_string();
+        let problem = words
+            .replace("invalid u64", "this is no whole number from 0 on,")
+            .replace("invalid u32", "this is no whole number from 0 on,");
         ConfigError::Typed { place: Place { path: path.to_owned(), line }, problem }
     })
 }
