@@ -2,6 +2,7 @@
 //! Never fetches keys, and never believes a claim from a caller that may not assert it.
 
 mod callers;
+mod claims;
 mod credential;
 mod fault;
 mod inspect;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::value::Uid;
-pub use callers::{Callers, KnownBy, LOCAL, OPERATOR, TokenDigest, UnknownCaller};
+pub use callers::{Callers, KnownBy, LOCAL, OPERATOR, Subject, TokenDigest, UnknownCaller};
 pub use credential::{Credentials, Proof, Token};
 pub use fault::{Part, ProofFault, TokenFault};
 pub use inspect::{Check, inspect};

@@ -4,6 +4,7 @@
 mod establish;
 mod house;
 mod judge;
+mod judgement;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,15 +14,16 @@ use arc_swap::ArcSwap;
 use crate::access::{Decision, DecisionId, Question, Revision, Timestamp};
 use crate::audit::{
     Administered, AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported,
-    TokenSeen, Unreportable, digest,
+    Unreportable, digest,
 };
-use crate::identity::{Caller, Claim, Credentials, Principal, Proofs, Role, Sessions, Trust};
+use crate::identity::{Caller, Claim, Credentials, Proofs, Role, Sessions, Trust};
 use crate::mcp;
 use crate::policy::{Memory, Round, Snapshot};
 use crate::value::Uid;
 use establish::Refused;
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
+use judgement::Judgement;
 
 /// What a PEP asks. Nothing in it is believed yet.
 #[derive(Debug, Clone)]
@@ -171,6 +173,12 @@ impl<S: AuditSink> Pdp<S> {
         Self { sessions: Sessions::new(sessions_max), ..self }
     }
 
+    /// Taking no proof that was made before this instant: it may have been used with what ran before.
+    #[must_use]
+    pub fn with_proofs_since(self, now: Timestamp) -> Self {
+        Self { proofs: Proofs::since(now.seconds()), ..self }
+    }
+
     /// Puts another snapshot in force, for every decision that begins after this.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         self.swap(|before| InForce { snapshot, trust: before.trust.clone() });
@@ -251,7 +259,7 @@ impl<S: AuditSink> Pdp<S> {
         occasion: Occasion<'r>,
     ) -> Judgement<'r> {
         let established = establish::establish(self, round.snapshot(), trust, request, occasion.now);
-        let (principal, judged) = match established {
+        let (principal, refused, judged) = match established {
             Ok(principal) => {
                 let facts = establish::facts(&principal, request, occasion.now);
                 let terms = Terms {
@@ -260,15 +268,15 @@ impl<S: AuditSink> Pdp<S> {
                     explain: request.explain,
                 };
                 let judged = judge(round, &request.ask, &facts, &terms);
-                (Some(principal), judged)
+                (Some(principal), None, judged)
             }
-            Err(Refused { reason, words, principal }) => {
-                (principal.map(|principal| *principal), Judged::deny(reason, words))
+            Err(Refused { reason, words, principal, token }) => {
+                (principal.map(|principal| *principal), token, Judged::deny(reason, words))
             }
         };
         let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
         let arguments_digest = judged.arguments.as_deref().map(digest);
-        Judgement { request, occasion, principal, judged, arguments_digest }
+        Judgement { request, occasion, principal, refused, judged, arguments_digest }
     }
 
     /// What becomes of a judgement whose record has its fate.
@@ -278,7 +286,7 @@ impl<S: AuditSink> Pdp<S> {
         judgement: Judgement<'_>,
         receipt: Result<Receipt, AuditError>,
     ) -> Pending {
-        let Judgement { request, occasion, principal: _, judged, arguments_digest } = judgement;
+        let Judgement { request, occasion, principal: _, refused: _, judged, arguments_digest } = judgement;
         // What merely passed, and what nobody may report on, would only push others out.
         let reportable = judged.action.is_some() && request.caller.may(Role::Outcome);
         if judged.decision.outcome.is_permit() && receipt.is_ok() && reportable {
@@ -293,63 +301,6 @@ impl<S: AuditSink> Pdp<S> {
             explanation: judged.explanation,
         };
         Pending { answer, receipt }
-    }
-}
-
-/// A request that was judged and is not on record yet.
-struct Judgement<'r> {
-    request: &'r Request,
-    occasion: Occasion<'r>,
-    principal: Option<Principal>,
-    judged: Judged,
-    arguments_digest: Option<String>,
-}
-
-impl Judgement<'_> {
-    /// What its record says.
-    fn told<'a>(&'a self, snapshot: &'a Snapshot) -> Decided<'a> {
-        let Self { request, occasion, principal, judged, arguments_digest } = self;
-        // Whoever was established, else who was said to ask.
-        let claim = request.claim.as_ref().filter(|_| principal.is_none());
-        let established = principal.as_ref();
-        let (server, method) = match &request.ask {
-            Ask::Mcp(message) => (Some(message.server.as_str()), Some(message.method.as_str())),
-            Ask::Access(_) => (None, None),
-        };
-        Decided {
-            time: occasion.now,
-            id: &occasion.id,
-            revision: snapshot.revision(),
-            face: request.face,
-            caller: &request.caller.name,
-            request_id: Some(&request.request_id),
-            principal: established.map(Principal::subject).or(claim.map(|claim| &claim.principal)),
-            actor: established.and_then(Principal::actor).or(claim.and_then(|claim| claim.actor.as_ref())),
-            earlier_actors: established
-                .map(Principal::earlier_actors)
-                .or(claim.map(|claim| claim.earlier_actors.as_slice()))
-                .unwrap_or_default(),
-            assurance: established.map(Principal::assurance),
-            actor_assurance: established.and_then(Principal::actor_assurance),
-            token: established.and_then(Principal::token).map(TokenSeen::from),
-            actor_token: established.and_then(Principal::actor_token).map(TokenSeen::from),
-            session: request.session.as_deref(),
-            task: request.task.as_deref(),
-            purpose: request.purpose.as_deref(),
-            intent: request.intent.as_deref(),
-            server,
-            method,
-            tool: judged.tool.as_deref(),
-            action: judged.action.as_ref(),
-            resource: judged.resource.as_ref(),
-            also: &judged.also,
-            authority: judged.authority.as_ref(),
-            data_classes: judged.data_classes.iter().map(String::as_str).collect(),
-            arguments_digest: arguments_digest.as_deref(),
-            decision: &judged.decision,
-            trace_id: request.trace_id.as_deref(),
-            duration_us: (occasion.elapsed_us)(),
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod schema;
 mod snapshot;
 mod sources;
 mod store;
+mod token;
 mod validate;
 
 pub use compile::{Compiled, Compiler, compile};

@@ -14,7 +14,7 @@ use super::instant;
 use crate::access::{
     Decision, DecisionId, Determining, Effect, Half, Outcome, PolicyError, Revision, Timestamp,
 };
-use crate::identity::{Assurance, TokenFacts};
+use crate::identity::{Assurance, TokenFacts, Verified};
 use crate::value::Uid;
 
 /// Where a request came in.
@@ -25,6 +25,8 @@ pub enum Face {
     Embedded,
     /// `palisade.v1.Authorization`.
     Grpc,
+    /// The administration's port.
+    Admin,
 }
 
 impl Face {
@@ -33,6 +35,7 @@ impl Face {
         match self {
             Self::Embedded => "embedded",
             Self::Grpc => "grpc",
+            Self::Admin => "admin",
         }
     }
 }
@@ -76,6 +79,9 @@ pub struct Decided<'a> {
     /// The token of its own that showed the actor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_token: Option<TokenSeen<'a>>,
+    /// The subject's token that its issuer did sign, and that was refused for something else: whose was it?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_token: Option<TokenSeen<'a>>,
     /// The session.
     #[serde(skip_serializing_if = "absent")]
     pub session: Option<&'a str>,
@@ -135,19 +141,21 @@ pub struct TokenSeen<'a> {
     /// Its `jti`.
     #[serde(skip_serializing_if = "absent")]
     pub id: Option<&'a str>,
-    /// Who saw the proof of its key: `pdp`, `pep` or `none`.
-    pub binding: &'static str,
+    /// Who saw the proof of its key: `pdp`, `pep` or `none`. Absent when it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding: Option<&'static str>,
 }
 
 impl<'a> From<&'a TokenFacts> for TokenSeen<'a> {
     fn from(facts: &'a TokenFacts) -> Self {
-        let TokenFacts { token, audience: _, binding } = facts;
-        Self {
-            issuer: &token.issuer,
-            kind: token.kind.name(),
-            id: token.id.as_deref(),
-            binding: binding.name(),
-        }
+        Self { binding: Some(facts.binding.name()), ..Self::refused(&facts.token) }
+    }
+}
+
+impl<'a> TokenSeen<'a> {
+    /// A token that was refused, although its issuer did sign it.
+    pub fn refused(token: &'a Verified) -> Self {
+        Self { issuer: &token.issuer, kind: token.kind.name(), id: token.id.as_deref(), binding: None }
     }
 }
 

@@ -34,6 +34,7 @@ fn decided<'a>(id: &'a DecisionId, revision: &'a Revision, decision: &'a Decisio
         actor_assurance: None,
         token: None,
         actor_token: None,
+        refused_token: None,
         session: None,
         task: Some(""),
         purpose: None,

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Exit, Format, secret, trouble};
 use crate::identity::{
-    Check, KEYS_BYTES_MAX, KeySet, Keys, REVOKED_BYTES_MAX, Revoked, Token, Trust, inspect,
+    Check, KEYS_BYTES_MAX, KeySet, Keys, REVOKED_BYTES_MAX, Revoked, Token, Trust, TrustConfig, inspect,
 };
 use crate::server::clock;
 use crate::server::config::{self, Environment, Overrides};
@@ -111,7 +111,9 @@ fn trust(configured: &config::Trust, further: Option<&Path>) -> Result<Trust, St
     let mut revoked = Revoked::default();
     for source in &configured.keys.sources {
         match &source.source {
-            Source::File(path) if *source.name == *config::REVOKED => revoked = self::revoked(path)?,
+            Source::File(path) if *source.name == *config::REVOKED => {
+                revoked = self::revoked(path, &configured.config)?;
+            }
             Source::File(path) => {
                 sets.insert(source.name.clone(), key_set(configured, &source.name, path)?);
             }
@@ -135,10 +137,10 @@ fn trust(configured: &config::Trust, further: Option<&Path>) -> Result<Trust, St
     Ok(Trust::new(configured.config.clone(), &sets).without(Arc::new(revoked)))
 }
 
-fn revoked(path: &Path) -> Result<Revoked, String> {
+fn revoked(path: &Path, config: &TrustConfig) -> Result<Revoked, String> {
     let failed = |why: String| format!("cannot take the revoked tokens from `{}`: {why}", path.display());
     let document = read(path, REVOKED_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
-    Revoked::parse(&document).map_err(|fault| failed(format!("they {fault}")))
+    Revoked::parse(&document, |issuer| config.names(issuer)).map_err(|fault| failed(format!("they {fault}")))
 }
 
 /// No more of a file than it may have, and one more byte.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -45,6 +46,15 @@ pub enum UnknownCaller {
     /// The signed token was made for somebody who acts for another, or to be exchanged for one.
     #[error("the bearer token is delegated or a grant; a caller shows an access token of its own")]
     NotItsOwn,
+    /// The signed token is a person's, issued to a client, and the caller is not configured with one.
+    #[error(
+        "the bearer token is a person's, issued to a client; configure the caller's `jwt` with the `client_id` by which \
+         this person calls"
+    )]
+    ClientUnnamed,
+    /// The signed token was issued to another client than the caller's.
+    #[error("the bearer token was issued to another client than that of the caller")]
+    AnotherClient,
     /// The signed token is bound to a key that the connection does not show.
     #[error(
         "the bearer token is bound to a key; a caller's token may be bound to the certificate of its connection, or to none"
@@ -66,8 +76,8 @@ pub enum UnknownCaller {
 pub struct KnownBy {
     /// The digest of its bearer token.
     pub token: Option<TokenDigest>,
-    /// Issuer (or trust domain) and `sub` of its signed bearer tokens.
-    pub subject: Option<(String, String)>,
+    /// Whose its signed bearer tokens are.
+    pub subject: Option<Subject>,
     /// The SPIFFE ID of its client certificate, as it stands there.
     pub spiffe_id: Option<String>,
     /// A DNS name of its client certificate, in lower case.
@@ -76,16 +86,40 @@ pub struct KnownBy {
     pub unix_user: Option<u32>,
 }
 
+/// Whose a caller's signed token is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Subject {
+    /// Its issuer, or trust domain.
+    pub issuer: String,
+    /// Its `sub`.
+    pub subject: String,
+    /// The client that it must have been issued to. Needed for people: whatever acts for them has tokens of theirs too.
+    pub client: Option<String>,
+}
+
 /// All callers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Callers {
     by_token: HashMap<TokenDigest, Arc<Caller>>,
-    by_subject: HashMap<String, HashMap<String, Arc<Caller>>>,
+    by_subject: HashMap<String, HashMap<String, (Option<String>, Arc<Caller>)>>,
     by_spiffe_id: HashMap<String, Arc<Caller>>,
     by_dns_name: HashMap<String, Arc<Caller>>,
     by_user: HashMap<u32, Arc<Caller>>,
     local: Option<Arc<Caller>>,
+    refused: Refusals,
 }
+
+/// How often nobody was known. Shared by all copies, and no part of what they are.
+#[derive(Debug, Clone, Default)]
+struct Refusals(Arc<AtomicU64>);
+
+impl PartialEq for Refusals {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Refusals {}
 
 impl Callers {
     /// Callers by their tokens, and the local caller if there is one.
@@ -100,8 +134,8 @@ impl Callers {
         let KnownBy { token, subject, spiffe_id, dns_name, unix_user } = proofs;
         let caller = Arc::new(caller);
         self.by_token.extend(token.map(|token| (token, caller.clone())));
-        if let Some((issuer, subject)) = subject {
-            self.by_subject.entry(issuer).or_default().insert(subject, caller.clone());
+        if let Some(Subject { issuer, subject, client }) = subject {
+            self.by_subject.entry(issuer).or_default().insert(subject, (client, caller.clone()));
         }
         self.by_spiffe_id.extend(spiffe_id.map(|id| (id, caller.clone())));
         self.by_dns_name.extend(dns_name.map(|name| (name, caller.clone())));
@@ -113,9 +147,9 @@ impl Callers {
     #[must_use]
     pub fn admitted(self, admit: impl Fn(Caller) -> Caller) -> Self {
         let each = |caller: Arc<Caller>| Arc::new(admit((*caller).clone()));
-        let Self { by_token, by_subject, by_spiffe_id, by_dns_name, by_user, local } = self;
-        let of_issuer = |callers: HashMap<String, Arc<Caller>>| {
-            callers.into_iter().map(|(subject, caller)| (subject, each(caller))).collect()
+        let Self { by_token, by_subject, by_spiffe_id, by_dns_name, by_user, local, refused } = self;
+        let of_issuer = |callers: HashMap<String, (Option<String>, Arc<Caller>)>| {
+            callers.into_iter().map(|(subject, (client, caller))| (subject, (client, each(caller)))).collect()
         };
         Self {
             by_token: by_token.into_iter().map(|(token, caller)| (token, each(caller))).collect(),
@@ -127,6 +161,7 @@ impl Callers {
             by_dns_name: by_dns_name.into_iter().map(|(name, caller)| (name, each(caller))).collect(),
             by_user: by_user.into_iter().map(|(uid, caller)| (uid, each(caller))).collect(),
             local: local.map(each),
+            refused,
         }
     }
 
@@ -175,6 +210,25 @@ impl Callers {
         trust: &Trust,
         now_s: i64,
     ) -> Result<&Arc<Caller>, UnknownCaller> {
+        let known = self.known(authorization, peer, trust, now_s);
+        if known.is_err() {
+            self.refused.0.fetch_add(1, Ordering::Relaxed);
+        }
+        known
+    }
+
+    /// How often nobody was known.
+    pub fn refused(&self) -> u64 {
+        self.refused.0.load(Ordering::Relaxed)
+    }
+
+    fn known(
+        &self,
+        authorization: Option<&str>,
+        peer: &Peer,
+        trust: &Trust,
+        now_s: i64,
+    ) -> Result<&Arc<Caller>, UnknownCaller> {
         if let Some(authorization) = authorization {
             // RFC 9110, section 11.1: the scheme is compared without regard to case.
             return match authorization.split_once(' ') {
@@ -204,9 +258,17 @@ impl Callers {
             None if !self.by_subject.is_empty() && token.matches('.').count() == 2 => {
                 let verified = accept(trust, &Token::new(token), peer, now_s)?;
                 let of_issuer = self.by_subject.get(&*verified.issuer);
-                of_issuer
+                let (client, caller) = of_issuer
                     .and_then(|callers| callers.get(&verified.subject))
-                    .ok_or(UnknownCaller::UnknownSubject)
+                    .ok_or(UnknownCaller::UnknownSubject)?;
+                match client {
+                    Some(client) if !verified.clients.contains(client) => Err(UnknownCaller::AnotherClient),
+                    // A person's token says that they are asked about, not that they ask.
+                    None if verified.person.is_some() && !verified.clients.is_empty() => {
+                        Err(UnknownCaller::ClientUnnamed)
+                    }
+                    Some(_) | None => Ok(caller),
+                }
             }
             None => Err(UnknownCaller::UnknownToken),
         }

@@ -224,6 +224,12 @@ pub enum ProofFault {
     /// Used before.
     #[error("was used before (`jti`)")]
     Replayed,
+    /// Made before this server began to remember proofs.
+    #[error("was made before this server started, {ago_s} s ago; make a new one (`iat`)")]
+    BeforeStart {
+        /// How long the server has run.
+        ago_s: i64,
+    },
     /// Too many proofs are remembered.
     #[error("cannot be remembered: too many are in use")]
     Full,

@@ -23,6 +23,16 @@ pub enum Assurance {
     Asserted,
 }
 
+impl Assurance {
+    /// As policies see it in `context.token.actor`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Asserted => "asserted",
+        }
+    }
+}
+
 /// What the bundle knows of parties.
 pub trait Directory {
     /// The agent that has this name.
@@ -55,6 +65,8 @@ pub struct TokenFacts {
     pub audience: String,
     /// Who saw the proof of its key.
     pub binding: Binding,
+    /// How sure we are of the actor beside it; none where nobody acts.
+    pub actor: Option<Assurance>,
 }
 
 /// The parties to a step, established. Only this module makes one.
@@ -270,7 +282,7 @@ fn accept(
         Which::Subject => Unauthenticated::BindingMissing,
         Which::Actor => Unauthenticated::ActorBound,
     })?;
-    Ok(TokenFacts { token: verified, audience, binding })
+    Ok(TokenFacts { token: verified, audience, binding, actor: None })
 }
 
 fn shown(
@@ -316,7 +328,7 @@ fn shown(
         assurance: Assurance::Verified,
         actor_assurance,
         described,
-        token: Some(facts),
+        token: Some(TokenFacts { actor: actor_assurance, ..facts }),
         actor_token,
     })
 }

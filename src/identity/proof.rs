@@ -1,7 +1,7 @@
 //! Proof that who sends a token holds the key that it is bound to: `DPoP` (RFC 9449), and what a PEP attests.
 //! Never takes a proof twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -22,6 +22,8 @@ pub const PROOF_WINDOW_S: i64 = 60;
 const PROOF_AHEAD_S: i64 = 5;
 /// The longest `jti`.
 const ID_BYTES_MAX: usize = 256;
+/// The modulus of a proof's RSA key: 4096 bits in base64.
+const RSA_LETTERS_MAX: usize = 683;
 /// How many proofs are remembered.
 pub const PROOFS_MAX: usize = 200_000;
 
@@ -49,7 +51,11 @@ impl Binding {
 
 /// Proofs that were used, for as long as they could be used again.
 #[derive(Debug, Default)]
-pub struct Proofs(Mutex<Used>);
+pub struct Proofs {
+    used: Mutex<Used>,
+    /// Since when they are remembered, in seconds: what was made before may have been used before.
+    since_s: Option<i64>,
+}
 
 #[derive(Debug, Default)]
 struct Used {
@@ -60,10 +66,15 @@ struct Used {
 }
 
 impl Proofs {
+    /// None are known of the time before.
+    pub fn since(now_s: i64) -> Self {
+        Self { used: Mutex::default(), since_s: Some(now_s) }
+    }
+
     /// Remembers a proof until `until_s`, unless it was used before.
     fn take(&self, proof: [u8; 32], now_s: i64, until_s: i64) -> Result<(), ProofFault> {
         // Nothing panics while it is held.
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let Used { until_s: used, swept_s } = &mut *used;
         if used.get(&proof).is_some_and(|until| *until >= now_s) {
             return Err(ProofFault::Replayed);
@@ -94,17 +105,17 @@ pub(super) fn check(
     match proof {
         None => Ok(free.then_some(Binding::None)),
         Some(Proof::Dpop { proof, method, url }) => {
-            let shown = dpop(proof, method, url, token, now_s)?;
-            match &bound.jkt {
-                Some(jkt) if *jkt == shown.key => {
-                    only_key(bound)?;
-                    // Only now: nobody fills the memory with proofs of keys of their own.
-                    proofs.take(shown.id, now_s, shown.until_s)?;
-                    Ok(Some(Binding::Pdp))
-                }
-                Some(_) => Err(ProofFault::AnotherKey),
-                None => Ok(free.then_some(Binding::None)),
+            let shown = dpop(proof, method, url, token, bound, now_s)?;
+            if bound.jkt.is_none() {
+                return Ok(free.then_some(Binding::None));
             }
+            only_key(bound)?;
+            if let Some(since_s) = proofs.since_s.filter(|since_s| shown.made_s < *since_s) {
+                return Err(ProofFault::BeforeStart { ago_s: now_s.saturating_sub(since_s) });
+            }
+            // Only now: nobody fills the memory with proofs of keys of their own.
+            proofs.take(shown.id, now_s, shown.made_s.saturating_add(PROOF_WINDOW_S))?;
+            Ok(Some(Binding::Pdp))
         }
         Some(Proof::Key(key)) => attested(bound.jkt.as_deref(), key, free, caller, bound),
         Some(Proof::Certificate(thumbprint)) => {
@@ -140,23 +151,35 @@ fn only_key(bound: &Confirmation) -> Result<(), ProofFault> {
 
 /// A proof that holds, as long as it was not used before.
 struct Shown {
-    /// The thumbprint of its key.
-    key: String,
     /// What it is remembered by.
     id: [u8; 32],
-    /// Until when.
-    until_s: i64,
+    /// When it was made.
+    made_s: i64,
 }
 
-/// Verifies a proof (RFC 9449, section 4.3), but for its first use.
-fn dpop(proof: &Token, method: &str, url: &str, token: &Token, now_s: i64) -> Result<Shown, ProofFault> {
+/// Verifies a proof (RFC 9449, section 4.3), but for its first use. The signature comes last: its key is chosen by who sends
+/// it, and so is how long the verification takes.
+fn dpop(
+    proof: &Token,
+    method: &str,
+    url: &str,
+    token: &Token,
+    bound: &Confirmation,
+    now_s: i64,
+) -> Result<Shown, ProofFault> {
     let jws = jwt::parse(proof.expose(), KeyInHeader::Required)?;
     if !jws.header.typ.as_deref().is_some_and(|typ| typ.eq_ignore_ascii_case("dpop+jwt")) {
         return Err(TokenFault::WrongType { expected: "`dpop+jwt`".into() }.into());
     }
     let Some(Value::Record(key)) = &jws.header.jwk else { return Err(ProofFault::Key) };
     let thumbprint = thumbprint(key).ok_or(ProofFault::Key)?;
-    public_key(key).map_err(|_| ProofFault::Key)?.verify_own(&jws)?;
+    if is_slow(key) {
+        return Err(ProofFault::Key);
+    }
+    let public = public_key(key).map_err(|_| ProofFault::Key)?;
+    if bound.jkt.as_ref().is_some_and(|jkt| *jkt != thumbprint) {
+        return Err(ProofFault::AnotherKey);
+    }
     let claims = &jws.claims;
     if claims.required("htm")? != method {
         return Err(ProofFault::Method);
@@ -182,8 +205,17 @@ fn dpop(proof: &Token, method: &str, url: &str, token: &Token, now_s: i64) -> Re
     let mut name = Sha256::new();
     name.update(thumbprint.as_bytes());
     name.update(id.as_bytes());
-    let until_s = made_s.saturating_add(PROOF_WINDOW_S);
-    Ok(Shown { key: thumbprint, id: name.finalize().into(), until_s })
+    public.verify_own(&jws)?;
+    Ok(Shown { id: name.finalize().into(), made_s })
+}
+
+/// Whether a key takes long to verify with: an RSA key beyond 4096 bits, or with another exponent than the usual one.
+fn is_slow(key: &BTreeMap<String, Value>) -> bool {
+    let text = |name| match key.get(name) {
+        Some(Value::String(text)) => text.as_str(),
+        _ => "",
+    };
+    text("kty") == "RSA" && (text("n").len() > RSA_LETTERS_MAX || text("e") != "AQAB")
 }
 
 /// Whether two URLs are the same without query and fragment, after the normalization of RFC 3986, section 6.2.

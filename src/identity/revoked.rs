@@ -15,6 +15,9 @@ const NODES_MAX: usize = 1 << 20;
 /// The nesting of its JSON, with one level to spare: a misplaced list is told as what it is.
 const DEPTH_MAX: usize = 5;
 
+/// What `issued_before` may be: from 1970 to the end of the year 9999.
+const INSTANTS_S: std::ops::RangeInclusive<i64> = 0..=253_402_300_799;
+
 /// The claims by which a token can be revoked.
 const CLAIMS: [&str; 5] = ["jti", "sub", "client_id", "sid", "act"];
 
@@ -27,6 +30,12 @@ pub enum RevokedFault {
     /// Not the object that it should be.
     #[error("must be an object with the one member `revoked`, a list of objects")]
     Form,
+    /// An entry of nobody who is trusted: it would revoke nothing. Counted from 1.
+    #[error("have an entry ({entry}.) of an issuer that is neither in `trust.issuers` nor in `trust.spiffe`")]
+    Issuer {
+        /// Which.
+        entry: usize,
+    },
     /// An entry that means nothing, or not only one thing. Counted from 1.
     #[error(
         "have an entry ({entry}.) that cannot be used; it needs `issuer`, and may have one of `jti`, `sub`, \
@@ -78,11 +87,12 @@ impl Revoked {
         Self { unread: true, ..Self::default() }
     }
 
-    /// Reads a list: `{"revoked": [{"issuer": …, "jti": …}, …]}`.
+    /// Reads a list: `{"revoked": [{"issuer": …, "jti": …}, …]}`, of issuers that are trusted: an entry of another one is
+    /// a slip that would leave its tokens in force.
     ///
     /// # Errors
     /// [`RevokedFault`].
-    pub fn parse(document: &[u8]) -> Result<Self, RevokedFault> {
+    pub fn parse(document: &[u8], trusts: impl Fn(&str) -> bool) -> Result<Self, RevokedFault> {
         let limits =
             json::Limits { bytes_max: REVOKED_BYTES_MAX, depth_max: DEPTH_MAX, nodes_max: NODES_MAX };
         let Value::Record(mut members) = json::parse(document, limits)? else {
@@ -93,17 +103,21 @@ impl Revoked {
         };
         let mut revoked = Self::default();
         for (at, entry) in entries.into_iter().enumerate() {
-            revoked.enter(entry).ok_or(RevokedFault::Entry { entry: at + 1 })?;
+            let entered = revoked.enter(entry).ok_or(RevokedFault::Entry { entry: at + 1 })?;
+            if !trusts(&entered) {
+                return Err(RevokedFault::Issuer { entry: at + 1 });
+            }
         }
         Ok(revoked)
     }
 
-    fn enter(&mut self, entry: Value) -> Option<()> {
+    /// Takes an entry in, and gives its issuer.
+    fn enter(&mut self, entry: Value) -> Option<String> {
         let Value::Record(mut members) = entry else { return None };
         let issuer = text(&mut members, "issuer").ok()??;
         let meant = match members.remove("issued_before") {
             None => Issued::AtAnyTime,
-            Some(Value::Long(instant_s)) => Issued::Before(instant_s),
+            Some(Value::Long(instant_s)) if INSTANTS_S.contains(&instant_s) => Issued::Before(instant_s),
             Some(_) => return None,
         };
         let mut claim = None;
@@ -118,7 +132,7 @@ impl Revoked {
         if !members.is_empty() {
             return None;
         }
-        let of_issuer = self.issuers.entry(issuer).or_default();
+        let of_issuer = self.issuers.entry(issuer.clone()).or_default();
         match claim {
             None => of_issuer.all = of_issuer.all.max(Some(meant)),
             Some((at, value)) => {
@@ -126,7 +140,7 @@ impl Revoked {
                 *known = (*known).max(meant);
             }
         }
-        Some(())
+        Some(issuer)
     }
 
     /// How many entries there are.
@@ -153,7 +167,7 @@ impl Revoked {
         for (by, listed) in CLAIMS.into_iter().zip(&of_issuer.claims) {
             let is_listed =
                 |value: &str| listed.get(value).is_some_and(|meant| meant.is_meant(token.issued_s));
-            if !listed.is_empty() && said(token, by).any(is_listed) {
+            if !listed.is_empty() && said(token, by).into_iter().any(is_listed) {
                 return Err(TokenFault::Revoked { by });
             }
         }
@@ -161,20 +175,20 @@ impl Revoked {
     }
 }
 
-/// What a token says in a claim by which it can be revoked.
-fn said<'a>(token: &'a Verified, claim: &str) -> impl Iterator<Item = &'a str> {
-    let (one, actors) = match claim {
-        "jti" => (token.id.as_deref(), &[][..]),
-        "sub" => (Some(token.subject.as_str()), &[][..]),
-        "client_id" => (token.client.as_deref(), &[][..]),
-        "sid" => (token.session.as_deref(), &[][..]),
-        _ => (None, token.actors.as_slice()),
-    };
+/// What a token says in a claim by which it can be revoked. Whoever acts is meant by whatever claim names them.
+fn said<'a>(token: &'a Verified, claim: &str) -> Vec<&'a str> {
     let named = |name: &'a AgentName| match name {
         AgentName::Spiffe(id) => id.as_str(),
         AgentName::Client(id) => id.as_str(),
     };
-    one.into_iter().chain(actors.iter().map(named))
+    let agent = token.agent.iter().map(named);
+    match claim {
+        "jti" => token.id.as_deref().into_iter().collect(),
+        "sub" => vec![&token.subject],
+        "client_id" => token.clients.iter().map(String::as_str).chain(agent).collect(),
+        "sid" => token.session.as_deref().into_iter().collect(),
+        _ => agent.chain(token.actors.iter().map(named)).collect(),
+    }
 }
 
 /// A member's text, taken out; an error when it is no text or empty.

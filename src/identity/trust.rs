@@ -162,6 +162,14 @@ pub struct KeySet {
     pub digest: [u8; 32],
 }
 
+impl Config {
+    /// Whether it names this issuer or trust domain.
+    pub fn names(&self, issuer: &str) -> bool {
+        let issuers = self.issuers.iter().map(|known| &*known.name);
+        issuers.chain(self.domains.iter().map(|known| &*known.name)).any(|name| name == issuer)
+    }
+}
+
 impl Trust {
     /// Nobody is trusted.
     pub fn nobody() -> Self {

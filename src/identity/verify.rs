@@ -1,21 +1,18 @@
 //! A token, verified under a trust: signature, issuer, audience, times, and what its claims mean.
 //! Never decides, and never believes a claim before the signature.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
+use super::claims::{actors, confirmation, describe, names, scopes};
 use super::credential::Token;
 use super::fault::TokenFault;
 use super::jwt::{self, Algorithm, Claims, Jws, KeyInHeader};
 use super::spiffe::SpiffeId;
-use super::trust::{Describe, Domain, Issuer, TokenKind, Trust};
+use super::trust::{Domain, Issuer, TokenKind, Trust};
 use crate::value::{Uid, Value};
-
-/// How many audiences, scopes or methods of authentication a token may name.
-const NAMES_MAX: usize = 64;
-/// How many parents a token may give an entity.
-const PARENTS_MAX: usize = 256;
 
 /// Algorithms of JWT-SVIDs (SPIFFE JWT-SVID, section 2.1): not `EdDSA`.
 const SVID_ALGORITHMS: [Algorithm; 8] = [
@@ -84,8 +81,8 @@ pub struct Verified {
     pub subject: String,
     /// `jti`.
     pub id: Option<String>,
-    /// `client_id`, or `azp`: whom it was issued to.
-    pub client: Option<String>,
+    /// Whom it was issued to: `client_id`, `azp`, and the issuer's own claim for agents.
+    pub clients: Vec<String>,
     /// `sid`: the session of its issuer.
     pub session: Option<String>,
     /// `aud`.
@@ -126,6 +123,11 @@ impl Trust {
     #[cfg(test)]
     pub(super) fn remembered_len(&self) -> usize {
         self.remembered.0.len()
+    }
+
+    /// A token that was verified before, and may have been refused for all that.
+    pub fn known(&self, token: &Token) -> Option<Arc<Verified>> {
+        self.remembered.0.get(&token.digest())
     }
 
     /// Verifies everything about a token that does not change with the moment and the request. A token that was verified
@@ -236,13 +238,18 @@ fn of_issuer(
             return Err(TokenFault::LongLived { lifetime_s, lifetime_max_s });
         }
     }
-    let agent_claim = issuer.agent_claim.as_deref().map(|name| claims.text(name)).transpose()?;
-    let agent = agent_claim.flatten().map(agent_name);
+    let agent_claim = issuer.agent_claim.as_deref().map(|name| claims.text(name)).transpose()?.flatten();
+    let agent = agent_claim.map(agent_name);
+    let clients: BTreeSet<&str> = [client, party, agent_claim].into_iter().flatten().collect();
     // RFC 9068, section 2.2: without a person the client is the subject.
-    let own = [client, party].contains(&Some(subject.as_str()));
+    let own = clients.contains(subject.as_str());
     let person = match &issuer.human {
         Some(human) if !own => {
             let id = claims.text(&human.claim)?.ok_or(TokenFault::missing(&human.claim))?;
+            // OpenID Connect Core, section 5.7: people may set an address that is another's.
+            if human.claim == "email" && claims.get("email_verified") != Some(&Value::Bool(true)) {
+                return Err(TokenFault::claim("email_verified", "`true`"));
+            }
             let uid = Uid::new(human.kind.as_str(), id);
             let described = human.unregistered.as_ref().map(|how| describe(how, claims)).transpose()?;
             Some(Person { uid, described })
@@ -253,7 +260,7 @@ fn of_issuer(
         issuer: issuer.name.clone(),
         kind,
         id: id.map(str::to_owned),
-        client: client.or(party).map(str::to_owned),
+        clients: clients.into_iter().map(str::to_owned).collect(),
         session: claims.text("sid")?.map(str::to_owned),
         audience: names(claims, "aud", true)?,
         expires_s,
@@ -276,7 +283,7 @@ fn of_domain(domain: &Domain, id: SpiffeId, claims: &Claims) -> Result<Verified,
         kind: TokenKind::JwtSvid,
         subject: id.as_str().to_owned(),
         id: claims.text("jti")?.map(str::to_owned),
-        client: None,
+        clients: Vec::new(),
         session: None,
         audience: names(claims, "aud", true)?,
         expires_s: claims.required_instant("exp")?,
@@ -292,91 +299,6 @@ fn of_domain(domain: &Domain, id: SpiffeId, claims: &Claims) -> Result<Verified,
     })
 }
 
-fn agent_name(text: &str) -> AgentName {
+pub(super) fn agent_name(text: &str) -> AgentName {
     SpiffeId::parse(text).map_or_else(|_| AgentName::Client(text.to_owned()), AgentName::Spiffe)
-}
-
-fn names(claims: &Claims, name: &str, required: bool) -> Result<Vec<String>, TokenFault> {
-    let texts = claims.texts(name)?;
-    match texts.len() {
-        0 if required => Err(TokenFault::missing(name)),
-        count if count > NAMES_MAX => Err(TokenFault::claim(name, "short enough")),
-        _ => Ok(texts.into_iter().map(str::to_owned).collect()),
-    }
-}
-
-/// `scope` is one text with spaces (RFC 8693, section 4.2).
-fn scopes(claims: &Claims) -> Result<Vec<String>, TokenFault> {
-    // Some issuers write none as an empty text.
-    let none = matches!(claims.get("scope"), Some(Value::String(text)) if text.is_empty());
-    let mut scopes: Vec<String> = if none { None } else { claims.text("scope")? }
-        .unwrap_or_default()
-        .split(' ')
-        .filter(|s| !s.is_empty())
-        .map(str::to_owned)
-        .collect();
-    scopes.sort();
-    scopes.dedup();
-    if scopes.len() > NAMES_MAX {
-        return Err(TokenFault::claim("scope", "short enough"));
-    }
-    Ok(scopes)
-}
-
-fn confirmation(claims: &Claims) -> Result<Confirmation, TokenFault> {
-    let fault = || TokenFault::claim("cnf", "an object with `jkt` or `x5t#S256`");
-    let members = match claims.get("cnf") {
-        None => return Ok(Confirmation::default()),
-        Some(Value::Record(members)) => members,
-        Some(_) => return Err(fault()),
-    };
-    let text = |name| match members.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
-        Some(_) => Err(fault()),
-    };
-    let confirmation = Confirmation { jkt: text("jkt")?, x5t: text("x5t#S256")? };
-    // A binding that we do not understand is a binding that we could not check.
-    if confirmation == Confirmation::default() { Err(fault()) } else { Ok(confirmation) }
-}
-
-/// `act`, from the current actor inwards (RFC 8693, section 4.1).
-fn actors(claims: &Claims, depth_max: usize) -> Result<Vec<AgentName>, TokenFault> {
-    let fault = || TokenFault::claim("act", "an object with `sub`");
-    let mut actors = Vec::new();
-    let mut next = claims.get("act");
-    while let Some(actor) = next {
-        let Value::Record(members) = actor else { return Err(fault()) };
-        let Some(Value::String(sub)) = members.get("sub").filter(|sub| **sub != Value::String(String::new()))
-        else {
-            return Err(fault());
-        };
-        if actors.len() == depth_max {
-            return Err(TokenFault::ActorDepth { depth_max });
-        }
-        actors.push(agent_name(sub));
-        next = members.get("act");
-    }
-    Ok(actors)
-}
-
-fn describe(how: &Describe, claims: &Claims) -> Result<Description, TokenFault> {
-    let mut parents = Vec::new();
-    for parent in &how.parents {
-        let fault = || TokenFault::claim(&parent.claim, "a text or a list of texts");
-        let items = match claims.get(&parent.claim) {
-            None => continue,
-            Some(one @ Value::String(_)) => std::slice::from_ref(one),
-            Some(Value::Set(items)) => items.as_slice(),
-            Some(_) => return Err(fault()),
-        };
-        for item in items {
-            let Value::String(id) = item else { return Err(fault()) };
-            parents.push(Uid::new(parent.kind.as_str(), id.as_str()));
-        }
-    }
-    if parents.len() > PARENTS_MAX {
-        return Err(TokenFault::claim("parents", "short enough"));
-    }
-    Ok(Description { parents, attributes: how.attributes.clone() })
 }

@@ -2,11 +2,12 @@
 //! Never decides, and never lets one party go on in the session of another.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Ask, Pdp, Request};
 use crate::access::{DenyReason, Entity, Facts, Timestamp};
 use crate::catalog::server_of;
-use crate::identity::{Asks, Principal, Trust, Unauthenticated, authenticate};
+use crate::identity::{Asks, Principal, Trust, Unauthenticated, Verified, authenticate};
 use crate::policy::Snapshot;
 
 #[cfg(test)]
@@ -18,6 +19,8 @@ pub(super) struct Refused {
     pub(super) words: String,
     /// Who it was, where that is known.
     pub(super) principal: Option<Box<Principal>>,
+    /// The subject's token, when it is its issuer's and was refused for something else.
+    pub(super) token: Option<Arc<Verified>>,
 }
 
 /// The parties to a request, in their session; or why there are none.
@@ -44,7 +47,8 @@ pub(super) fn establish<S>(
             Unauthenticated::BindingMissing | Unauthenticated::ActorBound => DenyReason::BindingMissing,
             _ => DenyReason::Unauthenticated,
         };
-        Refused { reason, words: nobody.to_string(), principal: None }
+        let token = request.credentials.subject.as_ref().and_then(|token| trust.known(token));
+        Refused { reason, words: nobody.to_string(), principal: None, token }
     })?;
     let Some(session) = &request.session else { return Ok(principal) };
     match pdp.sessions.enter(&request.caller, session, &principal, now.seconds()) {
@@ -54,6 +58,7 @@ pub(super) fn establish<S>(
             reason: DenyReason::SessionMismatch,
             words: fault.to_string(),
             principal: Some(Box::new(principal)),
+            token: None,
         }),
     }
 }

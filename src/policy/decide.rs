@@ -8,9 +8,10 @@ use foldhash::fast::FixedState;
 
 use super::cedar::{self, Asked, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError};
 use super::index::{Candidate, ConditionId, Index, RuleId};
-use super::prepare::{Prepared, PreparedHalf, Refusal, prepare, token_value};
+use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
 use super::store::Store;
+use super::token::token_value;
 use crate::access::{
     Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question, Revision,
 };

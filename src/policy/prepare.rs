@@ -10,6 +10,7 @@ use super::entities::{CLEARANCES, DATA_CLASS, FROM_CATALOG, closure};
 use super::index::{About, Key};
 use super::schema::{ActionModel, ContextMember};
 use super::snapshot::Snapshot;
+use super::token::token_value;
 use crate::access::{DenyReason, Entity, Facts, Half, Question, Timestamp};
 use crate::identity::TokenFacts;
 use crate::value::{Build as _, Extension, Fault, Member, Shape, Uid, Value, refuse_escapes};
@@ -240,30 +241,6 @@ fn late_token<'a>(
     let facts = facts.token.as_ref().filter(|_| !snapshot.index.opens_on_token())?;
     let member = action.common.iter().find(|member| member.ours && member.name == TOKEN)?;
     Some((&member.member, facts.clone()))
-}
-
-/// The token as policies see it: `context.token`.
-pub(super) fn token_value(facts: &TokenFacts) -> Value {
-    let TokenFacts { token, audience, binding } = facts;
-    let texts = |texts: &[String]| Value::Set(texts.iter().cloned().map(Value::String).collect());
-    let text = |text: &str| Value::String(text.to_owned());
-    let mut members = BTreeMap::from([
-        ("issuer".to_owned(), text(&token.issuer)),
-        ("audience".to_owned(), text(audience)),
-        ("scopes".to_owned(), texts(&token.scopes)),
-        ("binding".to_owned(), text(binding.name())),
-    ]);
-    if let Some(acr) = &token.acr {
-        members.insert("acr".to_owned(), text(acr));
-    }
-    if !token.amr.is_empty() {
-        members.insert("amr".to_owned(), texts(&token.amr));
-    }
-    if let Some(issued_s) = token.issued_s {
-        let issued = Timestamp(issued_s.saturating_mul(1000)).to_string();
-        members.insert("issued".to_owned(), Value::Extension(Extension::Datetime, issued));
-    }
-    Value::Record(members)
 }
 
 /// What this PDP made of a message wins over what it verified beside it.

@@ -510,7 +510,7 @@ fn an_empty_file_is_one_that_is_being_written() {
 #[test]
 fn what_a_token_says_is_seen_wherever_a_rule_looks_at_it() {
     let schema = r#"entity Human, Door;
-        type Token = { issuer: String, audience: String, scopes: Set<String>, acr?: String, amr?: Set<String>, binding: String, issued?: datetime };
+        type Token = { issuer: String, audience: String, scopes: Set<String>, acr?: String, amr?: Set<String>, binding: String, actor?: String, issued?: datetime };
         action "open" appliesTo { principal: [Human], resource: [Door], context: { @source("pdp") token?: Token } };"#;
     let entities = r#"[{"uid": {"type": "Human", "id": "ana"}, "attrs": {}, "parents": []},
         {"uid": {"type": "Door", "id": "d"}, "attrs": {}, "parents": []}]"#;
@@ -519,7 +519,7 @@ fn what_a_token_says_is_seen_wherever_a_rule_looks_at_it() {
         kind: TokenKind::AccessToken,
         subject: "ana".into(),
         id: None,
-        client: None,
+        clients: vec![],
         session: None,
         audience: vec!["us".into()],
         expires_s: 2,
@@ -533,13 +533,18 @@ fn what_a_token_says_is_seen_wherever_a_rule_looks_at_it() {
         agent: None,
         actors: vec![],
     };
-    let shown =
-        TokenFacts { token: std::sync::Arc::new(token), audience: "us".into(), binding: Binding::Pep };
+    let shown = TokenFacts {
+        token: std::sync::Arc::new(token),
+        audience: "us".into(),
+        binding: Binding::Pep,
+        actor: Some(crate::identity::Assurance::Asserted),
+    };
     for (condition, with, without) in [
         ("context has token", true, false),
         ("!(context has token)", false, true),
         ("context has token && context.token.issuer == \"https://idp\"", true, false),
         ("context has token && context.token.issuer == \"other\"", false, false),
+        ("context has token && context.token has actor && context.token.actor == \"asserted\"", true, false),
         (
             "context has token && context.token.binding == \"pep\" && context.token.audience == \"us\"",
             true,

@@ -21,8 +21,10 @@ use super::journal::Journal;
 use super::keys::Keys;
 use super::metrics::{self, Metrics};
 use super::reload::{Ended, Reloads};
-use crate::audit::{Cause, OpenDecisions};
-use crate::identity::{Callers, Peer, Role, Trust};
+use crate::audit::{
+    Administered, Administration, AuditError, AuditSink as _, Cause, Face, OpenDecisions, Record,
+};
+use crate::identity::{Caller, Callers, Peer, Role, Trust};
 
 pub use connections::serve;
 
@@ -87,6 +89,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
 
 async fn show_metrics(State(admin): State<Arc<Admin>>) -> Response {
     admin.metrics.decisions_open(admin.open.count());
+    admin.metrics.callers_refused(admin.callers.refused());
     match admin.metrics.to_text() {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
@@ -104,7 +107,11 @@ async fn show_keys(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Resul
 }
 
 async fn reload(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Refusal> {
-    admin.authorize(&headers)?;
+    let caller = admin.authorize(&headers)?;
+    // What comes into force has a record of its own, without which it does not.
+    if let Err(error) = admin.tell(&caller, "reload", Administration::Done, "") {
+        tracing::warn!(%error, "who asked for a reload was not recorded");
+    }
     let ended = admin
         .reloads
         .reload(Cause::Admin)
@@ -119,17 +126,41 @@ async fn reload(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<R
 
 impl Admin {
     /// Only who has the role; being on this machine is not enough.
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn authorize(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Refusal> {
         let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
         let caller = self
             .callers
             .identify(authorization, &Peer::elsewhere(), &(self.trusted.0)(), clock::now().seconds())
             .map_err(|error| Refusal { status: StatusCode::UNAUTHORIZED, text: error.to_string() })?;
         if caller.may(Role::Admin) {
-            return Ok(());
+            return Ok(caller.clone());
         }
         let text = format!("the caller `{}` has not the role `admin`", caller.name);
+        // Refused it is either way.
+        if let Err(error) = self.tell(caller, "admin", Administration::Refused, &text) {
+            tracing::warn!(%error, "a refusal was not recorded");
+        }
         Err(Refusal { status: StatusCode::FORBIDDEN, text })
+    }
+
+    /// Puts on record what a caller did here, or may not do.
+    fn tell(
+        &self,
+        caller: &Caller,
+        call: &str,
+        outcome: Administration,
+        reason: &str,
+    ) -> Result<(), AuditError> {
+        let told = Administered {
+            time: clock::now(),
+            face: Face::Admin,
+            caller: &caller.name,
+            call,
+            outcome,
+            reason,
+            session: None,
+        };
+        self.journal.record(&Record::Admin(&told)).map(|_written| ())
     }
 
     /// Whether a `Host` names this machine. A page in a browser can make any name lead to the loopback (DNS

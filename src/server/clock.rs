@@ -1,18 +1,23 @@
 //! What time it is, and fresh ids.
 //! Never waits: waiting belongs to the runtime.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::access::{DecisionId, Timestamp};
 use crate::api::Clock;
 
-/// The clock of this machine.
+/// The latest instant that was told to a decision, in milliseconds.
+static LATEST_MS: AtomicI64 = AtomicI64::new(i64::MIN);
+
+/// The clock of this machine, which never goes back: what has expired once does not come to life again.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        now()
+        let now = now();
+        Timestamp(LATEST_MS.fetch_max(now.0, Ordering::Relaxed).max(now.0))
     }
 
     fn decision_id(&self) -> DecisionId {

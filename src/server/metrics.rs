@@ -92,6 +92,7 @@ pub struct Metrics {
     bundle_since: Gauge<f64, AtomicU64>,
     bundle_failing: Gauge,
     decisions_open: Gauge,
+    callers_refused: Counter,
     outcomes: Family<OutcomeLabels, Counter>,
     keys_failing: Family<IssuerLabels, Gauge>,
     keys_fetches: Family<FetchLabels, Counter>,
@@ -124,6 +125,7 @@ impl Metrics {
             bundle_since: Gauge::default(),
             bundle_failing: Gauge::default(),
             decisions_open: Gauge::default(),
+            callers_refused: Counter::default(),
             outcomes: Family::default(),
             keys_failing: Family::default(),
             keys_fetches: Family::default(),
@@ -152,6 +154,8 @@ impl Metrics {
         all.register("bundle_failing", text, self.bundle_failing.clone());
         let text = "Permitted calls whose outcome can still be reported";
         all.register("decisions_open", text, self.decisions_open.clone());
+        let text = "Calls of nobody that is known here";
+        all.register("callers_refused", text, self.callers_refused.clone());
         all.register("outcomes", "Reported outcomes, by status", self.outcomes.clone());
         let text = "1 if the last fetch of an issuer's keys failed, else 0";
         all.register("keys_failing", text, self.keys_failing.clone());
@@ -196,6 +200,12 @@ impl Metrics {
         self.bundle.clear();
         self.bundle.get_or_create(&BundleLabels { revision: revision.short().to_owned() }).set(1);
         self.bundle_since.set(seconds(since));
+    }
+
+    /// So many calls were refused because nobody was known.
+    pub fn callers_refused(&self, count: u64) {
+        let known = self.callers_refused.get();
+        self.callers_refused.inc_by(count.saturating_sub(known));
     }
 
     /// So many permitted calls await their outcome.

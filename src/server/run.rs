@@ -21,7 +21,7 @@ use super::signals::Signals;
 use super::tasks::{TaskError, Tasks};
 use super::telemetry::{self, TelemetryError};
 use super::tls::{self, Rotation, Tls, TlsError};
-use super::{SystemClock, admin, grpc, refill, stack, trust};
+use super::{SystemClock, admin, clock, grpc, refill, stack, trust};
 use crate::api::Authorization;
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
@@ -244,7 +244,8 @@ impl State {
         let sink = Metered::new(journal.clone(), metrics.clone());
         let limits = settings.limits.of_messages();
         let pdp = Pdp::new(first, sink, open.clone(), data.digest_key()?, limits)
-            .with_sessions_max(settings.limits.sessions_max);
+            .with_sessions_max(settings.limits.sessions_max)
+            .with_proofs_since(clock::now());
         let pdp = Arc::new(pdp);
         publisher.serve(pdp.clone());
         let reload = bundle.watch().map_err(system("the reload thread could not be started"))?;

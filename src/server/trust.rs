@@ -90,7 +90,8 @@ impl<S: AuditSink + 'static> Trusted<S> {
     }
 
     fn revoke(&self, document: &[u8]) -> Result<(), String> {
-        let revoked = Revoked::parse(document).map_err(|fault| format!("the revoked tokens {fault}"))?;
+        let revoked = Revoked::parse(document, |issuer| self.config.config.names(issuer))
+            .map_err(|fault| format!("the revoked tokens {fault}"))?;
         tracing::info!(entries = revoked.len(), "the list of revoked tokens is in force");
         self.change(|_, known| {
             known.revoked = Arc::new(revoked);

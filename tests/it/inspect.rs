@@ -330,7 +330,18 @@ fn the_checks_as_json_have_one_form_for_good_and_bad() {
         good["checks"].as_array().unwrap().iter().map(|check| check["check"].clone()).collect();
     assert_eq!(
         Json::Array(names),
-        json!(["form", "header", "issuer", "signature", "type", "audience", "time", "binding", "parties"])
+        json!([
+            "form",
+            "header",
+            "issuer",
+            "signature",
+            "type",
+            "audience",
+            "time",
+            "revocation",
+            "binding",
+            "parties"
+        ])
     );
     for check in good["checks"].as_array().unwrap() {
         let keys: Vec<_> = check.as_object().unwrap().keys().collect();

@@ -32,10 +32,14 @@ impl Shown {
     ) -> Result<Arc<Caller>, Status> {
         // A header that is no text is no bearer token either.
         let authorization = self.authorization.as_ref().map(|header| header.to_str().unwrap_or_default());
-        callers
-            .identify(authorization, &self.peer, trust, now.seconds())
-            .cloned()
-            .map_err(|unknown| Status::unauthenticated(unknown.to_string()))
+        callers.identify(authorization, &self.peer, trust, now.seconds()).cloned().map_err(|unknown| {
+            let refused = callers.refused();
+            // Whoever guesses must not fill the log.
+            if refused.is_power_of_two() {
+                tracing::warn!(%unknown, refused, "a call of nobody that is known here was refused");
+            }
+            Status::unauthenticated(unknown.to_string())
+        })
     }
 }
 

@@ -11,16 +11,20 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 fn callers() -> Callers {
-    let known = |issuer: &str, subject: &str| KnownBy {
-        subject: Some((issuer.to_owned(), subject.to_owned())),
+    let known = |issuer: &str, subject: &str, client: Option<&str>| KnownBy {
+        subject: Some(Subject {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            client: client.map(str::to_owned),
+        }),
         ..KnownBy::default()
     };
     let caller = |name: &str| Caller { name: name.into(), ..super::caller(&[Role::Authorize]) };
     Callers::default()
         .with_operator("op.er.ator")
-        .with(known(AGENTS, "close-bot"), caller("gateway"))
-        .with(known(AS, ANA), caller("ana"))
-        .with(known("acme.example", BOT), caller("sidecar"))
+        .with(known(AGENTS, "close-bot", None), caller("gateway"))
+        .with(known(AS, ANA, Some("ops-cli")), caller("ana"))
+        .with(known("acme.example", BOT, None), caller("sidecar"))
 }
 
 fn who_at(token: &str, peer: &Peer, now_s: i64) -> Result<String, UnknownCaller> {
@@ -38,10 +42,31 @@ fn own(change: impl Fn(Object) -> Object) -> String {
     agent_token(change)
 }
 
+/// A token of Ana's for the program by which she calls.
+fn of_ana(change: impl Fn(Object) -> Object) -> String {
+    signed(&header(), &change(claims().set("client_id", r#""ops-cli""#)))
+}
+
+#[test]
+fn a_persons_token_is_a_callers_only_for_the_client_that_it_is_configured_with() {
+    // What acts for Ana has tokens of hers too, and must not become her.
+    assert_eq!(who(&signed(&header(), &claims())), Err(UnknownCaller::AnotherClient));
+    assert_eq!(
+        who(&of_ana(|claims| claims.set("act", r#"{"sub":"mailer"}"#))),
+        Err(UnknownCaller::NotItsOwn)
+    );
+    let subject = Subject { issuer: AS.into(), subject: ANA.into(), client: None };
+    let unpinned = KnownBy { subject: Some(subject), ..KnownBy::default() };
+    let callers = Callers::default().with(unpinned, super::caller(&[Role::Admin]));
+    let authorization = format!("Bearer {}", of_ana(|claims| claims));
+    let found = callers.identify(Some(&authorization), &Peer::here(), &World::new().trust, NOW).cloned();
+    assert_eq!(found, Err(UnknownCaller::ClientUnnamed));
+}
+
 #[test]
 fn a_caller_is_known_by_the_issuer_and_subject_of_its_own_token() {
     assert_eq!(who(&own(|claims| claims)).unwrap(), "gateway");
-    assert_eq!(who(&signed(&header(), &claims())).unwrap(), "ana");
+    assert_eq!(who(&of_ana(|claims| claims)).unwrap(), "ana");
     assert_eq!(who(&signed(&svid_header(), &svid_claims())).unwrap(), "sidecar");
     // A static token may look like one.
     assert_eq!(who("op.er.ator").unwrap(), OPERATOR);
@@ -101,7 +126,7 @@ fn time_and_revocation_count_at_each_call() {
     assert!(at(&world, NOW).is_ok());
     assert_eq!(at(&world, NOW + 400), Err(UnknownCaller::Token(TokenFault::Expired { ago_s: 100 })));
     let entry = format!(r#"{{"revoked":[{{"issuer":"{AGENTS}","sub":"close-bot"}}]}}"#);
-    world.trust = world.trust.without(Arc::new(Revoked::parse(entry.as_bytes()).unwrap()));
+    world.trust = world.trust.without(Arc::new(Revoked::parse(entry.as_bytes(), |_| true).unwrap()));
     assert_eq!(at(&world, NOW), Err(UnknownCaller::Token(TokenFault::Revoked { by: "sub" })));
 }
 

@@ -49,7 +49,8 @@ fn an_access_token_names_the_person_and_the_client_that_it_was_issued_to() {
     );
     assert_eq!((principal.described(), principal.key()), (None, None));
     assert!(principal.earlier_actors().is_empty());
-    let TokenFacts { token, audience, binding } = facts(&principal);
+    let TokenFacts { token, audience, binding, actor } = facts(&principal);
+    assert_eq!(*actor, principal.actor_assurance());
     assert_eq!((audience.as_str(), *binding), (PDP, Binding::None));
     assert_eq!(
         (token.issuer.as_ref(), token.kind, token.subject.as_str()),
@@ -215,6 +216,19 @@ fn an_id_jag_is_as_good_as_its_issuer() {
     assert_eq!(facts(&accepted(signed(&header, &claims()))).token.kind, TokenKind::IdJag);
     let of_jag = signed(&header.set("kid", r#""of-jag""#), &claims().set("iss", &quoted(JAG)));
     assert_eq!(facts(&accepted(of_jag)).token.issuer.as_ref(), JAG);
+}
+
+#[test]
+fn scopes_are_taken_as_they_are_written() {
+    let of = |name: &str, raw: &str| {
+        let token = signed(&header(), &claims().cut("scope").set(name, raw));
+        facts(&established(&brings(token))).token.scopes.join(" ")
+    };
+    assert_eq!(of("scp", r#"["b","a"]"#), "a b");
+    assert_eq!(of("scp", r#""b a""#), "a b");
+    assert_eq!(of("scope", r#""""#), "");
+    let both = signed(&header(), &claims().set("scp", r#""admin""#));
+    assert_eq!(facts(&established(&brings(both))).token.scopes, ["ledger.post", "ledger.read"]);
 }
 
 #[test]

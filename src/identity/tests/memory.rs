@@ -103,3 +103,16 @@ fn the_memory_of_tokens_is_bounded() {
     }
     assert!(world.trust.remembered_len() > REMEMBERED_MAX / 2, "and it is used");
 }
+
+#[test]
+fn a_proof_that_was_made_before_the_start_may_have_been_used_before() {
+    let bound = super::world::bound_token();
+    let with = || Brings { proof: Some(super::world::good_proof(&bound)), ..brings(bound.clone()) };
+    let mut world = World::new();
+    world.proofs = Proofs::since(NOW + 5);
+    let later = Brings { now_s: NOW + 7, ..with() };
+    let fault = Unauthenticated::Proof(ProofFault::BeforeStart { ago_s: 2 });
+    assert_eq!(world.authenticate(&later).unwrap_err(), fault);
+    world.proofs = Proofs::since(NOW);
+    assert!(world.authenticate(&later).is_ok());
+}

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::super::*;
 use super::maker::{Object, quoted};
 use super::world::{
-    ANA, AS, Brings, NOW, PLANNER, World, agent_token, brings, claims, header, signed, svid_claims,
+    ANA, AS, BOT, Brings, NOW, PLANNER, World, agent_token, brings, claims, header, signed, svid_claims,
     svid_header,
 };
 
 fn list(entries: &str) -> Result<Revoked, RevokedFault> {
-    Revoked::parse(format!(r#"{{"revoked":[{entries}]}}"#).as_bytes())
+    let trusts = |issuer: &str| issuer != "https://stranger.example";
+    Revoked::parse(format!(r#"{{"revoked":[{entries}]}}"#).as_bytes(), trusts)
 }
 
 /// What becomes of a request under a list.
@@ -45,6 +46,17 @@ fn an_entry_means_the_tokens_of_its_issuer_with_its_claim() {
         assert_eq!(under(&of("act", actor), &acted), revoked(Which::Subject, "act"), "{actor}");
     }
     assert_eq!(under(&of("act", "mailer"), &good()), Ok(()));
+    // Whoever acts, by whatever claim the token names them.
+    assert_eq!(under(&of("act", "close-bot"), &good()), revoked(Which::Subject, "act"), "the client acts");
+    let both = token(|claims| claims.set("azp", r#""portal""#));
+    for client in ["close-bot", "portal"] {
+        assert_eq!(under(&of("client_id", client), &both), revoked(Which::Subject, "client_id"), "{client}");
+    }
+    let svid = brings(signed(&svid_header(), &svid_claims()));
+    for claim in ["sub", "client_id", "act"] {
+        let entry = format!(r#"{{"issuer":"acme.example","{claim}":"{BOT}"}}"#);
+        assert_eq!(under(&entry, &svid), revoked(Which::Subject, claim), "{claim}");
+    }
 }
 
 #[test]
@@ -56,7 +68,7 @@ fn an_instant_means_those_that_were_issued_before_and_those_that_do_not_say() {
     // Of two entries about the same, both count.
     for both in [
         format!("{},{}", before(issued + 1), before(issued)),
-        format!("{},{}", before(0), before(i64::MAX)),
+        format!("{},{}", before(0), before(NOW + 1_000_000)),
         format!(r#"{{"issuer":"{AS}","sub":"{ANA}"}},{}"#, before(0)),
     ] {
         assert_eq!(under(&both, &token(|claims| claims)), revoked(Which::Subject, "sub"), "{both}");
@@ -105,6 +117,8 @@ fn a_list_is_read_whole_or_not_at_all() {
         r#"{"issuer":"i","jti":"a","sub":"b"}"#,
         r#"{"issuer":"i","issued_before":"yesterday"}"#,
         r#"{"issuer":"i","issued_before":1.5}"#,
+        r#"{"issuer":"i","issued_before":-5}"#,
+        r#"{"issuer":"i","issued_before":1795256200000}"#,
         r#"{"issuer":"i","JTI":"a"}"#,
         r#"{"issuer":"i","token":"a.b.c"}"#,
         r#""a.b.c""#,
@@ -114,8 +128,10 @@ fn a_list_is_read_whole_or_not_at_all() {
         assert_eq!(fault, RevokedFault::Entry { entry: 2 }, "{bad}");
         assert!(!fault.to_string().contains("a.b.c"));
     }
+    let stranger = list(r#"{"issuer":"i"},{"issuer":"https://stranger.example","jti":"a"}"#);
+    assert_eq!(stranger, Err(RevokedFault::Issuer { entry: 2 }));
     for bad in ["[]", "7", "{}", r#"{"revoked":{}}"#, r#"{"revoked":[],"more":1}"#] {
-        assert_eq!(Revoked::parse(bad.as_bytes()), Err(RevokedFault::Form), "{bad}");
+        assert_eq!(Revoked::parse(bad.as_bytes(), |_| true), Err(RevokedFault::Form), "{bad}");
     }
     for bad in [
         "",
@@ -123,8 +139,8 @@ fn a_list_is_read_whole_or_not_at_all() {
         "{\"revoked\":[{\"issuer\":\"i\",\"issuer\":\"j\"}]}",
         "{\"revoked\":[[[[[[1]]]]]]}",
     ] {
-        assert!(matches!(Revoked::parse(bad.as_bytes()), Err(RevokedFault::Json(_))), "{bad}");
+        assert!(matches!(Revoked::parse(bad.as_bytes(), |_| true), Err(RevokedFault::Json(_))), "{bad}");
     }
     let long = " ".repeat(REVOKED_BYTES_MAX + 1);
-    assert!(matches!(Revoked::parse(long.as_bytes()), Err(RevokedFault::Json(_))));
+    assert!(matches!(Revoked::parse(long.as_bytes(), |_| true), Err(RevokedFault::Json(_))));
 }

@@ -143,3 +143,23 @@ fn a_session_is_bound_to_an_agent_on_its_own_too() {
     let itself = of(claim(Some(Uid::new("Agent", "close-bot"))));
     assert_eq!(sessions.enter(&gateway, "s", &itself, NOW), Ok(()));
 }
+
+#[test]
+fn nobody_takes_the_places_of_all() {
+    use super::super::session::SESSIONS_OF_ONE_MAX;
+    let (sessions, gateway) = (Sessions::new(10 * SESSIONS_OF_ONE_MAX), caller("gw"));
+    let (ana, eve) = (said(ANA, None), said("eve", Some("bot")));
+    for at in 0..SESSIONS_OF_ONE_MAX {
+        assert_eq!(sessions.enter(&gateway, &at.to_string(), &eve, NOW), Ok(()));
+    }
+    let begins = |who: &Principal, at| sessions.enter(&gateway, "another", who, at);
+    assert_eq!(begins(&eve, NOW), Err(SessionFault::FullOfOne));
+    assert_eq!(begins(&said("eve", Some("other")), NOW), Err(SessionFault::FullOfOne), "whoever acts");
+    assert_eq!(sessions.enter(&gateway, "0", &eve, NOW + 1), Ok(()), "what was begun goes on");
+    assert_eq!(begins(&ana, NOW), Ok(()));
+    assert_eq!(sessions.enter(&caller("other"), "0", &eve, NOW), Ok(()), "callers are apart");
+    // All but the one that was used a second later are forgotten.
+    let later = NOW + SESSION_IDLE_S + 1;
+    assert_eq!(sessions.enter(&gateway, "new", &eve, later), Ok(()));
+    assert_eq!(sessions.len(), 2);
+}

@@ -212,8 +212,10 @@ pub(super) fn agent_token(change: impl Fn(Object) -> Object) -> String {
 /// A JWT of the issuer that does not type its tokens.
 pub(super) fn plain_token(change: impl Fn(Object) -> Object) -> String {
     let header = header().cut("typ").set("kid", r#""of-plain""#);
-    let claims =
-        claims().set("iss", &quoted(PLAIN)).set("email", &quoted(&format!("eva-{CANARY}@acme.example")));
+    let claims = claims()
+        .set("iss", &quoted(PLAIN))
+        .set("email", &quoted(&format!("eva-{CANARY}@acme.example")))
+        .set("email_verified", "true");
     signed(&header, &change(claims.cut("client_id")))
 }
 

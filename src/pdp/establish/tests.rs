@@ -242,6 +242,10 @@ fn a_token_that_is_not_accepted_denies_and_is_not_on_record() {
         );
         let [record] = &pdp.sink().records()[..] else { panic!("one record") };
         assert!(record.get("principal").is_none_or(serde_json::Value::is_null), "{record}");
+        // Whose it was, as far as its issuer has said so.
+        let signed = *token != forged;
+        assert_eq!(record.get("refused_token").is_some(), signed, "{record}");
+        assert!(!signed || record["refused_token"]["issuer"] == AS, "{record}");
         assert!(token.split('.').all(|part| !record.to_string().contains(part)), "{record}");
     }
 }

@@ -165,6 +165,14 @@ async fn the_bundle_its_reload_and_the_keys_are_for_who_has_the_role_admin() {
         assert_eq!(gateway.0, StatusCode::FORBIDDEN);
         assert_eq!(admin.ask(method, path, &[OPERATOR]).await.0, StatusCode::OK);
     }
+    // Who was refused, who reloaded, and how often nobody was known.
+    let journal = fs::read_to_string(admin.journal.directory().join("audit.jsonl")).unwrap();
+    let told: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = told.iter().map(|line| [&line["caller"], &line["call"], &line["outcome"]]).collect();
+    let refused = ["gw", "admin", "refused"];
+    assert_eq!(told, [refused, refused, ["operator", "reload", "done"], refused]);
+    let (_, metrics) = admin.ask("GET", "/metrics", &[]).await;
+    assert!(metrics.contains("palisade_callers_refused_total 6"), "{metrics}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use spiffe::SpiffeId;
 use super::ConfigError;
 use super::check::ConfigFile;
 use super::typed::Jwt;
-use crate::identity::{KnownBy, TokenDigest, TrustConfig};
+use crate::identity::{KnownBy, Subject, TokenDigest, TrustConfig};
 use crate::server::data::parse_hex;
 use crate::server::listen::Address;
 use crate::server::tls::{self, Clients, Source};
@@ -110,13 +110,10 @@ impl<'a> Known<'a> {
         only(&mut self.tokens, digest).ok_or_else(|| self.file.invalid(key, Some(typed), problem))
     }
 
-    fn subject(&mut self, key: &str, typed: &Spanned<Jwt>) -> Result<(String, String), ConfigError> {
+    fn subject(&mut self, key: &str, typed: &Spanned<Jwt>) -> Result<Subject, ConfigError> {
         let refused = |problem: String| self.file.invalid(key, Some(typed), problem);
-        let Jwt { issuer, sub } = &typed.value;
-        let TrustConfig { audience, issuers, domains, .. } = self.trust;
-        let mut trusted =
-            issuers.iter().map(|known| &known.name).chain(domains.iter().map(|known| &known.name));
-        if !trusted.any(|name| **name == **issuer) {
+        let Jwt { issuer, sub, client_id } = &typed.value;
+        if !self.trust.names(issuer) {
             let problem =
                 format!("`{issuer}` is neither in `trust.issuers` nor in `trust.spiffe`; add it there");
             return Err(refused(problem));
@@ -124,14 +121,20 @@ impl<'a> Known<'a> {
         if sub.is_empty() {
             return Err(refused("`sub` is empty; write it exactly as the tokens have it".to_owned()));
         }
-        if audience.is_empty() {
+        if self.trust.audience.is_empty() {
             let problem =
                 "a caller's token is made for this server; say in `trust.audience` what it is called there";
             return Err(refused(problem.to_owned()));
         }
         let problem = "another caller has the same issuer and `sub`; give each its own";
-        let subject = (issuer.clone(), sub.clone());
-        only(&mut self.subjects, subject).ok_or_else(|| self.file.invalid(key, Some(typed), problem))
+        if client_id.as_ref().is_some_and(String::is_empty) {
+            return Err(refused(
+                "`client_id` is empty; leave it out, or write it as the tokens have it".to_owned(),
+            ));
+        }
+        let of_issuer = (issuer.clone(), sub.clone());
+        only(&mut self.subjects, of_issuer).ok_or_else(|| self.file.invalid(key, Some(typed), problem))?;
+        Ok(Subject { issuer: issuer.clone(), subject: sub.clone(), client: client_id.clone() })
     }
 
     fn spiffe_id(&mut self, key: &str, typed: &Spanned<String>) -> Result<String, ConfigError> {

@@ -68,6 +68,7 @@ pub(super) struct Caller {
 pub(super) struct Jwt {
     pub(super) issuer: String,
     pub(super) sub: String,
+    pub(super) client_id: Option<String>,
 }
 
 /// `"*"` or a list of ids.

@@ -230,6 +230,16 @@ fn missing() -> Vec<Row> {
         rows.push(token(format!("an ID-JAG without {name}"), signed(&jag, &claims().cut(name)), lacks(name)));
     }
     rows.push(token("no claim for the person", plain_token(|claims| claims.cut("email")), lacks("email")));
+    // People may set an address that is another's (OpenID Connect Core, section 5.7).
+    let verified = || claim("email_verified", "`true`");
+    rows.push(token("an unverified address", plain_token(|c| c.set("email_verified", "false")), verified()));
+    rows.push(token("an address of nobody knows", plain_token(|c| c.cut("email_verified")), verified()));
+    rows.push(token("verified in words", plain_token(|c| c.set("email_verified", r#""true""#)), verified()));
+    // A list that was left out is not an empty list.
+    let left_out = || claim("groups", "in the token itself: its issuer left it out for its length");
+    let distributed = |c: Object| c.set("_claim_names", r#"{"groups":"src1"}"#);
+    rows.push(token("groups elsewhere", plain_token(distributed), left_out()));
+    rows.push(token("too many groups", plain_token(|c| c.set("hasgroups", "true")), left_out()));
     rows.push(token("no exp in a plain JWT", plain_token(|claims| claims.cut("exp")), lacks("exp")));
     rows.push(of_claims("nothing at all", &Object::of(&[]), lacks("sub")));
     rows

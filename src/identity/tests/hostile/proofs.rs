@@ -105,6 +105,15 @@ fn keys() -> Vec<Row> {
         ("jwk with a short y", format!(r#"{{{start}"y":"{}"}}"#, b64([7; 31]))),
         ("jwk whose members are numbers", r#"{"kty":"EC","crv":"P-256","x":1,"y":2}"#.into()),
         ("jwk for another algorithm", HOLDER.jwk(r#""alg":"ES384""#)),
+        // Who sends a proof chooses how long its verification takes.
+        (
+            "jwk is an RSA key of 8192 bits",
+            format!(r#"{{"kty":"RSA","n":"{}","e":"AQAB"}}"#, b64([0xff; 1024])),
+        ),
+        (
+            "jwk is an RSA key of a long exponent",
+            format!(r#"{{"kty":"RSA","n":"{}","e":"AQAAAAE"}}"#, b64([0xff; 256])),
+        ),
     ];
     let mut rows: Vec<Row> =
         unusable.iter().map(|(name, jwk)| proof(*name, &token, with(jwk), ProofFault::Key)).collect();
@@ -118,7 +127,7 @@ fn keys() -> Vec<Row> {
     let of_issuer = ES256.sign(Signs::ES256, dpop_header(&ES256).text(), dpop_claims(&token).text());
     let signature = || ProofFault::Token(TokenFault::Signature);
     rows.extend([
-        proof("jwk off the curve", &token, with(&off_curve), signature()),
+        proof("jwk off the curve", &token, with(&off_curve), ProofFault::AnotherKey),
         proof("another's signature", &token, dpop(forged), signature()),
         proof("another key", &token, dpop(of_stranger), ProofFault::AnotherKey),
         proof("the issuer's key", &token, dpop(of_issuer), ProofFault::AnotherKey),

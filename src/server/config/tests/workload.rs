@@ -24,7 +24,7 @@ fn the_keys_of_a_trust_domain_come_from_one_place_and_may_be_streamed() {
         format!("workload_api: '{SOCKET}', url: 'https://acme.example/bundle'"),
         format!("workload_api: '{SOCKET}', discovery: true"),
     ] {
-        let parts = ["`trust.spiffe[0].keys`", "p.yaml:3", "in one way", "`url`, `file`, `workload_api`"];
+        let parts = ["`trust.spiffe[0].keys`", "p.yaml:4", "in one way", "`url`, `file`, `workload_api`"];
         check_refused(&domain(&wrong), &parts);
     }
 }
@@ -42,7 +42,7 @@ fn issuers_have_no_workload_api() {
     let text = format!(
         "trust:\n  issuers:\n  - issuer: https://idp.example\n    keys: {{ workload_api: '{SOCKET}' }}\n    agent: sub\n"
     );
-    check_refused(&text, &["`trust.issuers[0].keys`", "p.yaml:3", "`url`, `file`, `discovery: true`"]);
+    check_refused(&text, &["`trust.issuers[0].keys`", "p.yaml:4", "`url`, `file`, `discovery: true`"]);
 }
 
 #[test]
