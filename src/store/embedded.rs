@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
@@ -27,6 +28,9 @@ pub use file::FileError;
 
 /// The most commits that may wait for the disk; who comes later waits for a place.
 const WAITING_MAX: usize = 1024;
+
+/// How often the file is tried again during an outage.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// What the writer did since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +68,15 @@ impl Embedded {
     /// # Errors
     /// [`FileError`] when the file cannot be used or not be believed. It says what to do then.
     pub fn open(directory: &Path, history: History) -> Result<Self, FileError> {
-        Self::open_with(directory, history, Box::new(open_database))
+        Self::open_with(directory, history, Box::new(open_database), RETRY_EVERY)
     }
 
-    fn open_with(directory: &Path, history: History, open: OpenDatabase) -> Result<Self, FileError> {
+    fn open_with(
+        directory: &Path,
+        history: History,
+        open: OpenDatabase,
+        retry_every: Duration,
+    ) -> Result<Self, FileError> {
         let (file, ledger) = StateFile::open(directory, history, open)?;
         let path = file.path().to_owned();
         let standing = Arc::new(Standing {
@@ -78,7 +87,7 @@ impl Embedded {
             failures: AtomicU64::new(0),
         });
         let (jobs, queue) = mpsc::channel();
-        let writer = Writer::new(file, standing.clone(), queue);
+        let writer = Writer::new(file, standing.clone(), queue, retry_every);
         let writer = std::thread::Builder::new().name("state".into()).spawn(move || writer.run()).map_err(
             |source| FileError::Io { what: "start the thread that writes", path: path.clone(), source },
         )?;

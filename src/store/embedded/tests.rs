@@ -10,7 +10,10 @@ use tokio::runtime::Runtime;
 use super::super::{Change, Expect};
 use super::*;
 
+mod crash;
 mod damage;
+mod faults;
+mod room;
 
 const HISTORY: History = History { commits_max: 100, bytes_max: 1024 * 1024 };
 

@@ -18,9 +18,6 @@ use super::file::StateFile;
 const GROUP_COMMITS_MAX: usize = 256;
 /// No commit joins a group that has so many bytes of changes.
 const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How often the file is tried again during an outage.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
-
 type Cause = Arc<dyn Error + Send + Sync>;
 
 /// A commit that waits.
@@ -46,18 +43,25 @@ pub(super) struct Writer {
     file: StateFile,
     standing: Arc<Standing>,
     jobs: Receiver<Job>,
+    retry_every: Duration,
     outage: Option<Outage>,
 }
 
 impl Writer {
-    pub(super) fn new(file: StateFile, standing: Arc<Standing>, jobs: Receiver<Job>) -> Self {
-        Self { file, standing, jobs, outage: None }
+    /// During an outage the file is tried again so often.
+    pub(super) fn new(
+        file: StateFile,
+        standing: Arc<Standing>,
+        jobs: Receiver<Job>,
+        retry_every: Duration,
+    ) -> Self {
+        Self { file, standing, jobs, retry_every, outage: None }
     }
 
     /// Writes until nobody is left who could send a commit.
     pub(super) fn run(mut self) {
         loop {
-            match self.jobs.recv_timeout(RETRY_EVERY) {
+            match self.jobs.recv_timeout(self.retry_every) {
                 Ok(first) => {
                     let group = self.group(first);
                     self.write(group);
@@ -141,7 +145,7 @@ impl Writer {
     /// turns out to have happened in the group that failed is shown now.
     fn recover(&mut self) -> Result<(), Cause> {
         let Some(outage) = &mut self.outage else { return Ok(()) };
-        if outage.tried.elapsed() < RETRY_EVERY {
+        if outage.tried.elapsed() < self.retry_every {
             return Err(outage.cause.clone());
         }
         let known = self.standing.view.ledger().revision();
