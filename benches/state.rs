@@ -1,6 +1,8 @@
 //! How fast commits become durable: one after the other, and many at once.
 //! Never asserts a time: it reports medians. `cargo bench --bench state` runs it; the disk decides.
 
+#![expect(clippy::expect_used, reason = "a benchmark without its disk has nothing to measure")]
+
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;

@@ -6,7 +6,7 @@ mod tables;
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,14 @@ pub(super) struct StateFile {
     mark: Mark,
     open: OpenDatabase,
     /// None during an outage.
-    database: Option<Database>,
+    database: Option<Open>,
+}
+
+/// A database, and which file it is in.
+struct Open {
+    database: Database,
+    device: u64,
+    inode: u64,
 }
 
 impl StateFile {
@@ -90,10 +97,20 @@ impl StateFile {
     pub(super) fn write(&mut self, group: &[Arc<Committed>], floor: StateRevision) -> Result<(), FileError> {
         let Some(last) = group.last() else { return Ok(()) };
         guarded(&self.path, || {
-            let Some(database) = &self.database else { return Err(redb::Error::DatabaseClosed) };
-            tables::write(database, group, floor)
+            let Some(open) = &self.database else { return Err(redb::Error::DatabaseClosed) };
+            tables::write(&open.database, group, floor)
         })?;
+        self.look()?;
         self.note(last.revision)
+    }
+
+    /// The next start reads what the path leads to: that must be what was written to.
+    fn look(&self) -> Result<(), FileError> {
+        let found = fs::metadata(&self.path).map_err(|source| self.io("find", source))?;
+        match &self.database {
+            Some(Open { device, inode, .. }) if (found.dev(), found.ino()) == (*device, *inode) => Ok(()),
+            Some(_) | None => Err(self.io("find", io::Error::other("another file is in its place"))),
+        }
     }
 
     /// Drops the database, and all that it believes of the file.
@@ -115,7 +132,7 @@ impl StateFile {
 
     /// Ends in order, so that the file says of itself that it is whole.
     pub(super) fn close(&mut self) -> Result<(), FileError> {
-        let Some(database) = self.database.take() else { return Ok(()) };
+        let Some(Open { database, .. }) = self.database.take() else { return Ok(()) };
         guarded(&self.path, move || database.close().map_err(redb::Error::from))?;
         self.mark.sync().map_err(|source| self.io("sync the mark of", source))
     }
@@ -123,6 +140,7 @@ impl StateFile {
     /// Opens the database and reads all of it. It must hold what was acknowledged.
     fn load(&mut self, acknowledged: StateRevision) -> Result<Content, FileError> {
         let file = self.file_on_disk()?;
+        let found = file.metadata().map_err(|source| self.io("look at", source))?;
         let open = &self.open;
         let (database, content) = guarded(&self.path, || {
             let database = open(file)?;
@@ -140,7 +158,7 @@ impl StateFile {
         }
         // From now on it is shown.
         self.note(content.revision)?;
-        self.database = Some(database);
+        self.database = Some(Open { database, device: found.dev(), inode: found.ino() });
         Ok(content)
     }
 

@@ -12,7 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::super::{Commit, StateRevision, StoreError};
 use super::Standing;
-use super::file::StateFile;
+use super::file::{FileError, StateFile};
+use crate::diagnostic::chain;
 
 /// The most commits of one group.
 const GROUP_COMMITS_MAX: usize = 256;
@@ -73,7 +74,7 @@ impl Writer {
             }
         }
         if let Err(error) = self.file.close() {
-            let path = self.file.path().display();
+            let (path, error) = (self.file.path().display(), chain(&error));
             tracing::warn!(%path, %error, "the state file was not closed in order; the next start checks it");
         }
     }
@@ -108,7 +109,7 @@ impl Writer {
         if !committed.is_empty() {
             if let Err(error) = self.file.write(&committed, floor) {
                 // Those that conflict may conflict with what was not written: nobody knows.
-                let cause = self.fail(Arc::new(error));
+                let cause = self.fail(error);
                 self.refuse(verdicts.into_iter().map(|verdict| verdict.job).collect(), &cause);
                 return;
             }
@@ -131,9 +132,9 @@ impl Writer {
     }
 
     /// Begins an outage. The file is let go, since what was not written may still stand in memory as if it were.
-    fn fail(&mut self, cause: Cause) -> Cause {
-        let path = self.file.path().display();
-        tracing::error!(%path, error = %cause, "the state cannot be written: no commit until it can");
+    fn fail(&mut self, error: FileError) -> Cause {
+        let (path, cause) = (self.file.path().display(), Arc::new(error));
+        tracing::error!(%path, error = %chain(&*cause), "the state cannot be written: no commit until it can");
         self.standing.failures.fetch_add(1, Ordering::Relaxed);
         self.standing.writable.store(false, Ordering::Relaxed);
         self.file.let_go();
@@ -160,6 +161,10 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
+                if error.to_string() != outage.cause.to_string() {
+                    let path = self.file.path().display();
+                    tracing::error!(%path, error = %chain(&error), "the state still cannot be written");
+                }
                 let cause: Cause = Arc::new(error);
                 *outage = Outage { cause: cause.clone(), tried: Instant::now() };
                 Err(cause)

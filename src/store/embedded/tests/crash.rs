@@ -35,7 +35,7 @@ fn child(directory: &Path) {
             }
         });
     }
-    std::thread::sleep(Duration::from_secs(60));
+    std::thread::sleep(Duration::from_mins(1));
     panic!("nobody killed the child");
 }
 

@@ -169,6 +169,30 @@ fn a_file_that_is_gone_is_missed() {
 }
 
 #[test]
+fn nothing_is_acknowledged_into_a_file_that_was_moved_away() {
+    let (directory, runtime) = (tempfile::tempdir().unwrap(), runtime());
+    let retry = std::time::Duration::from_millis(5);
+    let opened = Embedded::open_with(directory.path(), HISTORY, Box::new(open_database), retry);
+    let store = opened.unwrap();
+    fill(&runtime, &store, 3);
+    let aside = directory.path().join("aside");
+    fs::rename(store.path(), &aside).unwrap();
+    for _ in 0..3 {
+        let refused = runtime.block_on(store.commit(put("a", ""))).unwrap_err();
+        assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused:?}");
+        std::thread::sleep(retry);
+    }
+    assert!(!store.path().exists(), "no new file is begun");
+    fs::rename(&aside, store.path()).unwrap();
+    while runtime.block_on(store.commit(put("b", ""))).is_err() {
+        std::thread::sleep(retry);
+    }
+    let state = store.snapshot().unwrap();
+    drop(store);
+    assert_eq!(open(directory.path()).snapshot().unwrap(), state);
+}
+
+#[test]
 fn a_mark_that_is_no_number_is_refused() {
     let written = Written::new(3, true);
     for mark in ["x\n", "00000000000000000003", "-1\n", "\0\0\0\0", "99999999999999999999999999\n"] {
