@@ -77,7 +77,7 @@ fn durable(criterion: &mut Criterion) {
     }
     let memory = Arc::new(Memory::new(History::default()));
     group.bench_function("memory, 1 at once", |b| {
-        b.iter_custom(|commits| time(&runtime, &memory, 1, commits))
+        b.iter_custom(|commits| time(&runtime, &memory, 1, commits));
     });
     group.finish();
 }
