@@ -26,8 +26,8 @@ use super::{Commit, Snapshot, StateRevision, StateStore, StoreError};
 
 pub use file::FileError;
 
-/// The most commits that may wait for the disk; who comes later waits for a place.
-const WAITING_MAX: usize = 1024;
+/// The most commits that may wait for the disk, a group's worth; who comes later waits for a place.
+const WAITING_MAX: usize = 256;
 
 /// How often the file is tried again during an outage.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
