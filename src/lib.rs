@@ -82,6 +82,8 @@ pub mod server;
 #[cfg(feature = "server")]
 pub mod api;
 #[cfg(feature = "server")]
+pub mod store;
+#[cfg(feature = "server")]
 pub mod source;
 // ── below this line: no tokio, no files, no sockets, no clock, no environment ──
 pub mod suite;
