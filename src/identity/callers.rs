@@ -97,11 +97,14 @@ pub struct Subject {
     pub client: Option<String>,
 }
 
+/// Callers by the `sub` of their tokens, each with the client that those must have been issued to.
+type BySubject = HashMap<String, (Option<String>, Arc<Caller>)>;
+
 /// All callers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Callers {
     by_token: HashMap<TokenDigest, Arc<Caller>>,
-    by_subject: HashMap<String, HashMap<String, (Option<String>, Arc<Caller>)>>,
+    by_subject: HashMap<String, BySubject>,
     by_spiffe_id: HashMap<String, Arc<Caller>>,
     by_dns_name: HashMap<String, Arc<Caller>>,
     by_user: HashMap<u32, Arc<Caller>>,
@@ -148,7 +151,7 @@ impl Callers {
     pub fn admitted(self, admit: impl Fn(Caller) -> Caller) -> Self {
         let each = |caller: Arc<Caller>| Arc::new(admit((*caller).clone()));
         let Self { by_token, by_subject, by_spiffe_id, by_dns_name, by_user, local, refused } = self;
-        let of_issuer = |callers: HashMap<String, (Option<String>, Arc<Caller>)>| {
+        let of_issuer = |callers: BySubject| {
             callers.into_iter().map(|(subject, (client, caller))| (subject, (client, each(caller)))).collect()
         };
         Self {
