@@ -8,6 +8,7 @@ mod fault;
 mod inspect;
 mod jwt;
 mod keys;
+mod own;
 mod peer;
 mod principal;
 mod proof;
@@ -29,6 +30,7 @@ pub use fault::{Part, ProofFault, TokenFault};
 pub use inspect::{Check, inspect};
 pub use jwt::{Algorithm, TOKEN_BYTES_MAX};
 pub use keys::{KEYS_BYTES_MAX, Keys, KeysFault, Use};
+pub use own::{SigningFault, SigningKey, open as open_own};
 pub use peer::{Certificate, Peer, Thumbprint, UnixUser};
 pub use principal::{
     Asks, Assurance, Directory, Principal, TokenFacts, Unauthenticated, Which, authenticate,

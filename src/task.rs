@@ -4,6 +4,7 @@
 mod grant;
 mod scope;
 mod state;
+mod token;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use grant::{Asked, Ceiling, DEPTH_MAX, Exceeds, Grant, Parties};
 pub use scope::{Bound, Limit, Only, OutOfScope, Scope, Touched};
 pub use state::{End, Event, NotPossible, State};
+pub use token::{TASK_TOKEN, TaskTokenFault, read, sign};
 
 /// How the text of a task's id begins.
 const PREFIX: &str = "tsk_";

@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
@@ -72,9 +75,17 @@ pub enum Use {
 
 /// A public key.
 pub(super) struct Key {
-    decoding: DecodingKey,
+    verifier: Verifier,
     /// What it may sign with. Several only for RSA keys whose set does not say.
     algorithms: Vec<Algorithm>,
+}
+
+/// What verifies with a key.
+enum Verifier {
+    /// A point on a curve, for one algorithm.
+    Curve(ParsedPublicKey),
+    /// An RSA key, for several.
+    Rsa(DecodingKey),
 }
 
 impl std::fmt::Debug for Key {
@@ -187,11 +198,16 @@ impl Keys {
 
 impl Key {
     fn verify(&self, jws: &Jws<'_>, algorithm: Algorithm) -> Result<(), TokenFault> {
-        let library = algorithm.of_the_library();
-        match jsonwebtoken::crypto::verify(jws.signature, jws.signed, &self.decoding, library) {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(TokenFault::Signature),
-        }
+        let holds = match &self.verifier {
+            Verifier::Curve(key) => BASE64_URL_SAFE_NO_PAD
+                .decode(jws.signature)
+                .is_ok_and(|signature| key.verify_sig(jws.signed, &signature).is_ok()),
+            Verifier::Rsa(key) => {
+                let library = algorithm.of_the_library();
+                jsonwebtoken::crypto::verify(jws.signature, jws.signed, key, library).unwrap_or(false)
+            }
+        };
+        if holds { Ok(()) } else { Err(TokenFault::Signature) }
     }
 }
 
@@ -214,21 +230,22 @@ pub(super) fn public_key(members: &BTreeMap<String, Value>) -> Result<Key, &'sta
     let part = |name| text(members, name)?.ok_or("lacks a member of its kind");
     let kind = text(members, "kty")?.ok_or("lacks `kty`")?;
     let curve = text(members, "crv")?;
-    let (decoding, fitting) = match (kind, curve) {
-        ("EC", Some("P-256")) => (
-            DecodingKey::from_ec_components(sized(part("x")?, 32)?, sized(part("y")?, 32)?),
-            vec![Algorithm::Es256],
-        ),
-        ("EC", Some("P-384")) => (
-            DecodingKey::from_ec_components(sized(part("x")?, 48)?, sized(part("y")?, 48)?),
-            vec![Algorithm::Es384],
-        ),
+    // An uncompressed point: 4, x, y (SEC 1, section 2.3.3).
+    let point = |bytes| {
+        Ok::<_, &'static str>([&[4], &*sized(part("x")?, bytes)?, &*sized(part("y")?, bytes)?].concat())
+    };
+    let on_curve = |algorithm: &'static dyn VerificationAlgorithm, bytes: &[u8]| {
+        ParsedPublicKey::new(algorithm, bytes).map(Verifier::Curve).map_err(|_| "is no point on its curve")
+    };
+    let (verifier, fitting) = match (kind, curve) {
+        ("EC", Some("P-256")) => (on_curve(&ECDSA_P256_SHA256_FIXED, &point(32)?)?, vec![Algorithm::Es256]),
+        ("EC", Some("P-384")) => (on_curve(&ECDSA_P384_SHA384_FIXED, &point(48)?)?, vec![Algorithm::Es384]),
         ("OKP", Some("Ed25519")) => {
             let point = sized(part("x")?, 32)?;
-            if is_of_small_order(point) {
+            if is_of_small_order(&point) {
                 return Err("is a point of small order: anybody could sign for it");
             }
-            (DecodingKey::from_ed_components(point), vec![Algorithm::EdDsa])
+            (on_curve(&ED25519, &point)?, vec![Algorithm::EdDsa])
         }
         ("RSA", None) => {
             let (modulus, exponent) = (part("n")?, part("e")?);
@@ -238,11 +255,11 @@ pub(super) fn public_key(members: &BTreeMap<String, Value>) -> Result<Key, &'sta
                 return Err("is an RSA key of another length than 2048 to 8192 bits");
             }
             let rsa = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_rsa()).collect();
-            (DecodingKey::from_rsa_components(modulus, exponent), rsa)
+            let key = DecodingKey::from_rsa_components(modulus, exponent).map_err(|_| "is not base64url")?;
+            (Verifier::Rsa(key), rsa)
         }
         _ => return Err("is of a kind that is not known here (`kty`, `crv`)"),
     };
-    let decoding = decoding.map_err(|_| "is not base64url")?;
     let algorithms = match text(members, "alg")? {
         None => fitting,
         Some(name) => fitting.into_iter().filter(|algorithm| algorithm.name() == name).collect(),
@@ -250,19 +267,19 @@ pub(super) fn public_key(members: &BTreeMap<String, Value>) -> Result<Key, &'sta
     if algorithms.is_empty() {
         return Err("says an algorithm (`alg`) that its kind does not have");
     }
-    Ok(Key { decoding, algorithms })
+    Ok(Key { verifier, algorithms })
 }
 
-fn sized(text: &str, bytes: usize) -> Result<&str, &'static str> {
+fn sized(text: &str, bytes: usize) -> Result<Vec<u8>, &'static str> {
     match BASE64_URL_SAFE_NO_PAD.decode(text) {
-        Ok(decoded) if decoded.len() == bytes => Ok(text),
+        Ok(decoded) if decoded.len() == bytes => Ok(decoded),
         Ok(_) | Err(_) => Err("has a coordinate of the wrong length"),
     }
 }
 
 /// Whether a point of edwards25519 has an order of 8 or less (the points are those of `libsodium`'s
 /// `ge25519_has_small_order`). The library verifies with them, and a signature of zeros often fits.
-fn is_of_small_order(text: &str) -> bool {
+fn is_of_small_order(point: &[u8]) -> bool {
     // y in little-endian order, by its first byte and whether the middle is zeros or ones: 0, 1, -1, p and p + 1.
     let plain = |bytes: &[u8]| match bytes {
         [first, middle @ .., last] => {
@@ -271,7 +288,7 @@ fn is_of_small_order(text: &str) -> bool {
         }
         [_] | [] => true,
     };
-    let Ok(mut bytes) = BASE64_URL_SAFE_NO_PAD.decode(text) else { return true };
+    let mut bytes = point.to_vec();
     // The sign of x.
     if let Some(last) = bytes.last_mut() {
         *last &= 0x7f;

@@ -1,3 +1,5 @@
+mod token;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

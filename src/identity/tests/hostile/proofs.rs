@@ -127,7 +127,7 @@ fn keys() -> Vec<Row> {
     let of_issuer = ES256.sign(Signs::ES256, dpop_header(&ES256).text(), dpop_claims(&token).text());
     let signature = || ProofFault::Token(TokenFault::Signature);
     rows.extend([
-        proof("jwk off the curve", &token, with(&off_curve), ProofFault::AnotherKey),
+        proof("jwk off the curve", &token, with(&off_curve), ProofFault::Key),
         proof("another's signature", &token, dpop(forged), signature()),
         proof("another key", &token, dpop(of_stranger), ProofFault::AnotherKey),
         proof("the issuer's key", &token, dpop(of_issuer), ProofFault::AnotherKey),
