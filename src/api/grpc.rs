@@ -91,7 +91,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         let request_id = request.request_id.clone();
         let under_way = self.inner.together.begin();
         let pending = if under_way.alone() || !self.inner.together.has_room() {
-            let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let elapsed_us = since(arrived);
             self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us))
         } else {
             together::evaluate(self, request, arrived).await?
@@ -107,7 +107,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         trace_id: Option<&str>,
     ) -> Vec<Result<v1::AuthorizeResponse, Status>> {
         let arrived = Instant::now();
-        let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let elapsed_us = since(arrived);
         let admit = |request| self.admit(caller, request, trace_id.map(str::to_owned));
         let admitted: Vec<Result<pdp::Request, Status>> = requests.into_iter().map(admit).collect();
         let asked = admitted.iter().flatten().map(|request| (request, self.occasion(&elapsed_us)));
@@ -139,7 +139,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         let mut batch = self.inner.pdp.batch();
         let mut pending = Vec::with_capacity(requests.len());
         for some in requests.chunks(TOGETHER_MAX) {
-            let elapsed_us = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let elapsed_us = since(arrived);
             pending.extend(batch.evaluate(some.iter().map(|request| (request, self.occasion(&elapsed_us)))));
             tokio::task::yield_now().await;
         }
@@ -290,6 +290,11 @@ fn unavailable(error: &pdp::Error) -> Status {
             Status::unavailable("the decision could not be recorded, so there is none; ask again")
         }
     }
+}
+
+/// Microseconds since a request arrived.
+fn since(arrived: Instant) -> impl Fn() -> u64 {
+    move || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Deciding panicked. There is no answer.

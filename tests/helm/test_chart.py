@@ -210,6 +210,8 @@ def test_values_that_the_chart_does_not_know_are_refused(changes):
     "changes",
     [
         {"callers": [CALLER | {"token_sha256": "s3cret"}]},
+        {"callers": [{key: value for key, value in CALLER.items() if key != "token_sha256"}]},
+        {"callers": [CALLER | {"jwt": {"issuer": "https://idp.acme.example"}}]},
         {"callers": [CALLER | {"roles": ["root"]}]},
         {"callers": [CALLER | {"roles": []}]},
         {"callers": [CALLER | {"servers": "crm"}]},
@@ -282,6 +284,14 @@ def test_more_configuration_is_taken_but_does_not_open_the_ports():
     given = config(config={"extra": extra})
     assert given["limits"] == {"batch_len_max": 8}
     assert (given["callers"], given["listen"]["grpc"]) == ([CALLER], "0.0.0.0:8180")
+
+
+def test_callers_may_be_known_by_signed_tokens_of_a_trusted_issuer():
+    trust = {"audience": ["https://pdp.acme.example"], "issuers": [{"issuer": "https://idp.acme.example", "human": {}}]}
+    caller = {key: value for key, value in CALLER.items() if key != "token_sha256"}
+    caller |= {"jwt": {"issuer": "https://idp.acme.example", "sub": "crm-gateway"}, "roles": ["authorize", "attest"]}
+    given = config(callers=[caller], config={"extra": {"trust": trust}})
+    assert (given["callers"], given["trust"]) == ([caller], trust)
 
 
 def test_the_configuration_may_come_from_a_secret_of_the_operators():

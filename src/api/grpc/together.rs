@@ -105,7 +105,7 @@ async fn decide_waiting<S: AuditSink + 'static>(service: Authorization<S>) {
 }
 
 fn decide<S: AuditSink + 'static>(service: &Authorization<S>, go: Vec<Waiting>) {
-    let elapsed = |arrived: Instant| move || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let elapsed = |arrived: Instant| move super::since(arrived);
     let clocks: Vec<_> = go.iter().map(|waiting| elapsed(waiting.arrived)).collect();
     let asked = go.iter().zip(&clocks).map(|(waiting, elapsed_us)| {
         let occasion: Occasion<'_> = service.occasion(elapsed_us);
