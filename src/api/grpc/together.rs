@@ -105,8 +105,7 @@ async fn decide_waiting<S: AuditSink + 'static>(service: Authorization<S>) {
 }
 
 fn decide<S: AuditSink + 'static>(service: &Authorization<S>, go: Vec<Waiting>) {
-    let elapsed = |arrived: Instant| move super::since(arrived);
-    let clocks: Vec<_> = go.iter().map(|waiting| elapsed(waiting.arrived)).collect();
+    let clocks: Vec<_> = go.iter().map(|waiting| super::since(waiting.arrived)).collect();
     let asked = go.iter().zip(&clocks).map(|(waiting, elapsed_us)| {
         let occasion: Occasion<'_> = service.occasion(elapsed_us);
         (&waiting.request, occasion)
