@@ -8,7 +8,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if std::env::var_os("CARGO_FEATURE_SERVER").is_none() {
         return Ok(());
     }
-    let files = protox::compile(["palisade/v1/authorization.proto"], ["proto"])?;
+    let protos = ["palisade/v1/authorization.proto", "palisade/v1/tasks.proto", "palisade/v1/admin.proto"];
+    let files = protox::compile(protos, ["proto"])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("palisade.bin"), files.encode_to_vec())?;
     tonic_prost_build::configure().btree_map(".").compile_fds(files)?;

@@ -65,6 +65,8 @@ pub fn refund(agent: &str) -> Request {
         task: None,
         purpose: None,
         intent: None,
+        preview: false,
+        min_state: 0,
         explain: false,
         trace_id: None,
     }

@@ -30,7 +30,7 @@ pub use fault::{Part, ProofFault, TokenFault};
 pub use inspect::{Check, inspect};
 pub use jwt::{Algorithm, TOKEN_BYTES_MAX};
 pub use keys::{KEYS_BYTES_MAX, Keys, KeysFault, Use};
-pub use own::{SigningFault, SigningKey, open as open_own};
+pub use own::{OwnIssuer, SigningFault, SigningKey, open as open_own};
 pub use peer::{Certificate, Peer, Thumbprint, UnixUser};
 pub use principal::{
     Asks, Assurance, Directory, Principal, TokenFacts, Unauthenticated, Which, authenticate,
@@ -59,14 +59,16 @@ pub enum Role {
     Outcome,
     /// See why in detail: policy sources, conditions and error texts.
     Explain,
+    /// Start, hand on and end tasks.
+    Tasks,
     /// Read the administration's pages and reload.
     Admin,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 6] =
-        [Self::Authorize, Self::Assert, Self::Attest, Self::Outcome, Self::Explain, Self::Admin];
+    pub const ALL: [Self; 7] =
+        [Self::Authorize, Self::Assert, Self::Attest, Self::Outcome, Self::Explain, Self::Tasks, Self::Admin];
 
     /// As it is written in the configuration.
     pub fn name(self) -> &'static str {
@@ -76,6 +78,7 @@ impl Role {
             Self::Attest => "attest",
             Self::Outcome => "outcome",
             Self::Explain => "explain",
+            Self::Tasks => "tasks",
             Self::Admin => "admin",
         }
     }

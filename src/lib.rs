@@ -59,6 +59,8 @@
 //!     task: None,
 //!     purpose: None,
 //!     intent: None,
+//!     preview: false,
+//!     min_state: 0,
 //!     explain: false,
 //!     trace_id: None,
 //! };

@@ -48,6 +48,10 @@ pub struct Request {
     pub purpose: Option<String>,
     /// The agent's own words; recorded, never decided on.
     pub intent: Option<String>,
+    /// Whether the answer is all that is wanted: nothing is spent for it, and no step follows.
+    pub preview: bool,
+    /// The state that the answer is to know at least; 0 asks for nothing.
+    pub min_state: u64,
     /// Whether the answer explains itself. The face has checked that the caller may have that.
     pub explain: bool,
     /// The W3C trace id.
@@ -88,6 +92,8 @@ pub struct Answer {
     pub resource: Option<Uid>,
     /// Why, in words, if that was asked for.
     pub explanation: Vec<String>,
+    /// The state of tasks and revocations that the answer knows; none where there is none.
+    pub state: Option<u64>,
 }
 
 /// A decision whose record is being settled. The answer inside cannot be read before that, so no face can forget
@@ -299,6 +305,7 @@ impl<S: AuditSink> Pdp<S> {
             arguments_digest,
             resource: judged.resource,
             explanation: judged.explanation,
+            state: None,
         };
         Pending { answer, receipt }
     }

@@ -155,8 +155,19 @@ impl<S: AuditSink + 'static> Authorization<S> {
         request: v1::AuthorizeRequest,
         trace_id: Option<String>,
     ) -> Result<pdp::Request, Status> {
-        let Decoded { request_id, claim, ask, session, task, purpose, intent, explain, credentials } =
-            wire::decode(request, &self.inner.limits).map_err(|problem| malformed(&problem))?;
+        let Decoded {
+            request_id,
+            claim,
+            ask,
+            session,
+            task,
+            purpose,
+            intent,
+            explain,
+            credentials,
+            preview,
+            min_state,
+        } = wire::decode(request, &self.inner.limits).map_err(|problem| malformed(&problem))?;
         self.require(caller, Role::Authorize)?;
         if explain {
             self.require(caller, Role::Explain)?;
@@ -184,6 +195,8 @@ impl<S: AuditSink + 'static> Authorization<S> {
             purpose,
             intent,
             explain,
+            preview,
+            min_state,
             trace_id,
         })
     }

@@ -47,6 +47,8 @@ pub(super) struct Decoded {
     pub(super) intent: Option<String>,
     pub(super) explain: bool,
     pub(super) credentials: Credentials,
+    pub(super) preview: bool,
+    pub(super) min_state: u64,
 }
 
 pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<Decoded, Malformed> {
@@ -60,7 +62,10 @@ pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<D
         intent,
         explain,
         credentials,
+        mode,
+        min_state_revision,
     } = request;
+    let preview = preview(mode)?;
     let ask = match question {
         Some(v1::authorize_request::Question::Access(access)) => Ask::Access(decode_access(access, limits)?),
         Some(v1::authorize_request::Question::Mcp(message)) => Ask::Mcp(decode_mcp(message)?),
@@ -76,7 +81,18 @@ pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<D
         intent: optional("intent", intent, INTENT_BYTES_MAX)?,
         explain,
         credentials: credentials.map(decode_credentials).transpose()?.unwrap_or_default(),
+        preview,
+        min_state: min_state_revision,
     })
+}
+
+/// Whether an answer is only wanted, and no step follows.
+pub(super) fn preview(mode: i32) -> Result<bool, Malformed> {
+    match v1::Mode::try_from(mode) {
+        Ok(v1::Mode::Unspecified | v1::Mode::Enforce) => Ok(false),
+        Ok(v1::Mode::Preview) => Ok(true),
+        Err(_) => Err(Malformed::new("mode", format!("is {mode}, which is none of the modes"))),
+    }
 }
 
 /// The name of a session that is to end.
@@ -106,7 +122,7 @@ fn optional(field: &str, value: String, bytes_max: usize) -> Result<Option<Strin
 }
 
 fn decode_credentials(credentials: v1::Credentials) -> Result<Credentials, Malformed> {
-    let v1::Credentials { subject_token, actor_token, proof } = credentials;
+    let v1::Credentials { subject_token, actor_token, task_token, proof } = credentials;
     let token = |field, value| Ok::<_, Malformed>(optional(field, value, TOKEN_BYTES_MAX)?.map(Token::new));
     let name = |field, value: String| {
         optional(field, value, NAME_BYTES_MAX)?.ok_or_else(|| Malformed::new(field, "is empty"))
@@ -129,6 +145,7 @@ fn decode_credentials(credentials: v1::Credentials) -> Result<Credentials, Malfo
     Ok(Credentials {
         subject: token("credentials.subject_token", subject_token)?,
         actor: token("credentials.actor_token", actor_token)?,
+        task: token("credentials.task_token", task_token)?,
         proof,
     })
 }
@@ -264,7 +281,7 @@ fn decode_mcp(message: v1::McpMessage) -> Result<mcp::Message, Malformed> {
 
 /// The answer as it goes out. Error texts may name values, so they are for those who may have explanations.
 pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::AuthorizeResponse {
-    let Answer { id, revision, decision, arguments_digest, resource, explanation } = answer;
+    let Answer { id, revision, decision, arguments_digest, resource, explanation, state } = answer;
     let (word, reason) = match decision.outcome {
         Outcome::Permit => (v1::Decision::Permit, v1::DenyReason::Unspecified),
         Outcome::Deny(reason) => (v1::Decision::Deny, encode_reason(reason)),
@@ -299,6 +316,7 @@ pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::
         arguments_digest: arguments_digest.unwrap_or_default(),
         resource: resource.map(|uid| v1::EntityUid { r#type: uid.kind, id: uid.id }),
         explanation,
+        state_revision: state.unwrap_or_default(),
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Credentials {
     pub subject: Option<Token>,
     /// The agent that uses it, when it proves itself apart: a JWT-SVID or an access token of its own.
     pub actor: Option<Token>,
+    /// The token of a task, which says for whom and for what a step is made.
+    pub task: Option<Token>,
     /// That the holder of the subject's token has the key that the token is bound to.
     pub proof: Option<Proof>,
 }
@@ -46,7 +48,7 @@ pub struct Credentials {
 impl Credentials {
     /// Whether nothing was brought.
     pub fn is_empty(&self) -> bool {
-        self.subject.is_none() && self.actor.is_none() && self.proof.is_none()
+        self.subject.is_none() && self.actor.is_none() && self.task.is_none() && self.proof.is_none()
     }
 }
 

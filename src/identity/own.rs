@@ -2,6 +2,7 @@
 //! Never shows a private key.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::credential::Token;
 use super::fault::{Part, TokenFault};
 use super::jwt::{self, Algorithm, KeyInHeader};
-use super::keys::Keys;
+use super::keys::{Keys, KeysFault, Use};
 
 /// Why something cannot be signed. Safe to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +118,55 @@ impl SigningKey {
     }
 }
 
+/// This server as an issuer of tokens: its name, the key that signs, and every key whose tokens still count. Another key makes
+/// another value.
+#[derive(Debug, Clone)]
+pub struct OwnIssuer {
+    name: Arc<str>,
+    signing: Arc<SigningKey>,
+    keys: Arc<Keys>,
+    jwks: Arc<str>,
+}
+
+impl OwnIssuer {
+    /// An issuer of this name (`iss`) that signs with `signing`, and whose tokens of `others` still count. The others may
+    /// also be keys that will sign later, and are shown before they do.
+    ///
+    /// # Errors
+    /// [`KeysFault`] when the public halves are no key set.
+    pub fn new<'a>(
+        name: impl Into<Arc<str>>,
+        signing: Arc<SigningKey>,
+        others: impl IntoIterator<Item = &'a SigningKey>,
+    ) -> Result<Self, KeysFault> {
+        let others: Vec<&str> = others.into_iter().map(SigningKey::jwk).collect();
+        let all: Vec<&str> = std::iter::once(signing.jwk()).chain(others).collect();
+        let jwks = format!(r#"{{"keys":[{}]}}"#, all.join(","));
+        let keys = Keys::parse(jwks.as_bytes(), Use::Signatures, &[Algorithm::Es256, Algorithm::EdDsa])?;
+        Ok(Self { name: name.into(), signing, keys: Arc::new(keys), jwks: jwks.into() })
+    }
+
+    /// `iss` of its tokens, and the audience of those that are for this server itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The key that signs.
+    pub fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// The keys that verify.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The public halves as a JSON Web Key Set (RFC 7517, section 5).
+    pub fn jwks(&self) -> &str {
+        &self.jwks
+    }
+}
+
 /// The members of the public key that its thumbprint is made of, in order.
 fn public_members(pair: &Pair) -> Option<String> {
     let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -151,7 +201,7 @@ pub fn open(token: &Token, keys: &Keys, typ: &str) -> Result<Vec<u8>, TokenFault
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Use, keys};
+    use super::super::keys;
     use super::*;
 
     const TYP: &str = "palisade-task+jwt";

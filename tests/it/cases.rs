@@ -205,6 +205,8 @@ impl Case {
             task: self.task.clone(),
             purpose: self.purpose.clone(),
             intent: self.intent.clone(),
+            preview: false,
+            min_state: 0,
             explain: false,
             trace_id: None,
         }

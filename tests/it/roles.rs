@@ -32,6 +32,7 @@ assert            PermissionDenied   PermissionDenied   PermissionDenied   Permi
 attest            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
 outcome           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   NotFound           PermissionDenied   Ok                 Ok
 explain           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
+tasks             PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
 admin             PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok
 authorize assert  Ok, permit         PermissionDenied   Ok, permit         Ok, permit         PermissionDenied   Ok                 Ok                 Ok
 all               Ok, permit         Ok, permit         Ok, permit         Ok, permit         NotFound           Ok                 Ok                 Ok

@@ -50,6 +50,8 @@ fn lookup() -> Request {
         task: None,
         purpose: None,
         intent: None,
+        preview: false,
+        min_state: 0,
         explain: false,
         trace_id: None,
     }

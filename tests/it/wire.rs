@@ -25,6 +25,8 @@ pub fn request(request: &Request) -> v1::AuthorizeRequest {
         intent: given(&request.intent),
         explain: request.explain,
         credentials: None,
+        mode: if request.preview { v1::Mode::Preview } else { v1::Mode::Enforce }.into(),
+        min_state_revision: request.min_state,
     }
 }
 

@@ -73,6 +73,8 @@ impl Ask {
             purpose: String::new(),
             intent: self.intent.clone().unwrap_or_default(),
             explain: false,
+            mode: v1::Mode::Enforce.into(),
+            min_state_revision: 0,
         })
     }
 

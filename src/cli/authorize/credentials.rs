@@ -47,6 +47,6 @@ impl Credentials {
             let (method, url) = (dpop_method.clone(), dpop_url.clone().unwrap_or_default());
             v1::credentials::Proof::Dpop(v1::DpopProof { proof, method, url })
         });
-        Ok(Some(v1::Credentials { subject_token, actor_token, proof }))
+        Ok(Some(v1::Credentials { subject_token, actor_token, proof, task_token: String::new() }))
     }
 }

@@ -76,6 +76,7 @@ impl World {
         let credentials = Credentials {
             subject: brings.subject.as_deref().map(Token::new),
             actor: brings.actor.as_deref().map(Token::new),
+            task: None,
             proof: brings.proof.clone(),
         };
         let asks = Asks {

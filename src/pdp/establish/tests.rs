@@ -173,6 +173,8 @@ fn request(server: &str, token: &str) -> Request {
         task: None,
         purpose: None,
         intent: None,
+        preview: false,
+        min_state: 0,
         explain: false,
         trace_id: None,
     }
