@@ -14,7 +14,7 @@ mod resumed;
 use serde::Serialize;
 
 pub use administered::{Administered, Administration};
-pub use decided::{Decided, Face, TokenSeen};
+pub use decided::{Decided, Face, Mode, TokenSeen};
 pub use digest::DigestKey;
 pub use instant::Rfc3339;
 pub use memory::Memory;

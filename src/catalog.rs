@@ -46,6 +46,22 @@ impl Catalog {
         self.server(server)?.tools.get(name)
     }
 
+    /// The data classes of a tool, resource or prompt; none of anything else.
+    pub fn classes_of(&self, uid: &Uid) -> BTreeSet<String> {
+        let of = |server: &str, name: &str| match uid.kind.as_str() {
+            "Tool" => self.tool(server, name).map(|tool| tool.facts.data_classes.clone()),
+            "Resource" => self.server(server).map(|server| server.resource_classes(name)),
+            "Prompt" => self.server(server).map(|server| server.prompt_classes(name)),
+            _ => None,
+        };
+        let named = uid.id.split_once('/').and_then(|(server, name)| of(server, name));
+        match (named, uid.kind.as_str()) {
+            (Some(classes), _) => facts::classes(&classes),
+            (None, "Tool" | "Resource" | "Prompt") => facts::classes(&BTreeSet::new()),
+            (None, _) => BTreeSet::new(),
+        }
+    }
+
     /// All servers, by id.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         self.servers.values()

@@ -30,10 +30,11 @@ pub use fault::{Part, ProofFault, TokenFault};
 pub use inspect::{Check, inspect};
 pub use jwt::{Algorithm, TOKEN_BYTES_MAX};
 pub use keys::{KEYS_BYTES_MAX, Keys, KeysFault, Use};
-pub use own::{OwnIssuer, SigningFault, SigningKey, open as open_own};
+pub use own::{Opened, OwnIssuer, SigningFault, SigningKey, open as open_own};
 pub use peer::{Certificate, Peer, Thumbprint, UnixUser};
 pub use principal::{
-    Asks, Assurance, Directory, Principal, TokenFacts, Unauthenticated, Which, authenticate,
+    Asks, Assurance, Directory, Principal, TaskParties, TokenFacts, Unauthenticated, Which, authenticate,
+    authenticate_agent, of_task,
 };
 pub use proof::{Binding, PROOF_WINDOW_S, Proofs};
 pub use revoked::{REVOKED_BYTES_MAX, Revoked, RevokedFault};

@@ -5,13 +5,15 @@ mod establish;
 mod house;
 mod judge;
 mod judgement;
+mod lending;
+mod within;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::access::{Decision, DecisionId, Question, Revision, Timestamp};
+use crate::access::{Decision, DecisionId, DenyReason, Question, Revision, Timestamp};
 use crate::audit::{
     Administered, AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported,
     Unreportable, digest,
@@ -20,10 +22,13 @@ use crate::identity::{Caller, Claim, Credentials, Proofs, Role, Sessions, Trust}
 use crate::mcp;
 use crate::policy::{Memory, Round, Snapshot};
 use crate::value::Uid;
-use establish::Refused;
+use crate::task::{Known, Lent, Tasks};
+use establish::{Established, Refused};
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
-use judgement::Judgement;
+pub use lending::{TaskAsk, Wanted, would_grant};
+pub use within::Within;
+use judgement::{Judgement, TaskTold};
 
 /// What a PEP asks. Nothing in it is believed yet.
 #[derive(Debug, Clone)]
@@ -65,6 +70,8 @@ pub enum Ask {
     Access(Question),
     /// A message of the Model Context Protocol.
     Mcp(mcp::Message),
+    /// About a task itself.
+    Task(TaskAsk),
 }
 
 /// What the shell gives to each decision.
@@ -94,6 +101,8 @@ pub struct Answer {
     pub explanation: Vec<String>,
     /// The state of tasks and revocations that the answer knows; none where there is none.
     pub state: Option<u64>,
+    /// What was lent, when that was asked for. Nothing has it yet: who asked commits it.
+    pub lent: Option<Box<Lent>>,
 }
 
 /// A decision whose record is being settled. The answer inside cannot be read before that, so no face can forget
@@ -144,10 +153,18 @@ pub struct Pdp<S> {
     publishing: Mutex<()>,
     proofs: Proofs,
     sessions: Sessions,
+    tasks: Option<Arc<Tasks>>,
     sink: S,
     open: Arc<OpenDecisions>,
     digest_key: DigestKey,
     limits: mcp::Limits,
+}
+
+impl<S> Pdp<S> {
+    /// The state of tasks and revocations that answers know.
+    fn state(&self) -> Option<u64> {
+        self.tasks.as_ref().map(|tasks| tasks.revision())
+    }
 }
 
 impl<S: AuditSink> Pdp<S> {
@@ -166,6 +183,7 @@ impl<S: AuditSink> Pdp<S> {
             publishing: Mutex::default(),
             proofs: Proofs::default(),
             sessions: Sessions::new(SESSIONS_MAX),
+            tasks: None,
             sink,
             open,
             digest_key,
@@ -177,6 +195,17 @@ impl<S: AuditSink> Pdp<S> {
     #[must_use]
     pub fn with_sessions_max(self, sessions_max: usize) -> Self {
         Self { sessions: Sessions::new(sessions_max), ..self }
+    }
+
+    /// Serving these tasks.
+    #[must_use]
+    pub fn with_tasks(self, tasks: Arc<Tasks>) -> Self {
+        Self { tasks: Some(tasks), ..self }
+    }
+
+    /// The tasks that it serves, if it does.
+    pub fn tasks(&self) -> Option<&Arc<Tasks>> {
+        self.tasks.as_ref()
     }
 
     /// Taking no proof that was made before this instant: it may have been used with what ran before.
@@ -265,24 +294,84 @@ impl<S: AuditSink> Pdp<S> {
         occasion: Occasion<'r>,
     ) -> Judgement<'r> {
         let established = establish::establish(self, round.snapshot(), trust, request, occasion.now);
-        let (principal, refused, judged) = match established {
-            Ok(principal) => {
-                let facts = establish::facts(&principal, request, occasion.now);
-                let terms = Terms {
-                    limits: self.limits,
-                    agentless: request.caller.agentless,
-                    explain: request.explain,
+        let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
+        match established {
+            Ok(established) => {
+                let judged = match &request.ask {
+                    Ask::Task(ask) => {
+                        lending::judge(self, round, trust, request, ask, &established, occasion.now)
+                    }
+                    Ask::Access(_) | Ask::Mcp(_) => self.judge_step(round, request, &established, occasion.now),
                 };
-                let judged = judge(round, &request.ask, &facts, &terms);
-                (Some(principal), None, judged)
+                let Established { principal, task, about } = established;
+                let arguments_digest = judged.arguments.as_deref().map(digest);
+                let task = match (&judged.lent, task, about) {
+                    (Some(lent), _, _) => Some(TaskTold::of(&lent.grant)),
+                    (None, Some(known), _) => Some(TaskTold::of(&known.lent.grant)),
+                    (None, None, about) => about.map(|head| TaskTold::of(&head.lent().grant)),
+                };
+                let principal = Some(principal);
+                Judgement { request, occasion, principal, refused: None, task, judged, arguments_digest }
             }
-            Err(Refused { reason, words, principal, token }) => {
-                (principal.map(|principal| *principal), token, Judged::deny(reason, words))
+            Err(Refused { reason, words, principal, token, task }) => {
+                let judged = Judged::deny(reason, words);
+                let principal = principal.map(|principal| *principal);
+                let task = task.map(|id| TaskTold { id, purpose: None });
+                Judgement { request, occasion, principal, refused: token, task, judged, arguments_digest: None }
+            }
+        }
+    }
+
+    /// A step: what its task says of it, then what policies say, then what it costs.
+    fn judge_step(
+        &self,
+        round: &mut Round<'_, '_>,
+        request: &Request,
+        established: &Established,
+        now: Timestamp,
+    ) -> Judged {
+        let known = established.task.as_deref();
+        if let Some(known) = known
+            && !lending::still_granted(round.snapshot(), known)
+        {
+            return Judged::deny(DenyReason::PolicyDrift, DenyReason::PolicyDrift.words());
+        }
+        let stops = self.tasks.as_ref().map(|tasks| tasks.stops());
+        let within = Within {
+            scope: known.map(|known| &known.lent.grant.scope),
+            stops: stops.as_deref().map(Arc::as_ref),
+            required: self.tasks.as_ref().map(|tasks| tasks.rules().required).unwrap_or_default(),
+        };
+        let terms = Terms {
+            limits: self.limits,
+            within,
+            agentless: request.caller.agentless,
+            explain: request.explain,
+        };
+        let facts = establish::facts(established, request, now);
+        let judged = judge(round, &request.ask, &facts, &terms);
+        match known.filter(|_| judged.decision.outcome.is_permit() && judged.action.is_some()) {
+            Some(known) if !request.preview => self.spend(known, judged),
+            Some(_) | None => judged,
+        }
+    }
+
+    /// A permitted step costs one of its task's calls, and the task has seen what the step handles.
+    fn spend(&self, known: &Known, judged: Judged) -> Judged {
+        let head = &known.head;
+        let wants_more = match head.calls.spend() {
+            Ok(wants_more) => wants_more,
+            Err(fault) => {
+                let Refused { reason, words, .. } = fault.into();
+                let decision = Decision::deny(reason, words);
+                return Judged { decision, ..judged };
             }
         };
-        let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
-        let arguments_digest = judged.arguments.as_deref().map(digest);
-        Judgement { request, occasion, principal, refused, judged, arguments_digest }
+        let saw_more = head.see(judged.data_classes.iter());
+        if let Some(tasks) = self.tasks.as_ref().filter(|_| wants_more || saw_more) {
+            tasks.want(head.id());
+        }
+        judged
     }
 
     /// What becomes of a judgement whose record has its fate.
@@ -292,9 +381,10 @@ impl<S: AuditSink> Pdp<S> {
         judgement: Judgement<'_>,
         receipt: Result<Receipt, AuditError>,
     ) -> Pending {
-        let Judgement { request, occasion, principal: _, refused: _, judged, arguments_digest } = judgement;
+        let Judgement { request, occasion, judged, arguments_digest, .. } = judgement;
         // What merely passed, and what nobody may report on, would only push others out.
-        let reportable = judged.action.is_some() && request.caller.may(Role::Outcome);
+        let is_step = !matches!(request.ask, Ask::Task(_)) && !request.preview;
+        let reportable = judged.action.is_some() && is_step && request.caller.may(Role::Outcome);
         if judged.decision.outcome.is_permit() && receipt.is_ok() && reportable {
             self.open.opened(occasion.id.0.clone(), request.caller.name.clone());
         }
@@ -305,7 +395,8 @@ impl<S: AuditSink> Pdp<S> {
             arguments_digest,
             resource: judged.resource,
             explanation: judged.explanation,
-            state: None,
+            state: self.state(),
+            lent: judged.lent,
         };
         Pending { answer, receipt }
     }

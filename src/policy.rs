@@ -24,6 +24,7 @@ pub use compile::{Compiled, Compiler, compile};
 pub use decide::{Memory, Round, decide};
 pub use explain::{Explanation, Truth, explain};
 pub use snapshot::{PolicyInfo, Snapshot};
+pub use token::token_value;
 
 #[cfg(test)]
 mod differential;

@@ -1,9 +1,14 @@
 //! Tasks: authority lent to an agent for one purpose, narrowly and for a short time.
 //! Never a timer and never a store: expiry is a comparison, and what must last is handed out to be written.
 
+mod basis;
 mod grant;
+mod head;
+mod kept;
 mod scope;
 mod state;
+mod stops;
+mod tasks;
 mod token;
 
 use std::fmt;
@@ -11,10 +16,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::value::Value;
+
+pub use basis::{Asking, Basis, Lent};
 pub use grant::{Asked, Ceiling, DEPTH_MAX, Exceeds, Grant, Parties};
 pub use scope::{Bound, Limit, Only, OutOfScope, Scope, Touched};
 pub use state::{End, Event, NotPossible, State};
-pub use token::{TASK_TOKEN, TaskTokenFault, read, sign};
+pub use token::{ACCESS_TOKEN, For, Read, TASK_TOKEN, TaskTokenFault, keep, kept, read, sign};
+pub use head::{Calls, Head};
+pub use stops::{NotATarget, Stop, Stops, Target, barriers};
+pub use tasks::{Known, NotInForce, Required, Rules, Tasks, Window, window_name};
 
 /// How the text of a task's id begins.
 const PREFIX: &str = "tsk_";

@@ -174,6 +174,8 @@ impl<S: AuditSink + 'static> Authorization<S> {
         }
         let enforced = match &ask {
             Ask::Mcp(message) => callers::require_server(caller, &message.server),
+            // Tasks have a service of their own.
+            Ask::Task(_) => Ok(()),
             Ask::Access(question) => {
                 let principal = claim.as_ref().map(|claim| &claim.principal);
                 let parties = [Some(&question.resource), principal].into_iter().flatten();

@@ -281,7 +281,7 @@ fn decode_mcp(message: v1::McpMessage) -> Result<mcp::Message, Malformed> {
 
 /// The answer as it goes out. Error texts may name values, so they are for those who may have explanations.
 pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::AuthorizeResponse {
-    let Answer { id, revision, decision, arguments_digest, resource, explanation, state } = answer;
+    let Answer { id, revision, decision, arguments_digest, resource, explanation, state, lent: _ } = answer;
     let (word, reason) = match decision.outcome {
         Outcome::Permit => (v1::Decision::Permit, v1::DenyReason::Unspecified),
         Outcome::Deny(reason) => (v1::Decision::Deny, encode_reason(reason)),

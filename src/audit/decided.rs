@@ -40,6 +40,14 @@ impl Face {
     }
 }
 
+/// What an answer is for, when no step follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Somebody only wants to know.
+    Preview,
+}
+
 /// An answer and all that is known about the question. Members without a value are left out of the line.
 #[derive(Debug, Clone, Serialize)]
 pub struct Decided<'a> {
@@ -88,9 +96,15 @@ pub struct Decided<'a> {
     /// The task.
     #[serde(skip_serializing_if = "absent")]
     pub task: Option<&'a str>,
+    /// Whether the task's token was verified here; none when the task is only what the caller says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_assurance: Option<Assurance>,
     /// What the task is for.
     #[serde(skip_serializing_if = "absent")]
     pub purpose: Option<&'a str>,
+    /// Whether only the answer was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// The agent's own words.
     #[serde(skip_serializing_if = "absent")]
     pub intent: Option<&'a str>,

@@ -21,7 +21,7 @@ impl Token {
     }
 
     /// The SHA-256 of its exact bytes.
-    pub(super) fn digest(&self) -> [u8; 32] {
+    pub(crate) fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_bytes()).into()
     }
 }

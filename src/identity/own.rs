@@ -188,7 +188,7 @@ fn public_members(pair: &Pair) -> Option<String> {
 ///
 /// # Errors
 /// [`TokenFault`].
-pub fn open(token: &Token, keys: &Keys, typ: &str) -> Result<Vec<u8>, TokenFault> {
+pub fn open(token: &Token, keys: &Keys, typ: &str) -> Result<Opened, TokenFault> {
     let jws = jwt::parse(token.expose(), KeyInHeader::Refused)?;
     // Nobody else writes our type: it is compared letter by letter.
     if jws.header.typ.as_deref() != Some(typ) {
@@ -196,7 +196,19 @@ pub fn open(token: &Token, keys: &Keys, typ: &str) -> Result<Vec<u8>, TokenFault
     }
     keys.verify(&jws)?;
     let claims = token.expose().split('.').nth(1).unwrap_or_default();
-    BASE64_URL_SAFE_NO_PAD.decode(claims).map_err(|_| TokenFault::Base64 { part: Part::Claims })
+    let claims = BASE64_URL_SAFE_NO_PAD
+        .decode(claims)
+        .map_err(|_| TokenFault::Base64 { part: Part::Claims })?;
+    Ok(Opened { claims, kid: jws.header.kid.clone().unwrap_or_default() })
+}
+
+/// What one of our keys signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The claims, as they were signed.
+    pub claims: Vec<u8>,
+    /// The name of the key.
+    pub kid: String,
 }
 
 #[cfg(test)]
@@ -222,7 +234,7 @@ mod tests {
             let (ours, other) = (key(algorithm), key(algorithm));
             let claims = br#"{"sub":"ana","txn":"tsk_1"}"#;
             let token = Token::new(ours.sign(TYP, claims).unwrap());
-            assert_eq!(open(&token, &published(&[&other, &ours]), TYP).unwrap(), claims, "{algorithm}");
+            assert_eq!(open(&token, &published(&[&other, &ours]), TYP).unwrap().claims, claims, "{algorithm}");
             assert_eq!(open(&token, &published(&[&other]), TYP), Err(TokenFault::UnknownKey));
             let wrong = TokenFault::WrongType { expected: "`at+jwt`".into() };
             assert_eq!(open(&token, &published(&[&ours]), "at+jwt"), Err(wrong));

@@ -1,9 +1,11 @@
 //! From credentials and claims to the parties of a step, established.
 //! Never mixes what was verified with what was only said: each party has its own assurance.
 
+mod task;
+
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::credential::{Credentials, Token};
 use super::fault::{ProofFault, TokenFault};
@@ -13,8 +15,10 @@ use super::verify::{AgentName, Description, Verified};
 use super::{Caller, Claim, Role};
 use crate::value::Uid;
 
+pub use task::{TaskParties, authenticate_agent, of_task};
+
 /// How sure we are of a party.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Assurance {
     /// A token that this server verified names it.
@@ -52,6 +56,8 @@ pub struct Asks<'a> {
     pub credentials: &'a Credentials,
     /// The audience of the MCP server that is asked about.
     pub server_audience: Option<&'a str>,
+    /// The audience that names this server itself, when tokens must be for it and for nobody else: a task is to be started.
+    pub own_audience: Option<&'a str>,
     /// The instant, in seconds.
     pub now_s: i64,
 }
@@ -179,6 +185,12 @@ pub enum Unauthenticated {
     /// The token is bound to a key that nobody showed.
     #[error("the subject's token is bound to a key, and the request brings no proof of it")]
     BindingMissing,
+    /// The task's token is bound to a key that nobody showed.
+    #[error("the task's token is bound to a key, and the request brings no proof of it")]
+    TaskBindingMissing,
+    /// A task's token came with others.
+    #[error("the request brings a task's token and others: send it alone, with the proof of its key")]
+    TaskTokenBesideOthers,
     /// The actor's token is bound to a key.
     #[error(
         "the actor's token is bound to a key: send one that is not, for the proof of a request is the subject's"
@@ -267,7 +279,10 @@ fn accept(
 ) -> Result<TokenFacts, Unauthenticated> {
     let refused = |fault| Unauthenticated::Token { which, fault };
     let verified = trust.verify(token).map_err(refused)?;
-    let expected: Vec<&str> = trust.audiences(&verified, asks.server_audience).collect();
+    let expected: Vec<&str> = match asks.own_audience {
+        Some(us) => trust.own_audience().into_iter().chain([us]).collect(),
+        None => trust.audiences(&verified, asks.server_audience).collect(),
+    };
     let audience = verified.check_audience(&expected).map_err(refused)?.to_owned();
     verified.check_time(asks.now_s, trust.leeway_s()).map_err(refused)?;
     trust.check_revoked(&verified).map_err(refused)?;

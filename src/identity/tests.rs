@@ -37,7 +37,7 @@ fn a_claim_is_believed_only_from_a_caller_that_may_assert() {
     let claim = Claim { principal: Uid::new("Human", "ana"), actor: None, earlier_actors: vec![] };
     let authenticate = |caller: &Caller, claim: Option<&Claim>| {
         let credentials = &Credentials::default();
-        let asks = Asks { caller, claim, credentials, server_audience: None, now_s: 0 };
+        let asks = Asks { caller, claim, credentials, server_audience: None, own_audience: None, now_s: 0 };
         authenticate(&Trust::nobody(), &Nobody, &Proofs::default(), &asks)
     };
     let refused = authenticate(&caller(&[Role::Authorize]), Some(&claim));

@@ -29,6 +29,8 @@ pub enum TokenKind {
     Jwt,
     /// A JWT-SVID of a SPIFFE trust domain: `typ` is `JWT`, `JOSE` or missing.
     JwtSvid,
+    /// A token of this server itself, for a task. No issuer's: it is verified apart.
+    Task,
 }
 
 impl TokenKind {
@@ -39,6 +41,7 @@ impl TokenKind {
             Self::IdJag => "id_jag",
             Self::Jwt => "jwt",
             Self::JwtSvid => "jwt_svid",
+            Self::Task => "task",
         }
     }
 
@@ -50,7 +53,7 @@ impl TokenKind {
         match (self, typ) {
             (Self::AccessToken, Some("at+jwt")) | (Self::IdJag, Some("oauth-id-jag+jwt")) => true,
             (Self::Jwt | Self::JwtSvid, None | Some("jwt")) | (Self::JwtSvid, Some("jose")) => true,
-            (Self::AccessToken | Self::IdJag | Self::Jwt | Self::JwtSvid, _) => false,
+            (Self::AccessToken | Self::IdJag | Self::Jwt | Self::JwtSvid | Self::Task, _) => false,
         }
     }
 
@@ -60,6 +63,7 @@ impl TokenKind {
             Self::IdJag => "`oauth-id-jag+jwt`",
             Self::Jwt => "`JWT`, or none",
             Self::JwtSvid => "`JWT`, `JOSE`, or none",
+            Self::Task => "`palisade-task+jwt`",
         }
     }
 }
@@ -265,6 +269,7 @@ impl Trust {
     ) -> impl Iterator<Item = &'a str> {
         let of_issuer = match token.kind {
             TokenKind::JwtSvid => self.domain(&token.issuer).map(|(domain, _)| domain.audience.as_slice()),
+            TokenKind::Task => None,
             TokenKind::AccessToken | TokenKind::IdJag | TokenKind::Jwt => {
                 self.issuer(&token.issuer).map(|(issuer, _)| issuer.audience.as_slice())
             }

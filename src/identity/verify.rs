@@ -216,7 +216,7 @@ fn of_issuer(
 ) -> Result<Verified, TokenFault> {
     let typed = match kind {
         TokenKind::AccessToken | TokenKind::IdJag => true,
-        TokenKind::Jwt | TokenKind::JwtSvid => false,
+        TokenKind::Jwt | TokenKind::JwtSvid | TokenKind::Task => false,
     };
     let subject = claims.required("sub")?.to_owned();
     let (id, client, party) = (claims.text("jti")?, claims.text("client_id")?, claims.text("azp")?);

@@ -3,17 +3,21 @@
 
 use std::collections::BTreeSet;
 
+use super::within::{Outside, Within};
 use super::{Ask, words};
 use crate::access::{Decision, DenyReason, Determining, Facts, Question};
 use crate::mcp::{self, Mapped};
 use crate::policy::{self, Round};
+use crate::task::Lent;
 use crate::value::{Uid, Value};
 
 /// The terms on which a caller is answered.
 #[derive(Debug, Clone, Default)]
-pub struct Terms {
+pub struct Terms<'a> {
     /// What a message may hold.
     pub limits: mcp::Limits,
+    /// What the task covers, and what was taken back.
+    pub within: Within<'a>,
     /// Whether a human may call without an agent.
     pub agentless: bool,
     /// Whether the answer explains itself.
@@ -41,6 +45,8 @@ pub struct Judged {
     pub arguments: Option<Vec<u8>>,
     /// Why, in words.
     pub explanation: Vec<String>,
+    /// What was lent, when that was asked for.
+    pub lent: Option<Box<Lent>>,
 }
 
 impl Judged {
@@ -49,7 +55,7 @@ impl Judged {
         Self::bare(Decision::deny(reason, words))
     }
 
-    fn bare(decision: Decision) -> Self {
+    pub(super) fn bare(decision: Decision) -> Self {
         Self {
             decision,
             action: None,
@@ -60,20 +66,28 @@ impl Judged {
             data_classes: BTreeSet::new(),
             arguments: None,
             explanation: Vec::new(),
+            lent: None,
         }
     }
 }
 
 /// Judges what is asked, as the next of a round.
-pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms) -> Judged {
+pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms<'_>) -> Judged {
     let snapshot = round.snapshot();
     let message = match ask {
         Ask::Access(question) if snapshot.expects_actor(&question.action) && actor_missing(facts, terms) => {
             let denied = Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words());
             return about(question, denied);
         }
-        Ask::Access(question) => return decide(round, [question], facts, terms),
+        Ask::Access(question) => {
+            return match terms.within.holds_question(snapshot, question) {
+                Ok(()) => decide(round, [question], facts, terms),
+                Err(Outside { reason, words }) => about(question, Judged::deny(reason, words)),
+            };
+        }
         Ask::Mcp(message) => message,
+        // The life of a task is judged apart.
+        Ask::Task(_) => return Judged::deny(DenyReason::InvalidInput, "a task is not a step"),
     };
     match mcp::map(message, snapshot.catalog(), &terms.limits) {
         Mapped::Pass => Judged::bare(Decision::pass()),
@@ -91,6 +105,8 @@ pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms)
             let judged = if actor_missing(facts, terms) {
                 let denied = Judged::deny(DenyReason::ActorMissing, DenyReason::ActorMissing.words());
                 about(&step.question, denied)
+            } else if let Err(Outside { reason, words }) = terms.within.holds_step(snapshot, &step) {
+                about(&step.question, Judged::deny(reason, words))
             } else {
                 decide(round, step.questions(), facts, terms)
             };
@@ -105,6 +121,10 @@ pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms)
         Mapped::AskBack(callback) => {
             let client = facts.actor.as_ref().unwrap_or(&facts.principal);
             let question = callback.question(client.clone());
+            if let Err(Outside { reason, words }) = terms.within.holds_callback(snapshot, &callback.principal) {
+                let denied = about(&question, Judged::deny(reason, words));
+                return Judged { authority: Some(callback.principal), ..denied };
+            }
             // The server uses its own authority, for nobody else.
             let mut own =
                 Facts { principal: callback.principal.clone(), actor: None, actor_depth: 0, ..facts.clone() };
@@ -118,16 +138,16 @@ pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms)
 }
 
 /// A step of a human that no agent brings. An agent on its own is its own principal.
-fn actor_missing(facts: &Facts, terms: &Terms) -> bool {
+fn actor_missing(facts: &Facts, terms: &Terms<'_>) -> bool {
     !["Agent", "Server"].contains(&facts.principal.kind.as_str()) && facts.actor.is_none() && !terms.agentless
 }
 
 /// Every question must be permitted; the first that is not is the answer.
-fn decide<'q>(
+pub(super) fn decide<'q>(
     round: &mut Round<'_, '_>,
     questions: impl IntoIterator<Item = &'q Question>,
     facts: &Facts,
-    terms: &Terms,
+    terms: &Terms<'_>,
 ) -> Judged {
     let mut permitted: Vec<Determining> = Vec::new();
     let mut explanation = Vec::new();
@@ -155,7 +175,7 @@ fn decide<'q>(
 }
 
 /// Adds what the record says of the question.
-fn about(question: &Question, judged: Judged) -> Judged {
+pub(super) fn about(question: &Question, judged: Judged) -> Judged {
     Judged { action: Some(question.action.clone()), resource: Some(question.resource.clone()), ..judged }
 }
 

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::{Ask, Judged, Occasion, Request};
-use crate::audit::{Decided, TokenSeen};
-use crate::identity::{Principal, Verified};
+use crate::audit::{Decided, Mode, TokenSeen};
+use crate::identity::{Assurance, Principal, Verified};
+use crate::task::Grant;
 use crate::policy::Snapshot;
 
 /// A request that was judged and is not on record yet.
@@ -15,21 +16,36 @@ pub(super) struct Judgement<'r> {
     pub(super) principal: Option<Principal>,
     /// The subject's token, when it was good and refused for something else.
     pub(super) refused: Option<Arc<Verified>>,
+    /// The task that it belongs to or is about, as far as it was verified.
+    pub(super) task: Option<TaskTold>,
     pub(super) judged: Judged,
     pub(super) arguments_digest: Option<String>,
+}
+
+/// What a record says of a task.
+pub(super) struct TaskTold {
+    pub(super) id: String,
+    pub(super) purpose: Option<String>,
+}
+
+impl TaskTold {
+    pub(super) fn of(grant: &Grant) -> Self {
+        Self { id: grant.id.to_string(), purpose: Some(grant.purpose.id.clone()) }
+    }
 }
 
 impl Judgement<'_> {
     /// What its record says.
     pub(super) fn told<'a>(&'a self, snapshot: &'a Snapshot) -> Decided<'a> {
-        let Self { request, occasion, principal, refused, judged, arguments_digest } = self;
+        let Self { request, occasion, principal, refused, task, judged, arguments_digest } = self;
         // Whoever was established, else who was said to ask.
         let claim = request.claim.as_ref().filter(|_| principal.is_none());
         let established = principal.as_ref();
         let (server, method) = match &request.ask {
             Ask::Mcp(message) => (Some(message.server.as_str()), Some(message.method.as_str())),
-            Ask::Access(_) => (None, None),
+            Ask::Access(_) | Ask::Task(_) => (None, None),
         };
+        let (said_task, said_purpose) = (request.task.as_deref(), request.purpose.as_deref());
         Decided {
             time: occasion.now,
             id: &occasion.id,
@@ -49,8 +65,10 @@ impl Judgement<'_> {
             actor_token: established.and_then(Principal::actor_token).map(TokenSeen::from),
             refused_token: refused.as_deref().map(TokenSeen::refused),
             session: request.session.as_deref(),
-            task: request.task.as_deref(),
-            purpose: request.purpose.as_deref(),
+            task: task.as_ref().map(|task| task.id.as_str()).or(said_task),
+            task_assurance: task.as_ref().map(|_| Assurance::Verified),
+            purpose: task.as_ref().and_then(|task| task.purpose.as_deref()).or(said_purpose),
+            mode: request.preview.then_some(Mode::Preview),
             intent: request.intent.as_deref(),
             server,
             method,

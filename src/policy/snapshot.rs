@@ -1,7 +1,7 @@
 //! Everything that decides, at one instant: immutable, shared by reference, named by its revision.
 //! Never changes after it was compiled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::index::{Index, Key, Stored};
@@ -59,6 +59,11 @@ impl Snapshot {
     /// The policies, ordered by id.
     pub fn policies(&self) -> Vec<Arc<PolicyInfo>> {
         self.rules.iter().map(|rule| rule.info.clone()).collect()
+    }
+
+    /// A class of data with all less sensitive ones; none when the bundle does not have it.
+    pub fn classes_below(&self, class: &str) -> Option<&BTreeSet<String>> {
+        self.store.classes_below().get(class)
     }
 
     /// Whether the context of some action has this member for this PDP alone to fill.

@@ -8,7 +8,7 @@ use crate::identity::TokenFacts;
 use crate::value::{Extension, Value};
 
 /// The token as policies see it: `context.token`.
-pub(super) fn token_value(facts: &TokenFacts) -> Value {
+pub fn token_value(facts: &TokenFacts) -> Value {
     let TokenFacts { token, audience, binding, actor } = facts;
     let texts = |texts: &[String]| Value::Set(texts.iter().cloned().map(Value::String).collect());
     let text = |text: &str| Value::String(text.to_owned());

@@ -84,6 +84,7 @@ impl World {
             claim: brings.claim.as_ref(),
             credentials: &credentials,
             server_audience: Some(SERVER),
+            own_audience: None,
             now_s: brings.now_s,
         };
         super::super::authenticate(&self.trust, self, &self.proofs, &asks)

@@ -1,0 +1,456 @@
+//! The life of tasks, decided: to begin one, to hand a part on, to give it more time, to end it. And the same decision made
+//! again, under another bundle. Never writes: what was lent is handed out, to be committed before anybody hears of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::establish::{Established, facts};
+use super::judge::{Judged, Terms, decide};
+use super::{Pdp, Request};
+use crate::access::{Decision, DenyReason, Entity, Facts, Question, Timestamp};
+use crate::identity::{Asks, Assurance, Directory as _, Trust, authenticate_agent};
+use crate::policy::{Round, Snapshot, token_value};
+use crate::task::{
+    Asked, Asking, Basis, Bound, End, Exceeds, Grant, Head, Known, Lent, Only, Parties, Scope, TaskId, Tasks, barriers, window_name,
+};
+use crate::value::{Extension, Shape, Uid, Value};
+
+/// The action that ends a task.
+const END: &str = "tasks/end";
+
+/// What is wanted of a task, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// What it may touch.
+    pub scope: Scope,
+    /// How many steps; none: as many as any task may have, or as the task has left.
+    pub calls_max: Option<u64>,
+    /// How long, in seconds; none: as long as any task that does not ask.
+    pub ttl_s: Option<i64>,
+    /// The thumbprint of the key.
+    pub key: Option<String>,
+}
+
+/// What is asked about a task itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskAsk {
+    /// To begin one.
+    Start {
+        /// Its name, fresh.
+        id: TaskId,
+        /// What it is for.
+        purpose: Uid,
+        /// What is wanted.
+        wanted: Wanted,
+        /// Whether its credential has started a task before.
+        again: bool,
+    },
+    /// To hand a part on.
+    Delegate {
+        /// Its name, fresh.
+        id: TaskId,
+        /// The agent that it is for, as the caller says.
+        agent: Option<Uid>,
+        /// What is wanted.
+        wanted: Wanted,
+    },
+    /// To give it more time.
+    Renew {
+        /// How long from now on, in seconds.
+        ttl_s: Option<i64>,
+    },
+    /// To end it.
+    End {
+        /// Which, when its caller names it without its token.
+        id: Option<TaskId>,
+        /// How.
+        end: End,
+    },
+}
+
+/// A deny that comes before any policy.
+fn deny(reason: DenyReason, words: impl Into<String>) -> Judged {
+    Judged::deny(reason, words)
+}
+
+fn exceeds(fault: &Exceeds) -> Judged {
+    deny(DenyReason::OutOfScope, fault.to_string())
+}
+
+/// Judges what is asked about a task.
+pub(super) fn judge<S>(
+    pdp: &Pdp<S>,
+    round: &mut Round<'_, '_>,
+    trust: &Trust,
+    request: &Request,
+    ask: &TaskAsk,
+    established: &Established,
+    now: Timestamp,
+) -> Judged {
+    let Some(tasks) = pdp.tasks.as_deref() else {
+        return deny(DenyReason::InvalidInput, "tasks are not served here");
+    };
+    let lending = Lending { tasks, request, established, now };
+    let made = match ask {
+        TaskAsk::Start { id, purpose, wanted, again } => {
+            lending.start(round.snapshot(), *id, purpose, wanted, *again)
+        }
+        TaskAsk::Delegate { id, agent, wanted } => {
+            let own = tasks.issuer();
+            let asks = Asks {
+                caller: &request.caller,
+                claim: None,
+                credentials: &request.credentials,
+                server_audience: None,
+                own_audience: Some(own.name()),
+                now_s: now.seconds(),
+            };
+            match authenticate_agent(trust, round.snapshot(), &pdp.proofs, &asks, agent.as_ref()) {
+                Ok((agent, assurance)) => lending.delegate(round.snapshot(), *id, agent, assurance, wanted),
+                Err(nobody) => Err(Box::new(deny(DenyReason::Unauthenticated, nobody.to_string()))),
+            }
+        }
+        TaskAsk::Renew { ttl_s } => lending.renew(round.snapshot(), *ttl_s),
+        TaskAsk::End { end: _, id: _ } => return lending.end(round),
+    };
+    let lent = match made {
+        Ok(lent) => lent,
+        Err(judged) => return *judged,
+    };
+    let judged = decide_again(round, &lent);
+    let lent = judged.decision.outcome.is_permit().then(|| Box::new(lent));
+    Judged { lent, ..judged }
+}
+
+/// Makes the decision that a grant rests on, on this snapshot: at its own instant, with its own facts.
+fn decide_again(round: &mut Round<'_, '_>, lent: &Lent) -> Judged {
+    let (question, facts) = question(lent);
+    decide(round, [&question], &facts, &Terms::default())
+}
+
+/// Whether a task would be granted under this bundle, by the decision that it rests on.
+pub fn would_grant(snapshot: &Snapshot, lent: &Lent) -> Decision {
+    let (question, facts) = question(lent);
+    crate::policy::decide(snapshot, &question, &facts)
+}
+
+/// Whether a task that is used would still be granted, with all that it is a part of. What is found is remembered for as long
+/// as this bundle is in force.
+pub(super) fn still_granted(snapshot: &Snapshot, known: &Known) -> bool {
+    let revision = &snapshot.revision().0;
+    let is_same = |lent: &Lent| lent.basis.revision == *revision;
+    let parents = known.head.parents();
+    if is_same(&known.lent) && parents.iter().all(|parent| is_same(&parent.lent())) {
+        return true;
+    }
+    if let Some(would) = known.would_start(revision) {
+        return would;
+    }
+    let grants = |lent: &Lent| is_same(lent) || would_grant(snapshot, lent).outcome.is_permit();
+    let would = grants(&known.lent) && parents.iter().all(|parent| grants(&parent.lent()));
+    known.remember(revision.clone(), would);
+    would
+}
+
+/// The question that a grant is the answer to, and the facts.
+fn question(lent: &Lent) -> (Question, Facts) {
+    let Lent { grant, basis } = lent;
+    let Parties { principal, actor, earlier_actors } = &grant.parties;
+    let mut question = Question::new(Uid::new("Action", basis.asking.action()), grant.purpose.clone());
+    question.established.insert("wanted".into(), wanted_value(grant, basis.ttl_s));
+    let token = basis.token.clone().map(|token| ("token".to_owned(), token));
+    let parent = basis.parent.clone().map(|parent| ("task".to_owned(), parent));
+    let earlier = i64::try_from(earlier_actors.len()).unwrap_or(i64::MAX);
+    let facts = Facts {
+        principal: principal.clone(),
+        actor: actor.clone(),
+        actor_depth: i64::from(actor.is_some()).saturating_add(earlier),
+        session: basis.session.clone(),
+        described: basis.described.as_ref().map(|described| Entity {
+            uid: principal.clone(),
+            attributes: described.attributes.clone(),
+            parents: described.parents.clone(),
+        }),
+        token: None,
+        established: token.into_iter().chain(parent).collect(),
+        now: Timestamp(basis.at_ms),
+    };
+    (question, facts)
+}
+
+/// What is wanted, as policies see it: `context.wanted`.
+fn wanted_value(grant: &Grant, ttl_s: i64) -> Value {
+    let Grant { scope: Scope { servers, tools, classes, bounds: _ }, calls_max, key, .. } = grant;
+    let calls = calls_max.map_or(i64::MAX, |calls| i64::try_from(calls).unwrap_or(i64::MAX));
+    let mut members = BTreeMap::from([
+        ("calls".to_owned(), Value::Long(calls)),
+        ("ttl".to_owned(), Value::Extension(Extension::Duration, format!("{ttl_s}s"))),
+        ("bound".to_owned(), Value::Bool(key.is_some())),
+        ("depth".to_owned(), Value::Long(i64::try_from(grant.depth()).unwrap_or(i64::MAX))),
+    ]);
+    for (name, kind, only) in
+        [("servers", "Server", servers), ("tools", "Tool", tools), ("data_classes", "DataClass", classes)]
+    {
+        if let Only::These(names) = only {
+            let uids = names.iter().map(|name| Value::Entity(Uid::new(kind, name.clone())));
+            members.insert(name.to_owned(), Value::Set(uids.collect()));
+        }
+    }
+    Value::Record(members)
+}
+
+/// A request about a task, with who asks.
+struct Lending<'a> {
+    tasks: &'a Tasks,
+    request: &'a Request,
+    established: &'a Established,
+    now: Timestamp,
+}
+
+/// What would be lent, or the deny.
+type Made = Result<Lent, Box<Judged>>;
+
+impl Lending<'_> {
+    fn start(
+        &self,
+        snapshot: &Snapshot,
+        id: TaskId,
+        purpose: &Uid,
+        wanted: &Wanted,
+        again: bool,
+    ) -> Made {
+        let rules = self.tasks.rules();
+        let principal = &self.established.principal;
+        self.check_assured(principal.assurance(), principal.actor_assurance())?;
+        if self.tasks.open_len() >= rules.open_max {
+            let words = format!("{} tasks are open here, as many as may be; raise `tasks.open_max`", rules.open_max);
+            return Err(deny(DenyReason::OverBudget, words).into());
+        }
+        if !snapshot.knows(purpose) {
+            let words = format!("the purpose is a `{}` that is not known here", purpose.kind);
+            return Err(deny(DenyReason::InvalidInput, words).into());
+        }
+        let parties = Parties {
+            principal: principal.subject().clone(),
+            actor: principal.actor().cloned(),
+            earlier_actors: principal.earlier_actors().to_vec(),
+        };
+        let asked = self.asked(snapshot, wanted, rules.calls_max)?;
+        let name = window_name(&parties, purpose);
+        let asking = if again { Asking::StartAgain } else { Asking::Start };
+        let basis = self.basis(snapshot, asking, asked.ttl_s, principal.actor_assurance(), None);
+        let now_s = self.now.seconds();
+        let grant = Grant::start(id, parties, purpose.clone(), asked, rules.ceiling, now_s)
+            .map_err(|fault| Box::new(exceeds(&fault)))?;
+        let granted = self.tasks.window(&name, now_s).calls;
+        let calls = grant.calls_max.unwrap_or(rules.calls_max);
+        if granted.saturating_add(calls) > rules.calls_window_max {
+            let words = format!(
+                "{granted} calls were granted to this agent for this purpose lately, of {} (`tasks.calls_window_max`)",
+                rules.calls_window_max
+            );
+            return Err(deny(DenyReason::OverBudget, words).into());
+        }
+        let lent = Lent { grant, basis };
+        self.check_stops(&lent)?;
+        Ok(lent)
+    }
+
+    fn delegate(
+        &self,
+        snapshot: &Snapshot,
+        id: TaskId,
+        agent: Uid,
+        assurance: Assurance,
+        wanted: &Wanted,
+    ) -> Made {
+        let known = self.known()?;
+        let rules = self.tasks.rules();
+        self.check_assured(self.established.principal.assurance(), Some(assurance))?;
+        self.check_granted(snapshot, known)?;
+        let left = known.head.calls.left();
+        // A part that names no number gets half of what is left.
+        let asked = self.asked(snapshot, wanted, (left / 2).max(1))?;
+        let basis = self.basis(snapshot, Asking::Delegate, asked.ttl_s, Some(assurance), Some(&known.head));
+        let grant = known
+            .lent
+            .grant
+            .delegate(id, agent, asked, rules.ceiling, Some(left), self.now.seconds())
+            .map_err(|fault| Box::new(exceeds(&fault)))?;
+        let lent = Lent { grant, basis };
+        self.check_stops(&lent)?;
+        Ok(lent)
+    }
+
+    fn renew(&self, snapshot: &Snapshot, ttl_s: Option<i64>) -> Made {
+        let known = self.known()?;
+        let head = &known.head;
+        // As it is now, however old the token is.
+        let Lent { grant, basis } = Lent::clone(&head.lent());
+        let now_s = self.now.seconds();
+        let ttl_s = ttl_s.unwrap_or_else(|| {
+            self.tasks.rules().ttl_default_s.min(grant.ceiling_s.saturating_sub(now_s))
+        });
+        let expires_s = grant.renewed(ttl_s, now_s).map_err(|fault| Box::new(exceeds(&fault)))?;
+        let revision = snapshot.revision().0.clone();
+        // More time than it has is what was asked for: a renewal takes none away.
+        let grant = Grant { expires_s: expires_s.max(grant.expires_s), ..grant };
+        let lent = Lent { grant, basis: Basis { revision, at_ms: self.now.0, ttl_s, ..basis } };
+        self.check_stops(&lent)?;
+        Ok(lent)
+    }
+
+    fn end(&self, round: &mut Round<'_, '_>) -> Judged {
+        let Some(head) = &self.established.about else {
+            return deny(DenyReason::TaskRequired, "name the task that is to end, or send its token");
+        };
+        let lent = head.lent();
+        let mut facts = facts(self.established, self.request, self.now);
+        facts.established.entry("task".into()).or_insert_with(|| Value::clone(&head.value()));
+        let question = Question::new(Uid::new("Action", END), lent.grant.purpose.clone());
+        let judged = decide(round, [&question], &facts, &Terms::default());
+        let lent = judged.decision.outcome.is_permit().then(|| Box::new(Lent::clone(&lent)));
+        Judged { lent, ..judged }
+    }
+
+    /// The task that the request shows the token of.
+    fn known(&self) -> Result<&Arc<Known>, Box<Judged>> {
+        let missing = || deny(DenyReason::TaskRequired, "send the token of the task that is meant");
+        self.established.task.as_ref().ok_or_else(|| Box::new(missing()))
+    }
+
+    /// What is handed on must still be there.
+    fn check_granted(&self, snapshot: &Snapshot, known: &Known) -> Result<(), Box<Judged>> {
+        if still_granted(snapshot, known) {
+            return Ok(());
+        }
+        Err(deny(DenyReason::PolicyDrift, DenyReason::PolicyDrift.words()).into())
+    }
+
+    /// A task is lent by somebody who was verified, to an agent that was verified.
+    fn check_assured(&self, subject: Assurance, actor: Option<Assurance>) -> Result<(), Box<Judged>> {
+        let is_said = |assurance: &Assurance| *assurance == Assurance::Asserted;
+        let said = std::iter::once(subject).chain(actor).any(|assurance| is_said(&assurance));
+        if !said || self.tasks.rules().asserted {
+            return Ok(());
+        }
+        let words = "a task is started with tokens that show the person and the agent; a caller's word is enough only where \
+                     `tasks.asserted` says so";
+        Err(deny(DenyReason::Unauthenticated, words).into())
+    }
+
+    /// Nobody who has a part in it was stopped, nor its session.
+    fn check_stops(&self, lent: &Lent) -> Result<(), Box<Judged>> {
+        let stops = self.tasks.stops();
+        if stops.is_empty() {
+            return Ok(());
+        }
+        match barriers(lent).into_iter().find(|target| stops.bars(target)) {
+            None => Ok(()),
+            Some(target) => {
+                let words = format!("the {} of this task was stopped by an operator", target.kind());
+                Err(deny(DenyReason::TaskRevoked, words).into())
+            }
+        }
+    }
+
+    /// What is wanted, complete: what was left out has its default, and names stand for all that they cover.
+    fn asked(&self, snapshot: &Snapshot, wanted: &Wanted, calls: u64) -> Result<Asked, Box<Judged>> {
+        let Wanted { scope, calls_max, ttl_s, key } = wanted.clone();
+        let rules = self.tasks.rules();
+        if key.is_none() && !rules.bearer {
+            let words = "name the thumbprint of the agent's key: a task is bound to one unless `tasks.bearer` is configured";
+            return Err(deny(DenyReason::BindingMissing, words).into());
+        }
+        let invalid = |words: String| Box::new(deny(DenyReason::InvalidInput, words));
+        let scope = complete(snapshot, scope).map_err(invalid)?;
+        let calls_max = Some(calls_max.unwrap_or(calls));
+        if calls_max > Some(rules.calls_max) {
+            let words = format!("a task has at most {} calls here (`tasks.calls_max`)", rules.calls_max);
+            return Err(deny(DenyReason::OutOfScope, words).into());
+        }
+        let left_s = self.established.task.as_ref().map_or(i64::MAX, |known| {
+            known.lent.grant.expires_s.saturating_sub(self.now.seconds())
+        });
+        let ttl_s = ttl_s.unwrap_or_else(|| rules.ttl_default_s.min(rules.ceiling.ttl_max_s).min(left_s));
+        Ok(Asked { scope, calls_max, ttl_s, key })
+    }
+
+    fn basis(
+        &self,
+        snapshot: &Snapshot,
+        asking: Asking,
+        ttl_s: i64,
+        actor_assurance: Option<Assurance>,
+        parent: Option<&Head>,
+    ) -> Basis {
+        let Established { principal, .. } = self.established;
+        Basis {
+            revision: snapshot.revision().0.clone(),
+            at_ms: self.now.0,
+            asking,
+            ttl_s,
+            assurance: principal.assurance(),
+            actor_assurance,
+            token: principal.token().map(token_value),
+            described: principal.described().cloned(),
+            caller: self.request.caller.name.clone(),
+            session: self.request.session.clone(),
+            parent: parent.map(|head| Value::clone(&head.value())),
+        }
+    }
+}
+
+/// A scope with everything that its names stand for: the servers of its tools where it names none, and the classes below its
+/// classes. Every name must be one of the bundle.
+fn complete(snapshot: &Snapshot, scope: Scope) -> Result<Scope, String> {
+    let Scope { servers, tools, classes, bounds } = scope;
+    let catalog = snapshot.catalog();
+    let tool = |name: &str| name.split_once('/').and_then(|(server, tool)| catalog.tool(server, tool));
+    if let Only::These(names) = &servers
+        && let Some(name) = names.iter().find(|name| catalog.server(name).is_none())
+    {
+        return Err(format!("the catalog has no server `{}`", name.escape_debug()));
+    }
+    if let Only::These(names) = &tools
+        && let Some(name) = names.iter().find(|name| tool(name).is_none())
+    {
+        return Err(format!("the catalog has no tool `{}`; write `<server>/<tool>`", name.escape_debug()));
+    }
+    let classes = match classes {
+        Only::All => Only::All,
+        Only::These(names) => {
+            let mut below = BTreeSet::new();
+            for name in &names {
+                let known = snapshot.classes_below(name);
+                below.extend(known.ok_or_else(|| format!("there is no data class `{}`", name.escape_debug()))?.clone());
+            }
+            Only::These(below)
+        }
+    };
+    for Bound { tool: name, argument, .. } in &bounds {
+        let declared = tool(name).ok_or_else(|| format!("the catalog has no tool `{}`", name.escape_debug()))?;
+        if !has_argument(&declared.arguments, argument) {
+            let path = argument.join(".");
+            return Err(format!("`{name}` has no argument `{}` that could be bounded", path.escape_debug()));
+        }
+    }
+    let servers = match (servers, &tools) {
+        (Only::All, Only::These(names)) => {
+            Only::these(names.iter().filter_map(|name| name.split_once('/')).map(|(server, _)| server))
+        }
+        (servers, _) => servers,
+    };
+    Ok(Scope { servers, tools, classes, bounds })
+}
+
+/// Whether a shape has a typed member at the end of this path.
+fn has_argument(shape: &Shape, path: &[String]) -> bool {
+    let mut at = shape;
+    for name in path {
+        let Shape::Record(members) = at else { return false };
+        let Some(member) = members.get(name) else { return false };
+        at = &member.shape;
+    }
+    !path.is_empty()
+}
