@@ -2,8 +2,10 @@
 //! Never sees `policy`: no face can decide.
 
 pub mod grpc;
+mod administration;
 mod outcome;
 mod peer;
+pub mod tasks;
 mod trace;
 mod wire;
 
@@ -23,8 +25,10 @@ pub mod proto {
     pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("palisade");
 }
 
+pub use administration::Administrator;
 pub use grpc::Authorization;
 pub use peer::{Peer, peer_at};
+pub use tasks::TaskService;
 
 use crate::access::{DecisionId, Timestamp};
 

@@ -6,6 +6,7 @@ mod decided;
 pub mod digest;
 mod instant;
 mod memory;
+mod moved;
 mod open;
 mod outcome;
 mod published;
@@ -18,13 +19,14 @@ pub use decided::{Decided, Face, Mode, TokenSeen};
 pub use digest::DigestKey;
 pub use instant::Rfc3339;
 pub use memory::Memory;
+pub use moved::{LentTold, Move, TaskMoved};
 pub use open::{OpenDecisions, Unreportable};
 pub use outcome::{Ending, Reported};
 pub use published::{Cause, Change, Changes, Counts, Published};
 pub use resumed::Resumed;
 
 /// One line of evidence. As JSON it is an object with a member `type`: `decided`, `published`, `outcome`,
-/// `admin`, `resumed`.
+/// `task`, `admin`, `resumed`.
 ///
 /// Records borrow what they tell, so that telling costs no copies.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -36,6 +38,8 @@ pub enum Record<'a> {
     Published(&'a Published<'a>),
     /// What a permitted call did.
     Outcome(&'a Reported<'a>),
+    /// What became of a task.
+    Task(&'a TaskMoved<'a>),
     /// What a caller asked of the server itself.
     Admin(&'a Administered<'a>),
     /// The sink writes again after a time in which it could not.

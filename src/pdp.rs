@@ -22,7 +22,7 @@ use crate::identity::{Caller, Claim, Credentials, Proofs, Role, Sessions, Trust}
 use crate::mcp;
 use crate::policy::{Memory, Round, Snapshot};
 use crate::value::Uid;
-use crate::task::{Known, Lent, Tasks};
+use crate::task::{Known, Lent, NotInForce, Tasks};
 use establish::{Established, Refused};
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
@@ -362,6 +362,9 @@ impl<S: AuditSink> Pdp<S> {
         let wants_more = match head.calls.spend() {
             Ok(wants_more) => wants_more,
             Err(fault) => {
+                if let (NotInForce::Uncharged, Some(tasks)) = (&fault, &self.tasks) {
+                    tasks.want(head.id());
+                }
                 let Refused { reason, words, .. } = fault.into();
                 let decision = Decision::deny(reason, words);
                 return Judged { decision, ..judged };

@@ -1,7 +1,7 @@
 //! `palisade.v1.Authorization`: decode, one call to the PDP, encode.
 //! Never decides, and never answers a caller that it does not know.
 
-mod callers;
+pub(super) mod callers;
 mod stream;
 mod together;
 
@@ -294,11 +294,11 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
     }
 }
 
-fn malformed(problem: &Malformed) -> Status {
+pub(super) fn malformed(problem: &Malformed) -> Status {
     Status::invalid_argument(problem.to_string())
 }
 
-fn unavailable(error: &pdp::Error) -> Status {
+pub(super) fn unavailable(error: &pdp::Error) -> Status {
     match error {
         pdp::Error::AuditUnavailable(cause) => {
             tracing::debug!(error = %cause, "no answer: its record was not written");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Limits;
 use super::proto::v1;
-use crate::access::{DenyReason, Effect, Entity, Half, Outcome, Question};
+use crate::access::{DenyReason, Determining, Effect, Entity, Half, Outcome, Question};
 use crate::identity::{Claim, Credentials, Proof, TOKEN_BYTES_MAX, Token};
 use crate::mcp;
 use crate::pdp::{Answer, Ask};
@@ -26,11 +26,11 @@ impl Malformed {
 }
 
 /// The longest texts that a request may carry, in bytes. Named in the proto file.
-const REQUEST_ID_BYTES_MAX: usize = 128;
-const NAME_BYTES_MAX: usize = 256;
-const INTENT_BYTES_MAX: usize = 1024;
+pub(super) const REQUEST_ID_BYTES_MAX: usize = 128;
+pub(super) const NAME_BYTES_MAX: usize = 256;
+pub(super) const INTENT_BYTES_MAX: usize = 1024;
 const UID_BYTES_MAX: usize = 4096;
-const URL_BYTES_MAX: usize = 4096;
+pub(super) const URL_BYTES_MAX: usize = 4096;
 const EARLIER_ACTORS_MAX: usize = 8;
 const ENTITIES_MAX: usize = 256;
 const HEADERS_MAX: usize = 64;
@@ -107,7 +107,7 @@ pub(super) fn session(session: &str) -> Result<&str, Malformed> {
     }
 }
 
-fn text(field: &str, text: String, bytes_max: usize) -> Result<String, Malformed> {
+pub(super) fn text(field: &str, text: String, bytes_max: usize) -> Result<String, Malformed> {
     if text.len() > bytes_max {
         return Err(Malformed::new(
             field,
@@ -117,11 +117,11 @@ fn text(field: &str, text: String, bytes_max: usize) -> Result<String, Malformed
     Ok(text)
 }
 
-fn optional(field: &str, value: String, bytes_max: usize) -> Result<Option<String>, Malformed> {
+pub(super) fn optional(field: &str, value: String, bytes_max: usize) -> Result<Option<String>, Malformed> {
     text(field, value, bytes_max).map(|value| (!value.is_empty()).then_some(value))
 }
 
-fn decode_credentials(credentials: v1::Credentials) -> Result<Credentials, Malformed> {
+pub(super) fn decode_credentials(credentials: v1::Credentials) -> Result<Credentials, Malformed> {
     let v1::Credentials { subject_token, actor_token, task_token, proof } = credentials;
     let token = |field, value| Ok::<_, Malformed>(optional(field, value, TOKEN_BYTES_MAX)?.map(Token::new));
     let name = |field, value: String| {
@@ -150,7 +150,7 @@ fn decode_credentials(credentials: v1::Credentials) -> Result<Credentials, Malfo
     })
 }
 
-fn decode_claim(subject: v1::Subject) -> Result<Claim, Malformed> {
+pub(super) fn decode_claim(subject: v1::Subject) -> Result<Claim, Malformed> {
     let v1::Subject { principal, actor, earlier_actors } = subject;
     if earlier_actors.len() > EARLIER_ACTORS_MAX {
         let problem =
@@ -167,11 +167,11 @@ fn decode_claim(subject: v1::Subject) -> Result<Claim, Malformed> {
     })
 }
 
-fn required_uid(field: &str, uid: Option<v1::EntityUid>) -> Result<Uid, Malformed> {
+pub(super) fn required_uid(field: &str, uid: Option<v1::EntityUid>) -> Result<Uid, Malformed> {
     decode_uid(field, uid.ok_or_else(|| Malformed::new(field, "is missing"))?)
 }
 
-fn decode_uid(field: &str, uid: v1::EntityUid) -> Result<Uid, Malformed> {
+pub(super) fn decode_uid(field: &str, uid: v1::EntityUid) -> Result<Uid, Malformed> {
     let v1::EntityUid { r#type, id } = uid;
     if r#type.is_empty() || id.is_empty() {
         return Err(Malformed::new(field, "needs both `type` and `id`"));
@@ -286,7 +286,28 @@ pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::
         Outcome::Permit => (v1::Decision::Permit, v1::DenyReason::Unspecified),
         Outcome::Deny(reason) => (v1::Decision::Deny, encode_reason(reason)),
     };
-    let determining = decision.determining.into_iter().map(|policy| v1::DeterminingPolicy {
+    let errors = decision.errors.into_iter().map(|error| v1::PolicyError {
+        policy_id: error.id.to_string(),
+        message: if explains { error.message } else { String::new() },
+    });
+    v1::AuthorizeResponse {
+        request_id,
+        decision: word.into(),
+        reason: reason.into(),
+        reason_text: decision.reason,
+        decision_id: id.to_string(),
+        revision: revision.to_string(),
+        determining: decision.determining.into_iter().map(determining).collect(),
+        errors: errors.collect(),
+        arguments_digest: arguments_digest.unwrap_or_default(),
+        resource: resource.map(|uid| v1::EntityUid { r#type: uid.kind, id: uid.id }),
+        explanation,
+        state_revision: state.unwrap_or_default(),
+    }
+}
+
+pub(super) fn determining(policy: Determining) -> v1::DeterminingPolicy {
+    v1::DeterminingPolicy {
         id: policy.id.to_string(),
         effect: match policy.effect {
             Effect::Permit => v1::Effect::Permit,
@@ -299,28 +320,14 @@ pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::
             Half::Actor => v1::Half::Actor,
         }
         .into(),
-    });
-    let errors = decision.errors.into_iter().map(|error| v1::PolicyError {
-        policy_id: error.id.to_string(),
-        message: if explains { error.message } else { String::new() },
-    });
-    v1::AuthorizeResponse {
-        request_id,
-        decision: word.into(),
-        reason: reason.into(),
-        reason_text: decision.reason,
-        decision_id: id.to_string(),
-        revision: revision.to_string(),
-        determining: determining.collect(),
-        errors: errors.collect(),
-        arguments_digest: arguments_digest.unwrap_or_default(),
-        resource: resource.map(|uid| v1::EntityUid { r#type: uid.kind, id: uid.id }),
-        explanation,
-        state_revision: state.unwrap_or_default(),
     }
 }
 
-fn encode_reason(reason: DenyReason) -> v1::DenyReason {
+pub(super) fn encode_uid(uid: &Uid) -> v1::EntityUid {
+    v1::EntityUid { r#type: uid.kind.clone(), id: uid.id.clone() }
+}
+
+pub(super) fn encode_reason(reason: DenyReason) -> v1::DenyReason {
     match reason {
         DenyReason::NoPermit => v1::DenyReason::NoPermit,
         DenyReason::Forbidden => v1::DenyReason::Forbidden,

@@ -192,11 +192,11 @@ impl<'a> From<&'a Uid> for Party<'a> {
     }
 }
 
-fn optional_uid<S: Serializer>(uid: &Option<&Uid>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn optional_uid<S: Serializer>(uid: &Option<&Uid>, serializer: S) -> Result<S::Ok, S::Error> {
     uid.map(Party::from).serialize(serializer)
 }
 
-fn uids<S: Serializer>(uids: &[Uid], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn uids<S: Serializer>(uids: &[Uid], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(uids.iter().map(Party::from))
 }
 

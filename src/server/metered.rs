@@ -44,6 +44,7 @@ impl<S> Metered<S> {
                 self.metrics.decided(decided.face, decided.decision.outcome, duration);
             }
             Record::Outcome(reported) => self.metrics.outcome(reported.status),
+            Record::Task(moved) => self.metrics.task_moved(moved.what),
             Record::Published(_) | Record::Admin(_) | Record::Resumed(_) => {}
         }
     }

@@ -16,7 +16,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::access::{Outcome, Revision, Timestamp};
-use crate::audit::{Ending, Face};
+use crate::audit::{Ending, Face, Move};
+use crate::store::Counts;
 
 /// Upper bounds of the decision times that are told apart, in seconds: 10 µs to 100 ms.
 const DURATION_BUCKETS_S: [f64; 12] =
@@ -64,6 +65,11 @@ struct OutcomeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MoveLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BundleLabels {
     revision: String,
 }
@@ -94,6 +100,13 @@ pub struct Metrics {
     decisions_open: Gauge,
     callers_refused: Counter,
     outcomes: Family<OutcomeLabels, Counter>,
+    task_moves: Family<MoveLabels, Counter>,
+    tasks_open: Gauge,
+    revocations: Gauge,
+    state_writable: Gauge,
+    state_commits: Counter,
+    state_groups: Counter,
+    state_failures: Counter,
     keys_failing: Family<IssuerLabels, Gauge>,
     keys_fetches: Family<FetchLabels, Counter>,
     keys_last_success: Family<IssuerLabels, Gauge<f64, AtomicU64>>,
@@ -127,11 +140,19 @@ impl Metrics {
             decisions_open: Gauge::default(),
             callers_refused: Counter::default(),
             outcomes: Family::default(),
+            task_moves: Family::default(),
+            tasks_open: Gauge::default(),
+            revocations: Gauge::default(),
+            state_writable: Gauge::default(),
+            state_commits: Counter::default(),
+            state_groups: Counter::default(),
+            state_failures: Counter::default(),
             keys_failing: Family::default(),
             keys_fetches: Family::default(),
             keys_last_success: Family::default(),
         };
         metrics.register();
+        metrics.register_tasks();
         metrics
     }
 
@@ -200,6 +221,42 @@ impl Metrics {
         self.bundle.clear();
         self.bundle.get_or_create(&BundleLabels { revision: revision.short().to_owned() }).set(1);
         self.bundle_since.set(seconds(since));
+    }
+
+    fn register_tasks(&mut self) {
+        let all = &mut self.registry;
+        all.register("task_moves", "What became of tasks and of authority, by kind", self.task_moves.clone());
+        all.register("tasks_open", "Tasks that are open", self.tasks_open.clone());
+        all.register("revocations", "Revocations that are kept, lifted ones included", self.revocations.clone());
+        let text = "1 if the state of tasks can be written, else 0 and no task begins or ends";
+        all.register("state_writable", text, self.state_writable.clone());
+        all.register("state_commits", "Commits to the state of tasks", self.state_commits.clone());
+        let text = "Groups of commits that were written together, each with one fsync";
+        all.register("state_groups", text, self.state_groups.clone());
+        let text = "Groups of commits that could not be written";
+        all.register("state_failures", text, self.state_failures.clone());
+    }
+
+    /// Something became of a task, or of authority.
+    pub fn task_moved(&self, what: Move) {
+        self.task_moves.get_or_create(&MoveLabels { kind: what.name() }).inc();
+    }
+
+    /// How many tasks are open, and how many revocations are kept.
+    pub fn tasks(&self, open: usize, revocations: usize) {
+        self.tasks_open.set(i64::try_from(open).unwrap_or(i64::MAX));
+        self.revocations.set(i64::try_from(revocations).unwrap_or(i64::MAX));
+    }
+
+    /// What the state's writer did.
+    pub fn state(&self, is_writable: bool, counts: Counts) {
+        let Counts { commits, groups, failures } = counts;
+        self.state_writable.set(i64::from(is_writable));
+        for (counter, count) in
+            [(&self.state_commits, commits), (&self.state_groups, groups), (&self.state_failures, failures)]
+        {
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
     }
 
     /// So many calls were refused because nobody was known.

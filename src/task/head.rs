@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -106,6 +106,7 @@ pub struct Head {
     /// Nearest first.
     parents: Box<[Arc<Head>]>,
     state: AtomicU8,
+    is_parent: AtomicBool,
     /// Its calls.
     pub calls: Calls,
     seen: ArcSwap<BTreeSet<String>>,
@@ -122,6 +123,7 @@ impl Head {
             lent: ArcSwap::new(lent),
             parents: parents.into(),
             state: AtomicU8::new(code(State::Open)),
+            is_parent: AtomicBool::new(false),
             calls,
             seen: ArcSwap::from_pointee(seen),
             value: ArcSwap::from_pointee(value),
@@ -141,6 +143,16 @@ impl Head {
     /// The tasks that it is a part of, the nearest first.
     pub fn parents(&self) -> &[Arc<Self>] {
         &self.parents
+    }
+
+    /// A part of it was handed on.
+    pub fn has_parts(&self) {
+        self.is_parent.store(true, Ordering::Release);
+    }
+
+    /// Whether a part of it was ever handed on.
+    pub fn is_parent(&self) -> bool {
+        self.is_parent.load(Ordering::Acquire)
     }
 
     /// What policies see of it: `context.task`.

@@ -11,20 +11,20 @@ use crate::api::Peer;
 use crate::identity::{Caller, Callers, Role, Servers, Trust};
 
 /// What a call shows of its caller. Kept where a call lasts: who showed it may be nobody any more.
-pub(super) struct Shown {
+pub(in crate::api) struct Shown {
     authorization: Option<AsciiMetadataValue>,
     peer: Peer,
 }
 
 impl Shown {
-    pub(super) fn by(metadata: &MetadataMap, extensions: &Extensions) -> Self {
+    pub(in crate::api) fn by(metadata: &MetadataMap, extensions: &Extensions) -> Self {
         // Nobody counts as local by accident: a call without a peer came through no listener that says so.
         let peer = extensions.get().cloned().unwrap_or_else(Peer::elsewhere);
         Self { authorization: metadata.get("authorization").cloned(), peer }
     }
 
     /// Whom it shows now.
-    pub(super) fn caller(
+    pub(in crate::api) fn caller(
         &self,
         callers: &Callers,
         trust: &Trust,
@@ -43,7 +43,7 @@ impl Shown {
     }
 }
 
-pub(super) fn require(caller: &Caller, role: Role) -> Result<(), Status> {
+pub(in crate::api) fn require(caller: &Caller, role: Role) -> Result<(), Status> {
     if caller.may(role) {
         return Ok(());
     }

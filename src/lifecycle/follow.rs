@@ -1,0 +1,215 @@
+//! What was committed becomes what decisions know: the state's order is the registry's.
+//! Never skips a commit, and never shows one before the next.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::Fault;
+use super::book::{
+    ASKED, AskedBefore, EVENT, STOP, Stored, StoredEvent, StoredStop, StoredWindow, TASK, USED, Used, WINDOW,
+};
+use crate::store::{Change, Committed, StateRevision, StateStore, StoreError, Watch};
+use crate::task::{Calls, Head, State, TaskId, Tasks, Window, kept};
+
+/// When keys can be forgotten, by the second.
+#[derive(Debug, Default)]
+pub(super) struct Due(Mutex<BTreeMap<i64, Vec<Arc<str>>>>);
+
+impl Due {
+    fn at(&self, at_s: i64, key: &Arc<str>) {
+        let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        due.entry(at_s).or_default().push(key.clone());
+    }
+
+    /// Keys that may be forgotten by now, a bounded number of them.
+    pub(super) fn take(&self, now_s: i64, count_max: usize) -> Vec<Arc<str>> {
+        let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::new();
+        while let Some(mut entry) = due.first_entry().filter(|entry| *entry.key() <= now_s) {
+            let keys = entry.get_mut();
+            let some = keys.len().min(count_max.saturating_sub(taken.len()));
+            taken.extend(keys.drain(..some));
+            if !keys.is_empty() {
+                break;
+            }
+            entry.remove();
+        }
+        taken
+    }
+
+    /// Puts keys back that could not be forgotten.
+    pub(super) fn give_back(&self, at_s: i64, keys: Vec<Arc<str>>) {
+        let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        due.entry(at_s).or_default().extend(keys);
+    }
+}
+
+/// Follows the state.
+#[derive(Debug)]
+pub struct Follower {
+    tasks: TasksOf,
+    watch: Watch,
+    told: watch::Sender<u64>,
+    pub(super) due: Arc<Due>,
+}
+
+/// The registry; it has no debug form of its own.
+struct TasksOf(Arc<Tasks>);
+
+impl std::fmt::Debug for TasksOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tasks")
+    }
+}
+
+impl Follower {
+    /// Tells the registry everything that the state holds, and follows it from there.
+    ///
+    /// # Errors
+    /// [`Fault`] when the state cannot be read, or holds what this version does not know.
+    pub fn start<T: StateStore>(tasks: Arc<Tasks>, store: &T) -> Result<(Self, watch::Receiver<u64>), Fault> {
+        let snapshot = store.snapshot().map_err(Fault::Unwritten)?;
+        let watch = store.watch(snapshot.revision).map_err(Fault::Unwritten)?;
+        let (told, receiver) = watch::channel(snapshot.revision.0);
+        let follower = Self { tasks: TasksOf(tasks), watch, told, due: Arc::default() };
+        // Parents before their parts.
+        let mut open = Vec::new();
+        for (key, entry) in &snapshot.entries {
+            match key.strip_prefix(TASK) {
+                Some(_) => open.push(read_task(key, &entry.value)?),
+                None => follower.put(key, &entry.value)?,
+            }
+        }
+        open.sort_by_key(|(lent, _)| lent.grant.depth());
+        for (lent, stored) in open {
+            let key = super::book::task_key(lent.grant.id).into();
+            // What was charged and not spent when the process ended may have been spent.
+            follower.open(&key, lent, &stored, stored.charged);
+        }
+        follower.tasks.0.told(snapshot.revision.0);
+        Ok((follower, receiver))
+    }
+
+    /// Tells the registry of each commit, as it happens, until the store is closed.
+    ///
+    /// # Errors
+    /// [`Fault`] when a commit cannot be understood, or was missed: then nothing more may be acknowledged.
+    pub async fn run(mut self) -> Result<(), Fault> {
+        loop {
+            match self.watch.next().await {
+                Ok(committed) => {
+                    self.apply(&committed)?;
+                    // Everything that is there already, before those who wait are woken.
+                    while let Some(committed) = self.watch.look().map_err(Fault::Unwritten)? {
+                        self.apply(&committed)?;
+                    }
+                    self.told.send_replace(self.tasks.0.revision());
+                }
+                Err(StoreError::Closed) => return Ok(()),
+                Err(error) => return Err(Fault::Unwritten(error)),
+            }
+        }
+    }
+
+    fn apply(&self, committed: &Committed) -> Result<(), Fault> {
+        let Committed { revision: StateRevision(revision), changes } = committed;
+        let event = changes.iter().find(|change| **change.key() == *EVENT).and_then(Change::value);
+        let event: Option<StoredEvent> = event.map(|event| serde_json::from_slice(event)).transpose()?;
+        let ended = match event {
+            Some(StoredEvent::Ended { state, .. }) => state.into(),
+            _ => State::Revoked,
+        };
+        for change in changes {
+            match change {
+                Change::Put { key, value } if key.starts_with(TASK) => {
+                    let (lent, stored) = read_task(key, value)?;
+                    self.open(key, lent, &stored, 0);
+                }
+                Change::Put { key, value } => self.put(key, value)?,
+                Change::Delete { key } => self.delete(key, ended),
+            }
+        }
+        self.tasks.0.told(*revision);
+        Ok(())
+    }
+
+    fn open(&self, key: &Arc<str>, lent: crate::task::Lent, stored: &Stored, spent: u64) {
+        let tasks = &self.tasks.0;
+        let (id, expires_s) = (lent.grant.id, lent.grant.expires_s);
+        if let Some(head) = tasks.find(id) {
+            head.calls.charge(stored.charged);
+            head.see(stored.seen.iter());
+            if head.lent().grant.expires_s != expires_s || head.lent().basis != lent.basis {
+                head.change(Arc::new(lent));
+                self.due.at(expires_s, key);
+            }
+            return;
+        }
+        let parents: Option<Vec<Arc<Head>>> = lent.grant.ancestors.iter().map(|id| tasks.find(*id)).collect();
+        self.due.at(expires_s, key);
+        // Without its parents it is over.
+        let Some(parents) = parents else { return tasks.close(id, State::Revoked) };
+        parents.iter().for_each(|parent| parent.has_parts());
+        let calls = Calls::new(lent.grant.calls_max.unwrap_or_default(), stored.charged, spent);
+        let wants_more = calls.wants_more();
+        tasks.open(Arc::new(Head::new(Arc::new(lent), parents, calls, stored.seen.clone())));
+        if wants_more {
+            tasks.want(id);
+        }
+    }
+
+    fn put(&self, key: &Arc<str>, value: &[u8]) -> Result<(), Fault> {
+        let tasks = &self.tasks.0;
+        if let Some(name) = key.strip_prefix(USED) {
+            let Used { until_s } = serde_json::from_slice(value)?;
+            tasks.used(name.to_owned(), Some(until_s));
+            self.due.at(until_s, key);
+        } else if let Some(name) = key.strip_prefix(WINDOW) {
+            let StoredWindow { since_s, until_s, calls } = serde_json::from_slice(value)?;
+            tasks.granted(name.to_owned(), Some(Window { since_s, calls }));
+            self.due.at(until_s, key);
+        } else if key.starts_with(STOP) {
+            let stored: StoredStop = serde_json::from_slice(value)?;
+            let until_s = stored.until_s;
+            let (target, stop) = stored.read().ok_or_else(|| Fault::Strange(key.to_string()))?;
+            tasks.stop(target, stop);
+            if let Some(until_s) = until_s {
+                self.due.at(until_s, key);
+            }
+        } else if key.starts_with(ASKED) {
+            let AskedBefore { until_s, .. } = serde_json::from_slice(value)?;
+            self.due.at(until_s, key);
+        }
+        Ok(())
+    }
+
+    fn delete(&self, key: &str, ended: State) {
+        let tasks = &self.tasks.0;
+        if let Some(id) = task_of(key) {
+            tasks.close(id, ended);
+        } else if let Some(name) = key.strip_prefix(USED) {
+            tasks.used(name.to_owned(), None);
+        } else if let Some(name) = key.strip_prefix(WINDOW) {
+            tasks.granted(name.to_owned(), None);
+        } else if key.starts_with(STOP) {
+            let stops = tasks.stops();
+            let gone = stops.iter().map(|(target, _)| target).find(|target| super::book::stop_key(target) == key);
+            if let Some(target) = gone.cloned() {
+                tasks.forget_stop(&target);
+            }
+        }
+    }
+}
+
+/// The task of a key.
+pub(super) fn task_of(key: &str) -> Option<TaskId> {
+    key.strip_prefix(TASK)?.parse().ok()
+}
+
+fn read_task(key: &str, value: &[u8]) -> Result<(crate::task::Lent, Stored), Fault> {
+    let stored: Stored = serde_json::from_slice(value)?;
+    let lent = kept(stored.lent.get()).ok_or_else(|| Fault::Strange(key.to_owned()))?;
+    Ok((lent, stored))
+}
