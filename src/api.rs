@@ -2,6 +2,7 @@
 //! Never sees `policy`: no face can decide.
 
 pub mod grpc;
+pub mod oauth;
 mod outcome;
 mod peer;
 mod trace;

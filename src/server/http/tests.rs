@@ -1,0 +1,2 @@
+//! HTTP over real connections.
+//! Never sleeps.
