@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -36,13 +36,18 @@ impl Form {
         if !media_type.eq_ignore_ascii_case(FORM) {
             return Err(Refused::request(format!("send the parameters as {FORM}")));
         }
+        let refused = |status| {
+            Refused::request(format!("the body could not be read; it may have {BODY_BYTES_MAX} bytes"))
+                .with(status)
+        };
+        // What says that it is too long need not be read first.
+        if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > BODY_BYTES_MAX {
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE));
+        }
         let whole = Request::from_parts(parts.clone(), body);
         let read = timeout(BODY_TIMEOUT, Bytes::from_request(whole, &())).await;
         let late = |_| Refused::request("the body did not come in time").with(StatusCode::REQUEST_TIMEOUT);
-        let body = read.map_err(late)?.map_err(|rejected| {
-            Refused::request(format!("the body could not be read; it may have {BODY_BYTES_MAX} bytes"))
-                .with(rejected.status())
-        })?;
+        let body = read.map_err(late)?.map_err(|rejected| refused(rejected.status()))?;
         Ok((parts, Self(parse(&body).map_err(Refused::request)?)))
     }
 

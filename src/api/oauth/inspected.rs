@@ -19,7 +19,7 @@ impl IntoResponse for Answer {
     }
 }
 
-fn encode(inspected: Inspected) -> Value {
+pub(super) fn encode(inspected: Inspected) -> Value {
     let Inspected {
         issuer,
         subject,
