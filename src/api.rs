@@ -3,6 +3,7 @@
 
 pub mod grpc;
 mod administration;
+pub mod oauth;
 mod outcome;
 mod peer;
 pub mod tasks;

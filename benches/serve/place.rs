@@ -63,7 +63,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
         command.current_dir(self.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
         command.args(["serve", "--config", "palisade.yaml", "--bundle", "bundle", "--data", "data"]);
-        command.args(["--admin", "127.0.0.1:0", "--grpc"]).arg(listen.to_string());
+        command.args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--grpc"]).arg(listen.to_string());
         Running::start("palisade", &mut command, workers)
     }
 

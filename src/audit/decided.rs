@@ -25,6 +25,8 @@ pub enum Face {
     Embedded,
     /// `palisade.v1.Authorization`.
     Grpc,
+    /// HTTP: the OAuth endpoints of tasks.
+    Http,
     /// The administration's port.
     Admin,
 }
@@ -35,6 +37,7 @@ impl Face {
         match self {
             Self::Embedded => "embedded",
             Self::Grpc => "grpc",
+            Self::Http => "http",
             Self::Admin => "admin",
         }
     }

@@ -29,6 +29,9 @@ pub(super) struct Options {
     /// A gRPC address, IP:PORT or unix:PATH; give it again for more [default: 127.0.0.1:8180].
     #[arg(long, value_name = "ADDR")]
     grpc: Vec<Address>,
+    /// The HTTP address of task keys and OAuth endpoints [default: 127.0.0.1:8181].
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
     /// The address of health, metrics and administration [default: 127.0.0.1:8182].
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
@@ -38,10 +41,10 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> Exit {
-    let Options { config, bundle, grpc, admin, data } = options;
+    let Options { config, bundle, grpc, http, admin, data } = options;
     // The people and tools of the first question are those of the shipped bundle.
     let mut hint = config.is_none() && bundle.is_none();
-    let overrides = Overrides { bundle, data, grpc, admin };
+    let overrides = Overrides { bundle, data, grpc, http, admin };
     let settings = match config::load(config.as_deref(), overrides, Environment::read()) {
         Ok(settings) => settings,
         Err(error) => return trouble(chain(&error)),
@@ -71,6 +74,7 @@ fn announce(news: &Announce, hint: &mut bool) {
                  --tool crm/lookup_customer --args '{{\"customer_id\":\"c-1\"}}'"
             );
         }
+        Announce::Http(address) => anstream::println!("http listening on {address}"),
         Announce::Admin(address) => anstream::println!("admin listening on {address}"),
         Announce::Ready => anstream::println!("ready"),
     }

@@ -6,10 +6,9 @@ mod connections;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -17,6 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
+use super::hosts::Hosts;
 use super::journal::Journal;
 use super::keys::Keys;
 use super::metrics::{self, Metrics};
@@ -64,16 +64,16 @@ impl std::fmt::Debug for Trusted {
 
 /// The routes of the administration.
 pub fn router(admin: Admin) -> Router {
-    let admin = Arc::new(admin);
-    Router::new()
+    let hosts = Hosts { address: admin.address, names: admin.hosts.clone(), key: "listen.admin_hosts" };
+    let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(show_metrics))
         .route("/bundle", get(show_bundle))
         .route("/keys", get(show_keys))
         .route("/reload", post(reload))
-        .layer(middleware::from_fn_with_state(Arc::clone(&admin), only_known_hosts))
-        .with_state(admin)
+        .with_state(Arc::new(admin));
+    hosts.guard(router)
 }
 
 /// Ready: answers are given and recorded. A newer bundle that is bad changes nothing about that.
@@ -162,19 +162,6 @@ impl Admin {
         };
         self.journal.record(&Record::Admin(&told)).map(|_written| ())
     }
-
-    /// Whether a `Host` names this machine. A page in a browser can make any name lead to the loopback (DNS
-    /// rebinding), but it cannot change the name that the browser sends.
-    fn is_known_host(&self, host: &str) -> bool {
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if !port.contains(']') => name,
-            Some(_) | None => host,
-        };
-        ["localhost", "127.0.0.1", "[::1]"]
-            .into_iter()
-            .chain(self.hosts.iter().map(String::as_str))
-            .any(|known| known.eq_ignore_ascii_case(name))
-    }
 }
 
 /// No, and why. Safe to show.
@@ -192,20 +179,6 @@ impl IntoResponse for Refusal {
         }
         response
     }
-}
-
-async fn only_known_hosts(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    if admin.address.ip().to_canonical().is_loopback() {
-        // RFC 9112, section 3.2.2: an authority in the target goes before the header.
-        let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let host = request.uri().authority().map(axum::http::uri::Authority::as_str).or(header);
-        if !host.is_some_and(|host| admin.is_known_host(host)) {
-            let text = "this host name is not known here; use localhost, or add it to `listen.admin_hosts`";
-            let refusal = Refusal { status: StatusCode::MISDIRECTED_REQUEST, text: text.to_owned() };
-            return refusal.into_response();
-        }
-    }
-    next.run(request).await
 }
 
 #[cfg(test)]

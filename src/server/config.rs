@@ -2,7 +2,9 @@
 //! Never read again, and the only place that looks at the environment.
 
 mod check;
+mod listen;
 mod proofs;
+mod tasks;
 mod tls;
 mod trust;
 mod typed;
@@ -16,6 +18,7 @@ use super::listen::Address;
 use super::{journal, reload, telemetry, tls as server_tls};
 use crate::identity::Callers;
 use crate::{api, json, mcp, pdp};
+pub use tasks::{Required, Tasks};
 pub use trust::{REVOKED, Trust};
 
 /// The file that is read when none is named, if it is there.
@@ -24,6 +27,8 @@ pub const FILE: &str = "palisade.yaml";
 pub const GRPC: &str = "127.0.0.1:8180";
 /// The permission bits of a unix socket's file unless told otherwise: the server's own user alone.
 pub const GRPC_SOCKET_MODE: u32 = 0o600;
+/// Where HTTP listens unless told otherwise.
+pub const HTTP: &str = "127.0.0.1:8181";
 /// Where the administration listens unless told otherwise.
 pub const ADMIN: &str = "127.0.0.1:8182";
 
@@ -44,6 +49,8 @@ pub struct Settings {
     pub telemetry: telemetry::Config,
     /// Whose tokens are believed.
     pub trust: Trust,
+    /// Tasks: the bounds of their authority, and the tokens that stand for them.
+    pub tasks: Tasks,
     /// What one caller may demand.
     pub limits: Limits,
 }
@@ -57,10 +64,35 @@ pub struct Listen {
     pub grpc_socket_mode: u32,
     /// TLS on gRPC's TCP addresses; none: in the clear.
     pub grpc_tls: Option<server_tls::Config>,
+    /// For the keys and the OAuth endpoints of tasks; none when tasks are off.
+    pub http: Option<Http>,
     /// For health, metrics and administration.
     pub admin: SocketAddr,
     /// Names by which the administration may be called, beside those of the loopback.
     pub admin_hosts: Vec<String>,
+}
+
+/// Where HTTP listens, and as what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// The address.
+    pub address: SocketAddr,
+    /// TLS on it; none: in the clear.
+    pub tls: Option<server_tls::Config>,
+    /// Names by which it may be called, beside those of the loopback.
+    pub hosts: Vec<String>,
+}
+
+impl Http {
+    /// Whether only this machine reaches it.
+    pub fn is_local(&self) -> bool {
+        api::peer_at(self.address.ip()).is_here()
+    }
+
+    /// How its URLs begin.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// What one caller may demand.
@@ -135,6 +167,8 @@ pub struct Overrides {
     pub data: Option<PathBuf>,
     /// `--grpc`, however often it is given; all of them replace all of the file's.
     pub grpc: Vec<Address>,
+    /// `--http`
+    pub http: Option<SocketAddr>,
     /// `--admin`
     pub admin: Option<SocketAddr>,
 }

@@ -19,6 +19,8 @@ const DIGEST_KEY: &str = "digest.key";
 const ADMIN_TOKEN: &str = "admin.token";
 /// The file that is locked, within the data directory.
 const LOCK: &str = "lock";
+/// The ending of a file that is being written, until it gets its name.
+pub(super) const BESIDE: &str = "new";
 /// More than any file of ours that holds a secret.
 const SECRET_FILE_BYTES_MAX: u64 = 4096;
 
@@ -204,7 +206,8 @@ fn read_or_make(path: &Path, encode: impl Fn(&[u8]) -> String) -> Result<Secret,
     }
 }
 
-fn read_secret(path: &Path) -> Result<Secret, DataError> {
+/// A secret out of a file that only its owner may read.
+pub(super) fn read_secret(path: &Path) -> Result<Secret, DataError> {
     let failed = |source| DataError::Io { what: "read", path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.mode() & 0o777;
@@ -215,12 +218,17 @@ fn read_secret(path: &Path) -> Result<Secret, DataError> {
     Ok(Secret::new(text.trim_end()))
 }
 
-/// Writes beside and renames, so that a crash leaves no half of a secret.
 fn make_secret(path: &Path, encode: impl Fn(&[u8]) -> String) -> Result<Secret, DataError> {
     let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(|source| DataError::Randomness { path: path.to_owned(), source })?;
     let secret = Secret::new(encode(&bytes));
-    let beside = path.with_extension("new");
+    write_secret(path, &secret)?;
+    Ok(secret)
+}
+
+/// Writes beside and renames, so that a crash leaves no half of a secret.
+pub(super) fn write_secret(path: &Path, secret: &Secret) -> Result<(), DataError> {
+    let beside = path.with_extension(BESIDE);
     let write = || -> io::Result<()> {
         let mut options = OpenOptions::new();
         let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
@@ -228,8 +236,7 @@ fn make_secret(path: &Path, encode: impl Fn(&[u8]) -> String) -> Result<Secret, 
         file.sync_all()?;
         fs::rename(&beside, path)
     };
-    write().map_err(|source| DataError::Io { what: "write", path: path.to_owned(), source })?;
-    Ok(secret)
+    write().map_err(|source| DataError::Io { what: "write", path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ async fn accept(listeners: &mut [Listener]) -> (Arrival, Peer) {
         match poll_fn(|cx| poll_accept(listeners, cx)).await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(%error, "a gRPC connection was not accepted");
+                tracing::warn!(%error, "a connection was not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Limits, Listen, Settings};
+use super::config::{Http, Limits, Listen, Settings};
 use super::data::{DataDir, DataError};
 use super::journal::{Journal, JournalError};
 use super::keys::KeysError;
@@ -18,13 +19,15 @@ use super::metrics::Metrics;
 use super::publisher::Publisher;
 use super::reload::{Bundle, Reload, Reloads, StartError};
 use super::signals::Signals;
+use super::signing::{Signing, SigningError};
 use super::tasks::{TaskError, Tasks};
 use super::telemetry::{self, TelemetryError};
 use super::tls::{self, Rotation, Tls, TlsError};
-use super::{SystemClock, admin, clock, grpc, refill, stack, trust};
+use super::{SystemClock, admin, clock, config, grpc, http, refill, stack, trust};
 use crate::api::Authorization;
+use crate::api::oauth::Behind;
 use crate::audit::{AuditSink, OpenDecisions};
-use crate::identity::Callers;
+use crate::identity::{Callers, OwnIssuer};
 use crate::pdp::{HouseRules, Pdp};
 
 /// How long calls that have begun may take to end when the server stops.
@@ -59,6 +62,9 @@ pub enum ServeError {
     /// Keys of issuers cannot be fetched at all.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The keys that sign our own tokens.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// A task.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -78,6 +84,8 @@ pub enum ServeError {
 pub enum Announce {
     /// gRPC is bound; once for each address, in the order of the configuration.
     Grpc(Address),
+    /// HTTP is bound, if it is served.
+    Http(SocketAddr),
     /// The administration is bound.
     Admin(SocketAddr),
     /// It answers.
@@ -115,11 +123,10 @@ async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
     let tls = tokio::select! {
         biased;
         () = signals.told_to_stop() => return Ok(()),
-        tls = start_tls(&settings.listen) => tls?,
+        tls = Secured::start(&settings.listen) => tls?,
     };
-    let (tls, rotation) = tls.unzip();
     // First, so that a start that cannot listen leaves no record of a publication.
-    let bound = Bound::to(&settings.listen, tls).await?;
+    let bound = Bound::to(&settings.listen, &tls).await?;
     let state = State::open(&settings)?;
     let house = HouseRules::new();
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
@@ -133,8 +140,9 @@ async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
     let reloads = state.reload.reloads();
     let all = stop.clone();
     tasks.spawn("signals", |_own| obey(signals, reloads.clone(), all));
-    if let Some(rotation) = rotation {
-        tasks.spawn("tls", |stop| rotation.run(stop));
+    tls.rotate(&mut tasks);
+    if let Some(signing) = state.signing.clone() {
+        tasks.spawn("signing", |stop| signing.run(|| clock::now().seconds(), stop));
     }
     // Before the first answer, or every token would be unknown at first.
     let keys = trust::start(&settings.trust, state.pdp.clone(), state.metrics.clone(), &mut tasks);
@@ -156,7 +164,8 @@ async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
             hosts: settings.listen.admin_hosts.clone(),
         };
         let service = state.service(callers, &settings.limits);
-        bound.serve(service, settings.limits, administration, &mut tasks, announce);
+        let routes = state.routes(&settings, bound.http_address());
+        bound.serve(service, routes, settings.limits, administration, &mut tasks, announce);
     }
     let ended = tasks.run(GRACE).await;
     let reload = state.reload;
@@ -168,9 +177,36 @@ async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
     ended.map_err(ServeError::from)
 }
 
-async fn start_tls(listen: &Listen) -> Result<Option<(Tls, Rotation)>, TlsError> {
-    match &listen.grpc_tls {
-        Some(config) => tls::start(config).await.map(Some),
+/// TLS of the listeners that have it, with what keeps it fresh.
+struct Secured {
+    grpc: Option<(Tls, Rotation)>,
+    http: Option<(Tls, Rotation)>,
+}
+
+impl Secured {
+    async fn start(listen: &Listen) -> Result<Self, TlsError> {
+        let http = listen.http.as_ref().and_then(|http| http.tls.as_ref());
+        Ok(Self {
+            grpc: start_tls(listen.grpc_tls.as_ref(), tls::GRPC).await?,
+            http: start_tls(http, tls::HTTP).await?,
+        })
+    }
+
+    fn rotate(self, tasks: &mut Tasks) {
+        for (name, secured) in [("tls", self.grpc), ("http_tls", self.http)] {
+            if let Some((_, rotation)) = secured {
+                tasks.spawn(name, |stop| rotation.run(stop));
+            }
+        }
+    }
+}
+
+async fn start_tls(
+    config: Option<&tls::Config>,
+    protocols: tls::Protocols,
+) -> Result<Option<(Tls, Rotation)>, TlsError> {
+    match config {
+        Some(config) => tls::start(config, protocols).await.map(Some),
         None => Ok(None),
     }
 }
@@ -179,36 +215,57 @@ async fn start_tls(listen: &Listen) -> Result<Option<(Tls, Rotation)>, TlsError>
 struct Bound {
     grpc: Vec<Listener>,
     grpc_addresses: Vec<Address>,
+    http: Option<(Listener, SocketAddr)>,
     admin: TcpListener,
     admin_address: SocketAddr,
 }
 
 impl Bound {
-    async fn to(listen: &Listen, tls: Option<Tls>) -> Result<Self, BindError> {
+    async fn to(listen: &Listen, tls: &Secured) -> Result<Self, BindError> {
+        let secured = |listener: Listener, tls: &Option<(Tls, Rotation)>| match tls {
+            Some((tls, _)) => listener.secured(tls.clone()),
+            None => listener,
+        };
         let grpc = bind_grpc(&listen.grpc, listen.grpc_socket_mode).await?;
-        let (mut grpc, grpc_addresses): (Vec<_>, Vec<_>) = grpc.into_iter().unzip();
-        if let Some(tls) = tls {
-            grpc = grpc.into_iter().map(|listener| listener.secured(tls.clone())).collect();
-        }
+        let (grpc, grpc_addresses): (Vec<_>, Vec<_>) = grpc.into_iter().unzip();
+        let grpc = grpc.into_iter().map(|listener| secured(listener, &tls.grpc)).collect();
+        let http = match &listen.http {
+            Some(Http { address, .. }) => {
+                let (listener, address) = bind("http", *address).await?;
+                Some((secured(listener.into(), &tls.http), address))
+            }
+            None => None,
+        };
         let (admin, admin_address) = bind("admin", listen.admin).await?;
-        Ok(Self { grpc, grpc_addresses, admin, admin_address })
+        Ok(Self { grpc, grpc_addresses, http, admin, admin_address })
+    }
+
+    fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(_, address)| *address)
     }
 
     /// Accepts connections from now on, and says so.
     fn serve(
         self,
         service: Authorization<Sink>,
+        routes: Option<Router>,
         limits: Limits,
         administration: admin::Admin,
         tasks: &mut Tasks,
         mut announce: impl FnMut(Announce),
     ) {
-        let Self { grpc, grpc_addresses, admin, admin_address } = self;
+        let Self { grpc, grpc_addresses, http, admin, admin_address } = self;
+        let of_http = limits.clone();
         tasks.spawn("grpc", |stop| grpc::serve(grpc, service, limits, stop));
-        tasks.spawn_last("admin", |end| admin::serve(admin, admin::router(administration), end));
         for address in grpc_addresses {
             announce(Announce::Grpc(address));
         }
+        if let Some(((http, address), routes)) = http.zip(routes) {
+            let patience = http::Patience::default();
+            tasks.spawn("http", |stop| http::serve(http, routes, of_http, patience, stop));
+            announce(Announce::Http(address));
+        }
+        tasks.spawn_last("admin", |end| admin::serve(admin, admin::router(administration), end));
         announce(Announce::Admin(admin_address));
         announce(Announce::Ready);
     }
@@ -222,12 +279,15 @@ struct State {
     open: Arc<OpenDecisions>,
     pdp: Arc<Pdp<Sink>>,
     reload: Reload,
+    /// The keys that sign our own tokens; none when there are no tasks.
+    signing: Option<Arc<Signing>>,
 }
 
 impl State {
     fn open(settings: &Settings) -> Result<Self, ServeError> {
         let metrics = Arc::new(Metrics::new());
         let data = DataDir::open(&settings.data)?;
+        let signing = signing(&data, &settings.tasks)?;
         let journal = Arc::new(Journal::open(&data, settings.journal.clone(), metrics.clone())?);
         let open = Arc::new(OpenDecisions::new(settings.limits.open_decisions_max));
         if let Err(error) = refill::refill(&open, journal.directory()) {
@@ -249,12 +309,32 @@ impl State {
         let pdp = Arc::new(pdp);
         publisher.serve(pdp.clone());
         let reload = bundle.watch().map_err(system("the reload thread could not be started"))?;
-        Ok(Self { data, metrics, journal, open, pdp, reload })
+        Ok(Self { data, metrics, journal, open, pdp, reload, signing })
     }
 
     fn service(&self, callers: Callers, limits: &Limits) -> Authorization<Sink> {
         Authorization::new(self.pdp.clone(), callers, Arc::new(SystemClock), limits.of_the_face())
     }
+
+    /// What HTTP serves at the address that it is bound to.
+    fn routes(&self, settings: &Settings, bound: Option<SocketAddr>) -> Option<Router> {
+        let (config, bound, signing) = (settings.listen.http.as_ref()?, bound?, self.signing.clone()?);
+        let behind = Behind::Keys(Arc::new(move || signing.issuer().jwks().into()));
+        Some(http::router(config, &settings.tasks, bound, behind))
+    }
+}
+
+/// The keys of tasks' tokens.
+fn signing(data: &DataDir, tasks: &config::Tasks) -> Result<Option<Arc<Signing>>, SigningError> {
+    if !tasks.enabled {
+        return Ok(None);
+    }
+    let publish = |issuer: Arc<OwnIssuer>| {
+        tracing::info!(kid = issuer.signing().kid(), "this key signs tokens of tasks");
+    };
+    let (name, config) = (tasks.issuer.as_str(), tasks.signing.clone());
+    let signing = Signing::open(data, name, config, clock::now().seconds(), Box::new(publish))?;
+    Ok(Some(Arc::new(signing)))
 }
 
 async fn obey(signals: Signals, reloads: Reloads, stop: CancellationToken) -> std::io::Result<()> {

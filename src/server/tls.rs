@@ -1,4 +1,4 @@
-//! TLS of the gRPC listeners: the server's certificate, whose clients' certificates count, and how both change.
+//! TLS of the listeners: the server's certificate, whose clients' certificates count, and how both change.
 //! Never logs a key, and never drops a connection because a certificate changed.
 
 mod certificate;
@@ -29,8 +29,12 @@ use self::files::Watched;
 use self::workload::Workload;
 use crate::identity::Certificate;
 
-/// The protocol of gRPC (RFC 7301; RFC 9113, section 3.2).
-const ALPN: &[u8] = b"h2";
+/// The protocols that a listener speaks, those that it would rather speak first (RFC 7301).
+pub type Protocols = &'static [&'static [u8]];
+/// gRPC's (RFC 9113, section 3.2).
+pub const GRPC: Protocols = &[b"h2"];
+/// HTTP of both versions.
+pub const HTTP: Protocols = &[b"h2", b"http/1.1"];
 
 /// What TLS is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +158,7 @@ pub enum TlsError {
 #[derive(Debug, Clone)]
 pub struct Tls {
     current: Arc<ArcSwapOption<ServerConfig>>,
+    protocols: Protocols,
     dns_names: bool,
 }
 
@@ -177,11 +182,11 @@ struct Served {
     validity: Validity,
 }
 
-/// Gets the first certificate.
+/// Gets the first certificate, for a listener that speaks these protocols.
 ///
 /// # Errors
 /// [`TlsError`].
-pub async fn start(config: &Config) -> Result<(Tls, Rotation), TlsError> {
+pub async fn start(config: &Config, protocols: Protocols) -> Result<(Tls, Rotation), TlsError> {
     let (source, served, dns_names) = match &config.source {
         Source::Files(files) => {
             let (watched, served) = Watched::start(files.clone(), config.clients)?;
@@ -193,8 +198,8 @@ pub async fn start(config: &Config) -> Result<(Tls, Rotation), TlsError> {
             (Rotating::Workload(Box::new(workload)), served, false)
         }
     };
-    let current = Arc::new(ArcSwapOption::new(Some(served)));
-    let tls = Tls { current, dns_names };
+    let tls = Tls { current: Arc::default(), protocols, dns_names };
+    tls.serve(served);
     Ok((tls.clone(), Rotation { tls, source }))
 }
 
@@ -239,7 +244,8 @@ impl Tls {
         Ok((stream, certificate))
     }
 
-    fn serve(&self, config: Arc<ServerConfig>) {
+    fn serve(&self, mut config: Arc<ServerConfig>) {
+        Arc::make_mut(&mut config).alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
         self.current.store(Some(config));
     }
 
@@ -262,7 +268,6 @@ fn server_config(
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(clients)
         .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
     // Nobody takes up an earlier session: each connection proves a certificate that is valid now.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -155,7 +155,7 @@ def palisade(
     configuration = scratch / "palisade.yaml"
     configuration.write_text(configured, encoding="utf-8")
     places = ["--config", str(configuration), "--bundle", str(bundle), "--data", str(data)]
-    ports = ["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    ports = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     for address in also:
         ports += ["--grpc", address]
     process = Process("palisade", [str(BINARY), "serve", *places, *ports], scratch, environment)

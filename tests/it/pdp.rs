@@ -222,7 +222,7 @@ impl Builder {
         let stop = CancellationToken::new();
         let mut listener = Listener::from(listener);
         if let Some(config) = &self.tls {
-            let (tls, rotation) = tls::start(config).await.unwrap();
+            let (tls, rotation) = tls::start(config, tls::GRPC).await.unwrap();
             listener = listener.secured(tls);
             tokio::spawn(rotation.run(stop.clone()));
         }

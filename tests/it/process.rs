@@ -17,6 +17,7 @@ mod limits;
 mod outage;
 mod reload;
 mod secrets;
+mod signing;
 mod start;
 mod stop;
 mod thousand;

@@ -215,6 +215,7 @@ async fn an_identity_that_is_withdrawn_is_served_to_nobody_until_there_is_one() 
 async fn a_trust_domain_without_a_bundle_is_refused_at_the_start() {
     let acme = Authority::new("spiffe://acme.example");
     let spire = Spire::start(Ok(identity(&acme.issue(own()), &acme, &[])));
-    let refused = tls::start(&config(&spire, &["nobody.example"], Clients::Required)).await.unwrap_err();
+    let refused =
+        tls::start(&config(&spire, &["nobody.example"], Clients::Required), tls::GRPC).await.unwrap_err();
     assert!(refused.to_string().contains("no bundle of `nobody.example`"), "{refused}");
 }

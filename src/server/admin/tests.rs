@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tempfile::TempDir;

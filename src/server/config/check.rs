@@ -2,7 +2,6 @@
 //! Never guesses: what does not fit is refused with its key and line.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,21 +9,14 @@ use std::time::Duration;
 use serde_saphyr::Spanned;
 
 use super::proofs::{self, Known};
-use super::typed::{self, Addresses, Switch, Typed};
-use super::{
-    ADMIN, ConfigError, Environment, GRPC, GRPC_SOCKET_MODE, Limits, Listen, Overrides, Place, Settings,
-    Trust,
-};
+use super::typed::{self, Switch, Typed};
+use super::{ConfigError, Environment, Limits, Listen, Overrides, Place, Settings, Trust, listen, tasks};
 use crate::catalog::server_id_fault;
 use crate::identity::{Caller, Callers, LOCAL, OPERATOR, Role, Servers};
-use crate::server::listen::{Address, AddressError};
 use crate::server::{journal, reload, telemetry};
 
 /// How long a caller's name may be: it stands in every record.
 const NAME_CHARS_MAX: usize = 64;
-
-/// How many addresses gRPC may listen on.
-const GRPC_ADDRESSES_MAX: usize = 16;
 
 /// Checks everything.
 pub(super) fn settings(
@@ -34,20 +26,37 @@ pub(super) fn settings(
     environment: Environment,
 ) -> Result<Settings, ConfigError> {
     let file = ConfigFile(path);
-    let Typed { bundle, data, listen, callers, local_caller, trust, reload, audit, log, telemetry, limits } =
-        typed;
-    let bundle = overrides.bundle.or(bundle).unwrap_or_else(|| PathBuf::from("."));
-    let data = overrides.data.or(data).unwrap_or_else(|| PathBuf::from("data"));
-    let listen = file.listen(listen, overrides.grpc, overrides.admin)?;
+    let Typed {
+        bundle,
+        data,
+        listen,
+        callers,
+        local_caller,
+        trust,
+        tasks,
+        reload,
+        audit,
+        log,
+        telemetry,
+        limits,
+    } = typed;
+    let Overrides { bundle: bundle_given, data: data_given, grpc, http, admin } = overrides;
+    let bundle = bundle_given.or(bundle).unwrap_or_else(|| PathBuf::from("."));
+    let data = data_given.or(data).unwrap_or_else(|| PathBuf::from("data"));
+    let mut listen = listen::check(&file, listen, grpc, http, admin)?;
     let journal = journal::Config::default();
     let rotate_bytes =
         file.number("audit.rotate_bytes", audit.rotate_bytes, journal.rotate_bytes, 4096..=1 << 40)?;
     let trust = super::trust::check(&file, trust)?;
+    let tasks = tasks::check(&file, tasks, listen.http.as_ref(), &trust)?;
+    // Nothing else is served there.
+    listen.http = listen.http.filter(|_| tasks.enabled);
     Ok(Settings {
         reload: file.reload(bundle, reload)?,
         data,
         callers: file.callers(callers, &local_caller, &listen, &trust)?,
         trust,
+        tasks,
         listen,
         journal: journal::Config { rotate_bytes, ..journal },
         telemetry: file.telemetry(&log, telemetry, environment)?,
@@ -85,90 +94,6 @@ impl ConfigFile<'_> {
         fits.ok_or_else(|| {
             let problem = format!("{} is out of range; give a number from {least} to {most}", typed.value);
             self.invalid(key, Some(&typed), problem)
-        })
-    }
-
-    fn address(
-        &self,
-        key: &str,
-        typed: Option<&Spanned<String>>,
-        default: &str,
-    ) -> Result<SocketAddr, ConfigError> {
-        let text = typed.map_or(default, |typed| &typed.value);
-        text.parse().map_err(|_| {
-            let problem = format!("`{text}` is not an address with a port; write one like `{default}`");
-            self.invalid(key, typed, problem)
-        })
-    }
-
-    fn listen(
-        &self,
-        typed: typed::Listen,
-        grpc: Vec<Address>,
-        admin: Option<SocketAddr>,
-    ) -> Result<Listen, ConfigError> {
-        let typed::Listen { grpc: typed_grpc, grpc_socket_mode, grpc_tls, admin: typed_admin, admin_hosts } =
-            typed;
-        let grpc = self.grpc(typed_grpc.as_ref(), grpc)?;
-        let grpc_socket_mode = self.socket_mode(grpc_socket_mode.as_ref())?;
-        let grpc_tls = super::tls::check(self, grpc_tls)?;
-        let admin = admin.map_or_else(|| self.address("listen.admin", typed_admin.as_ref(), ADMIN), Ok)?;
-        Ok(Listen { grpc, grpc_socket_mode, grpc_tls, admin, admin_hosts })
-    }
-
-    /// Where gRPC listens: what the command line says, else the file, else the default.
-    fn grpc(
-        &self,
-        typed: Option<&Spanned<Addresses>>,
-        given: Vec<Address>,
-    ) -> Result<Vec<Address>, ConfigError> {
-        const KEY: &str = "listen.grpc";
-        let refused = |error: AddressError| error.to_string();
-        let addresses = match typed.map(|typed| &typed.value) {
-            _ if !given.is_empty() => given,
-            None => vec![GRPC.parse().map_err(|error| self.invalid(KEY, typed, refused(error)))?],
-            Some(Addresses::One(text)) => {
-                vec![text.parse().map_err(|error| self.invalid(KEY, typed, refused(error)))?]
-            }
-            Some(Addresses::Many(texts)) => {
-                let parsed = texts.iter().enumerate().map(|(at, text)| {
-                    let key = format!("{KEY}[{at}]");
-                    text.value.parse().map_err(|error| self.invalid(&key, Some(text), refused(error)))
-                });
-                parsed.collect::<Result<_, _>>()?
-            }
-        };
-        if addresses.is_empty() || addresses.len() > GRPC_ADDRESSES_MAX {
-            let problem = format!("give it 1 to {GRPC_ADDRESSES_MAX} addresses, such as `{GRPC}`");
-            return Err(self.invalid(KEY, typed, problem));
-        }
-        for (at, address) in addresses.iter().enumerate() {
-            // Port 0 is another one each time.
-            let any = matches!(address, Address::Tcp(address) if address.port() == 0);
-            if !any && addresses.iter().take(at).any(|earlier| earlier == address) {
-                return Err(self.invalid(
-                    KEY,
-                    typed,
-                    format!("it has `{address}` twice; take one of them out"),
-                ));
-            }
-        }
-        Ok(addresses)
-    }
-
-    /// The permission bits of a socket's file. The server's own user must always be able to connect: that is how the
-    /// next start learns whether a socket is dead.
-    fn socket_mode(&self, typed: Option<&Spanned<String>>) -> Result<u32, ConfigError> {
-        let Some(typed) = typed else { return Ok(GRPC_SOCKET_MODE) };
-        let text = &typed.value;
-        let digits = text.len() == 4 && text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit());
-        let mode = if digits { u32::from_str_radix(text, 8).ok() } else { None };
-        mode.filter(|mode| mode & 0o600 == 0o600).ok_or_else(|| {
-            let problem = format!(
-                "`{text}` is no mode that lets the server's own user connect; give four octal digits in quotes, from \
-                 \"0600\" (the same user) to \"0660\" (its group) and \"0666\" (everybody on the machine)"
-            );
-            self.invalid("listen.grpc_socket_mode", Some(typed), problem)
         })
     }
 
@@ -224,8 +149,7 @@ impl ConfigFile<'_> {
             let caller = Caller { name: name.value.as_str().into(), roles, servers, agentless };
             callers.push((proofs, caller));
         }
-        let local =
-            self.local(local, &listen.grpc, &known, callers.is_empty() && trust.keys.sources.is_empty())?;
+        let local = self.local(local, listen, &known, callers.is_empty() && trust.keys.sources.is_empty())?;
         let alone = Callers::new([], local);
         Ok(callers.into_iter().fold(alone, |all, (proofs, caller)| all.with(proofs, caller)))
     }
@@ -248,16 +172,18 @@ impl ConfigFile<'_> {
     fn local(
         &self,
         typed: &typed::LocalCaller,
-        grpc: &[Address],
+        listen: &Listen,
         known: &Known<'_>,
         nobody_else: bool,
     ) -> Result<Option<Caller>, ConfigError> {
-        let reached = grpc.iter().find(|address| !address.is_local());
+        let reached = listen.grpc.iter().find(|address| !address.is_local());
+        let http = listen.http.as_ref().filter(|http| !http.is_local());
+        let anywhere = reached.map(ToString::to_string).or_else(|| http.map(|http| http.address.to_string()));
         let enabled = match typed.enabled.as_ref().map_or(Switch::Auto, |enabled| enabled.value) {
-            Switch::Auto => reached.is_none() && nobody_else,
+            Switch::Auto => anywhere.is_none() && nobody_else,
             Switch::Off => false,
             Switch::On => {
-                if let Some(address) = reached {
+                if let Some(address) = anywhere {
                     let problem = format!(
                         "everybody who reaches {address} would be believed; listen on 127.0.0.1 or a unix socket"
                     );
@@ -272,6 +198,15 @@ impl ConfigFile<'_> {
             let problem = format!(
                 "gRPC listens on {address}, where no caller is known by a token or a certificate; name callers, or use \
                  127.0.0.1 or a unix socket"
+            );
+            return Err(self.invalid("callers", None::<&Spanned<()>>, problem));
+        }
+        if let Some(http) = http
+            && !known.anybody_over_http(http.tls.as_ref())
+        {
+            let problem = format!(
+                "HTTP listens on {}, where no caller is known by a token or a certificate; name callers, or use 127.0.0.1",
+                http.address
             );
             return Err(self.invalid("callers", None::<&Spanned<()>>, problem));
         }

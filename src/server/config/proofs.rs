@@ -70,6 +70,13 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Whether a caller is known over HTTP with this TLS.
+    pub(super) fn anybody_over_http(&self, tls: Option<&tls::Config>) -> bool {
+        let by_certificate = !(self.spiffe_ids.is_empty() && self.dns_names.is_empty());
+        let by_token = !(self.tokens.is_empty() && self.subjects.is_empty());
+        by_token || by_certificate && tls.is_some_and(|tls| tls.clients != Clients::Unasked)
+    }
+
     /// The proofs of the caller at this key, which becomes the only one with them.
     pub(super) fn check<T>(
         &mut self,

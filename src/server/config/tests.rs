@@ -1,6 +1,7 @@
 //! Configurations that are taken, and those that are refused with a place and advice.
 //! Never reads the real environment.
 
+mod tasks;
 mod tls;
 mod trust;
 mod workload;
@@ -39,6 +40,8 @@ fn nothing_configured_serves_on_loopback_and_trusts_the_local_caller_for_authori
         assert_eq!(settings.listen.grpc, [address(GRPC)]);
         assert_eq!(settings.listen.grpc_socket_mode, 0o600);
         assert_eq!(settings.listen.admin.to_string(), ADMIN);
+        let http = settings.listen.http.unwrap();
+        assert_eq!((http.address.to_string().as_str(), http.tls, http.hosts), (HTTP, None, vec![]));
         assert_eq!((settings.reload.bundle, settings.data), (PathBuf::from("."), PathBuf::from("data")));
         let local = settings.callers.local().unwrap();
         assert_eq!(local.roles, [Role::Authorize, Role::Assert].into());
@@ -87,6 +90,7 @@ fn the_command_line_wins_over_the_file_and_rust_log_over_the_level() {
         bundle: Some("b".into()),
         data: Some("d".into()),
         grpc: vec![address("127.0.0.1:0"), address("unix:p.sock")],
+        http: Some("127.0.0.1:0".parse().unwrap()),
         admin: Some("127.0.0.1:0".parse().unwrap()),
     };
     let environment = Environment { log: Some("trace".into()), ..Environment::default() };
@@ -94,7 +98,7 @@ fn the_command_line_wins_over_the_file_and_rust_log_over_the_level() {
     let settings = parse(Path::new("p.yaml"), text, overrides, environment).unwrap();
     assert_eq!((settings.reload.bundle, settings.data), (PathBuf::from("b"), PathBuf::from("d")));
     assert_eq!(settings.listen.grpc, [address("127.0.0.1:0"), address("unix:p.sock")]);
-    assert_eq!(settings.listen.admin.port(), 0);
+    assert_eq!((settings.listen.http.unwrap().address.port(), settings.listen.admin.port()), (0, 0));
     assert_eq!(settings.telemetry.filter, "trace");
 }
 
@@ -230,6 +234,7 @@ fn the_documented_configuration_is_taken_and_shows_the_defaults() {
     assert_eq!(documented.reload, default.reload);
     assert_eq!(documented.journal, default.journal);
     assert_eq!(documented.listen, default.listen);
+    assert_eq!(documented.tasks, default.tasks);
     assert_eq!(documented.data, default.data);
     assert_eq!(documented.telemetry.filter, default.telemetry.filter);
     assert!(documented.callers.local().is_none(), "named callers turn the local one off");

@@ -21,6 +21,7 @@ pub(super) struct Typed {
     pub(super) callers: Vec<Spanned<Caller>>,
     pub(super) local_caller: LocalCaller,
     pub(super) trust: super::trust::Typed,
+    pub(super) tasks: super::tasks::Typed,
     pub(super) reload: Reload,
     pub(super) audit: Audit,
     pub(super) log: Log,
@@ -35,6 +36,9 @@ pub(super) struct Listen {
     pub(super) grpc: Option<Spanned<Addresses>>,
     pub(super) grpc_socket_mode: Option<Spanned<String>>,
     pub(super) grpc_tls: Option<Spanned<super::tls::Typed>>,
+    pub(super) http: Option<Spanned<String>>,
+    pub(super) http_tls: Option<Spanned<super::tls::Typed>>,
+    pub(super) http_hosts: Vec<String>,
     pub(super) admin: Option<Spanned<String>>,
     pub(super) admin_hosts: Vec<String>,
 }

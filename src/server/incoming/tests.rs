@@ -138,7 +138,7 @@ async fn secured(directory: &std::path::Path) -> (Tls, tokio_rustls::TlsConnecto
     std::fs::write(&files.certificate, issued.cert.pem()).unwrap();
     std::fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
     let config = Config { source: Source::Files(files), clients: Clients::Unasked };
-    let (tls, _rotation) = start(&config).await.unwrap();
+    let (tls, _rotation) = start(&config, crate::server::tls::GRPC).await.unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(issued.cert.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -113,7 +113,7 @@ impl Place {
     /// `palisade serve` on free ports, with nothing of this machine's environment that could matter.
     pub fn command(&self) -> Command {
         let mut command = self.bare(Path::new(env!("CARGO_BIN_EXE_palisade")));
-        command.args(["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command
     }
 

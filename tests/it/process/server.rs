@@ -21,6 +21,8 @@ pub struct Server {
     data: PathBuf,
     /// Where gRPC listens first over TCP.
     pub grpc: SocketAddr,
+    /// Where HTTP listens.
+    pub http: SocketAddr,
     /// Where the administration listens.
     pub admin: SocketAddr,
 }
@@ -34,9 +36,10 @@ impl Server {
             })
         };
         let grpc = address("grpc listening on ");
+        let http = address("http listening on ");
         let admin = address("admin listening on ");
         process.stdout.wait_for("ready", |text| text.lines().any(|line| line == "ready").then_some(()));
-        Self { process, data: data.to_owned(), grpc, admin }
+        Self { process, data: data.to_owned(), grpc, http, admin }
     }
 
     /// The process.

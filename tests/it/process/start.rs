@@ -66,11 +66,15 @@ fn a_bundle_directory_that_is_not_there_is_refused() {
 fn a_port_in_use_is_refused_and_whoever_has_it_keeps_it() {
     let place = Place::with(PERMIT);
     let server = place.start();
-    for option in ["--grpc", "--admin"] {
+    for option in ["--grpc", "--http", "--admin"] {
         let other = Place::with(PERMIT);
-        let taken = if option == "--grpc" { server.grpc } else { server.admin };
+        let taken = match option {
+            "--grpc" => server.grpc,
+            "--http" => server.http,
+            _ => server.admin,
+        };
         let mut command = other.bare(Path::new(env!("CARGO_BIN_EXE_palisade")));
-        for address in ["--grpc", "--admin"] {
+        for address in ["--grpc", "--http", "--admin"] {
             let to = if address == option { taken.to_string() } else { "127.0.0.1:0".to_owned() };
             command.args([address, &to]);
         }
@@ -123,7 +127,7 @@ fn a_data_directory_that_may_not_be_written_is_refused_and_left_as_it_is() {
     fs::create_dir(place.data()).unwrap();
     permissions(&place.data(), 0o555);
     let mut command = place.bare(&program);
-    command.args(["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     if rustix::process::geteuid().is_root() {
         // Root may write everywhere; nobody may not.
         command.uid(65534).gid(65534);

@@ -217,7 +217,7 @@ fn an_identity_of_spiffe_is_served_by_the_real_binary() {
 fn a_listener_that_others_reach_may_know_callers_by_certificate_alone() {
     let secured = Secured::new();
     let mut command = secured.place.bare(std::path::Path::new(env!("CARGO_BIN_EXE_palisade")));
-    command.args(["--admin", "127.0.0.1:0", "--grpc", "0.0.0.0:0"]);
+    command.args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--grpc", "0.0.0.0:0"]);
     let server = Server::started(Process::spawn(&mut command), &secured.place.data());
     let local = (std::net::Ipv4Addr::LOCALHOST, server.grpc.port()).into();
     let channel = secured.runtime.block_on(secured.dialler().channel(local)).unwrap();
@@ -239,7 +239,14 @@ fn the_user_of_a_unix_sockets_client_is_known() {
         ));
         let socket = place.path().join("grpc.sock");
         let mut command = place.bare(std::path::Path::new(env!("CARGO_BIN_EXE_palisade")));
-        command.args(["--admin", "127.0.0.1:0", "--grpc", &format!("unix:{}", socket.display())]);
+        command.args([
+            "--http",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--grpc",
+            &format!("unix:{}", socket.display()),
+        ]);
         let process = Process::spawn(&mut command);
         process.stdout.wait_for_text("ready\n");
         (place, process, Client::over(&socket))

@@ -36,7 +36,7 @@ fn socket(place: &Place) -> PathBuf {
 /// `palisade serve` with these gRPC addresses.
 fn command(place: &Place, addresses: &[&str]) -> Command {
     let mut command = place.bare(Path::new(PALISADE));
-    command.args(["--admin", "127.0.0.1:0"]);
+    command.args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     for address in addresses {
         command.args(["--grpc", address]);
     }
@@ -52,7 +52,7 @@ fn ready(process: Process) -> Process {
 fn serve(place: &Place) -> Process {
     let address = format!("unix:{}", socket(place).display());
     let process = ready(Process::spawn(&mut command(place, &[&address])));
-    assert!(process.stdout.text().starts_with(&format!("grpc listening on {address}\nadmin listening on ")));
+    assert!(process.stdout.text().starts_with(&format!("grpc listening on {address}\nhttp listening on ")));
     process
 }
 
@@ -229,16 +229,17 @@ fn a_port_and_a_socket_are_served_at_once_and_announced_in_their_order() {
     let place = place();
     let path = socket(&place);
     place.configure(&format!(
-        "listen:\n  admin: 127.0.0.1:0\n  grpc:\n    - unix:{}\n    - 127.0.0.1:0\n",
+        "listen:\n  admin: 127.0.0.1:0\n  http: 127.0.0.1:0\n  grpc:\n    - unix:{}\n    - 127.0.0.1:0\n",
         path.display()
     ));
     let server = Server::started(Process::spawn(&mut place.bare(Path::new(PALISADE))), &place.data());
     assert_eq!(
         server.process().stdout.text(),
         format!(
-            "grpc listening on unix:{}\ngrpc listening on {}\nadmin listening on {}\nready\n",
+            "grpc listening on unix:{}\ngrpc listening on {}\nhttp listening on {}\nadmin listening on {}\nready\n",
             path.display(),
             server.grpc,
+            server.http,
             server.admin
         )
     );
