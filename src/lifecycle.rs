@@ -5,6 +5,7 @@ mod begin;
 mod book;
 mod close;
 mod drift;
+mod exchange;
 mod follow;
 mod keep;
 mod look;
@@ -25,6 +26,7 @@ use book::Draft;
 pub use begin::{Begun, Wish};
 pub use close::{Asker, Closed};
 pub use drift::{DriftRules, Drifted, Preview, Review, review};
+pub use exchange::{Exchange, Exchanged, Inspected};
 pub use follow::Follower;
 pub use keep::Keeper;
 pub use look::{Event, Events, Page, Shown};
@@ -39,7 +41,9 @@ pub enum Fault {
     #[error("the state changed meanwhile, and nothing was done; ask again")]
     Changed,
     /// Nobody knows whether it happened.
-    #[error("the state could not be written, so nobody knows whether it happened; ask again with the same idempotency key")]
+    #[error(
+        "the state could not be written, so nobody knows whether it happened; ask again with the same idempotency key"
+    )]
     Unwritten(#[source] StoreError),
     /// It happened, and its record could not be written.
     #[error("it could not be put on record, so it is not answered; ask again")]
@@ -60,7 +64,9 @@ pub enum Fault {
     #[error("it is not revoked, so there is nothing to lift")]
     NotRevoked,
     /// Too much is revoked.
-    #[error("{0} revocations are in force, as many as may be; lift some, or stop people and agents in the bundle")]
+    #[error(
+        "{0} revocations are in force, as many as may be; lift some, or stop people and agents in the bundle"
+    )]
     TooManyStops(usize),
     /// The state has something that is not ours.
     #[error("the state holds `{0}`, which this version cannot read")]
@@ -206,9 +212,10 @@ struct About<'a> {
 fn unwritten(error: StoreError) -> Fault {
     match error {
         StoreError::Conflict { .. } => Fault::Changed,
-        StoreError::Malformed(_) | StoreError::Compacted { .. } | StoreError::Unavailable { .. } | StoreError::Closed => {
-            Fault::Unwritten(error)
-        }
+        StoreError::Malformed(_)
+        | StoreError::Compacted { .. }
+        | StoreError::Unavailable { .. }
+        | StoreError::Closed => Fault::Unwritten(error),
     }
 }
 

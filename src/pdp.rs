@@ -18,17 +18,17 @@ use crate::audit::{
     Administered, AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported,
     Unreportable, digest,
 };
-use crate::identity::{Caller, Claim, Credentials, Proofs, Role, Sessions, Trust};
+use crate::identity::{Caller, Claim, Credentials, Proof, Proofs, Role, Sessions, Token, Trust};
 use crate::mcp;
 use crate::policy::{Memory, Round, Snapshot};
-use crate::value::Uid;
 use crate::task::{Known, Lent, NotInForce, Tasks};
+use crate::value::Uid;
 use establish::{Established, Refused};
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
+use judgement::{Judgement, TaskTold};
 pub use lending::{TaskAsk, Wanted, would_grant};
 pub use within::Within;
-use judgement::{Judgement, TaskTold};
 
 /// What a PEP asks. Nothing in it is believed yet.
 #[derive(Debug, Clone)]
@@ -254,6 +254,27 @@ impl<S: AuditSink> Pdp<S> {
         self.in_force.load().trust.clone()
     }
 
+    /// The task of a token, with the proof of its key.
+    ///
+    /// # Errors
+    /// Why it does not stand, or is not shown, in words that may be shown.
+    pub fn show_task(
+        &self,
+        token: &Token,
+        proof: Option<&Proof>,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Arc<Known>, (DenyReason, String)> {
+        establish::show_task(self, token, proof, caller, now)
+            .map_err(|refused| (refused.reason, refused.words))
+    }
+
+    /// The task of a token, if it stands and would still be granted. Whoever has the token may be anybody.
+    pub fn standing_task(&self, token: &Token, now: Timestamp) -> Option<Arc<Known>> {
+        let known = self.tasks.as_ref()?.present(token, now.seconds()).ok()?;
+        lending::still_granted(&self.snapshot(), &known).then_some(known)
+    }
+
     /// Where records go.
     pub fn sink(&self) -> &S {
         &self.sink
@@ -301,7 +322,9 @@ impl<S: AuditSink> Pdp<S> {
                     Ask::Task(ask) => {
                         lending::judge(self, round, trust, request, ask, &established, occasion.now)
                     }
-                    Ask::Access(_) | Ask::Mcp(_) => self.judge_step(round, request, &established, occasion.now),
+                    Ask::Access(_) | Ask::Mcp(_) => {
+                        self.judge_step(round, request, &established, occasion.now)
+                    }
                 };
                 let Established { principal, task, about } = established;
                 let arguments_digest = judged.arguments.as_deref().map(digest);
@@ -317,7 +340,15 @@ impl<S: AuditSink> Pdp<S> {
                 let judged = Judged::deny(reason, words);
                 let principal = principal.map(|principal| *principal);
                 let task = task.map(|id| TaskTold { id, purpose: None });
-                Judgement { request, occasion, principal, refused: token, task, judged, arguments_digest: None }
+                Judgement {
+                    request,
+                    occasion,
+                    principal,
+                    refused: token,
+                    task,
+                    judged,
+                    arguments_digest: None,
+                }
             }
         }
     }

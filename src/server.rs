@@ -11,6 +11,8 @@ pub mod metered;
 pub mod incoming;
 pub mod grpc;
 pub mod run;
+mod authority;
+mod lending;
 pub mod journal;
 pub mod keys;
 pub mod data;

@@ -20,12 +20,12 @@ use crate::value::Value;
 
 pub use basis::{Asking, Basis, Lent};
 pub use grant::{Asked, Ceiling, DEPTH_MAX, Exceeds, Grant, Parties};
+pub use head::{Calls, Head};
 pub use scope::{Bound, Limit, Only, OutOfScope, Scope, Touched};
 pub use state::{End, Event, NotPossible, State};
-pub use token::{ACCESS_TOKEN, For, Read, TASK_TOKEN, TaskTokenFault, keep, kept, read, sign};
-pub use head::{Calls, Head};
 pub use stops::{NotATarget, Stop, Stops, Target, barriers};
 pub use tasks::{Known, NotInForce, Required, Rules, Tasks, Window, window_name};
+pub use token::{ACCESS_TOKEN, For, Read, TASK_TOKEN, TaskTokenFault, keep, kept, read, sign};
 
 /// How the text of a task's id begins.
 const PREFIX: &str = "tsk_";

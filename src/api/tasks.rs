@@ -12,8 +12,8 @@ use tonic::{Request, Response, Status};
 
 use super::proto::v1;
 use super::wire::{
-    Malformed, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, decode_claim, decode_credentials, decode_uid, optional, preview,
-    required_uid, text,
+    Malformed, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, decode_claim, decode_credentials, decode_uid, optional,
+    preview, required_uid, text,
 };
 use super::{Clock, grpc, trace};
 use crate::access::Outcome;
@@ -101,7 +101,11 @@ impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
         })
     }
 
-    fn request(caller: Arc<Caller>, trace_id: Option<String>, common: Common) -> Result<pdp::Request, Malformed> {
+    fn request(
+        caller: Arc<Caller>,
+        trace_id: Option<String>,
+        common: Common,
+    ) -> Result<pdp::Request, Malformed> {
         let Common { credentials, claim, ask, session, intent, request_id, mode } = common;
         Ok(pdp::Request {
             face: Face::Grpc,
@@ -129,7 +133,10 @@ impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
     /// Who hangs up does not stop what was begun: it would be durable and not on record.
     async fn begin(&self, life: Arc<Lifecycle<S, T>>, wish: Wish) -> Result<Begun, Status> {
         let moment = self.moment();
-        tokio::spawn(async move { life.begin(wish, moment).await }).await.map_err(|_| defect())?.map_err(|fault| status(&fault))
+        tokio::spawn(async move { life.begin(wish, moment).await })
+            .await
+            .map_err(|_| defect())?
+            .map_err(|fault| status(&fault))
     }
 }
 
@@ -163,7 +170,8 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
     ) -> Result<Response<v1::DelegateResponse>, Status> {
         let (caller, life) = self.caller(&request)?;
         let trace_id = trace::trace_id(request.metadata());
-        let wish = delegate(caller, trace_id, request.into_inner(), Self::request).map_err(|p| malformed(&p))?;
+        let wish =
+            delegate(caller, trace_id, request.into_inner(), Self::request).map_err(|p| malformed(&p))?;
         let intent = wish.request.intent.clone().unwrap_or_default();
         let begun = self.begin(life, wish).await?;
         let (decision, task, token, state_revision) = granted(begun, intent);
@@ -180,7 +188,8 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
             if id.is_some() {
                 return Err(Malformed::new("task", "must be its token: only who has its key renews a task"));
             }
-            let common = Common { credentials, claim: None, ask, session: None, intent: None, request_id, mode };
+            let common =
+                Common { credentials, claim: None, ask, session: None, intent: None, request_id, mode };
             let request = Self::request(caller, trace_id, common)?;
             Ok(Wish { request, approvals: vec![], idempotency_key: String::new() })
         };
@@ -196,7 +205,8 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
         let wish = || {
             let (credentials, id) = wire::handle(task)?;
             let ask = TaskAsk::End { id, end: wire::ending(ending)? };
-            let common = Common { credentials, claim: None, ask, session: None, intent: None, request_id, mode: 0 };
+            let common =
+                Common { credentials, claim: None, ask, session: None, intent: None, request_id, mode: 0 };
             let request = Self::request(caller, trace_id, common)?;
             let wish = Wish { request, approvals: vec![], idempotency_key: idempotency_key(key)? };
             Ok((wish, text("reason", reason, wire::REASON_BYTES_MAX)?))
@@ -212,7 +222,10 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
         }
     }
 
-    async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {
+    async fn revoke(
+        &self,
+        request: Request<v1::RevokeRequest>,
+    ) -> Result<Response<v1::RevokeResponse>, Status> {
         let (caller, life) = self.caller(&request)?;
         let v1::RevokeRequest { target, reason, request_id } = request.into_inner();
         let asked = self.taken_back(&life, &caller, target, reason, request_id)?;
@@ -276,7 +289,11 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
         let still = move || {
             let now = service.inner.clock.now();
             let known = shown.caller(&service.inner.callers, &life.pdp().trusted(), now)?;
-            if known.name == caller.name { Ok(()) } else { Err(Status::unauthenticated("the caller is another now")) }
+            if known.name == caller.name {
+                Ok(())
+            } else {
+                Err(Status::unauthenticated("the caller is another now"))
+            }
         };
         Ok(Response::new(watch::follow(events, still, self.inner.stop.clone())))
     }
@@ -298,7 +315,8 @@ impl TakenBack {
     ) -> Result<Closed, Fault> {
         let Self { target, reason, request_id } = self;
         let (face, now) = (Face::Grpc, clock.now());
-        life.revoke(target, Asker { face, caller: &caller, request_id: &request_id, reason: &reason, now }).await
+        life.revoke(target, Asker { face, caller: &caller, request_id: &request_id, reason: &reason, now })
+            .await
     }
 
     async fn lift<S: AuditSink + 'static, T: StateStore>(
@@ -309,7 +327,8 @@ impl TakenBack {
     ) -> Result<Closed, Fault> {
         let Self { target, reason, request_id } = self;
         let (face, now) = (Face::Grpc, clock.now());
-        life.lift(target, Asker { face, caller: &caller, request_id: &request_id, reason: &reason, now }).await
+        life.lift(target, Asker { face, caller: &caller, request_id: &request_id, reason: &reason, now })
+            .await
     }
 }
 
@@ -415,7 +434,16 @@ fn delegate(
     request: v1::DelegateRequest,
     make: MakeRequest,
 ) -> Result<Wish, Malformed> {
-    let v1::DelegateRequest { task, actor_token, actor, wanted, intent, mode, idempotency_key: key, request_id } = request;
+    let v1::DelegateRequest {
+        task,
+        actor_token,
+        actor,
+        wanted,
+        intent,
+        mode,
+        idempotency_key: key,
+        request_id,
+    } = request;
     let (mut credentials, id) = wire::handle(task)?;
     if id.is_some() {
         return Err(Malformed::new("task", "must be its token: only who has its key hands a part on"));
@@ -436,7 +464,10 @@ fn status(fault: &Fault) -> Status {
         Fault::Undecided(error) => grpc::unavailable(error),
         Fault::Changed => Status::aborted(words),
         Fault::Unwritten(error) => {
-            tracing::warn!(error = error as &dyn std::error::Error, "the state of tasks could not be written");
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the state of tasks could not be written"
+            );
             Status::unavailable(words)
         }
         Fault::Unrecorded(error) => {

@@ -1,7 +1,11 @@
 //! The record of what became of a task, or of authority at large. Written before anybody hears of it.
 //! Never holds a token.
 
-#![expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option_ref, reason = "serde passes fields by reference")]
+#![expect(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::ref_option_ref,
+    reason = "serde passes fields by reference"
+)]
 
 use serde::{Serialize, Serializer};
 

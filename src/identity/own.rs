@@ -196,9 +196,8 @@ pub fn open(token: &Token, keys: &Keys, typ: &str) -> Result<Opened, TokenFault>
     }
     keys.verify(&jws)?;
     let claims = token.expose().split('.').nth(1).unwrap_or_default();
-    let claims = BASE64_URL_SAFE_NO_PAD
-        .decode(claims)
-        .map_err(|_| TokenFault::Base64 { part: Part::Claims })?;
+    let claims =
+        BASE64_URL_SAFE_NO_PAD.decode(claims).map_err(|_| TokenFault::Base64 { part: Part::Claims })?;
     Ok(Opened { claims, kid: jws.header.kid.clone().unwrap_or_default() })
 }
 
@@ -234,7 +233,11 @@ mod tests {
             let (ours, other) = (key(algorithm), key(algorithm));
             let claims = br#"{"sub":"ana","txn":"tsk_1"}"#;
             let token = Token::new(ours.sign(TYP, claims).unwrap());
-            assert_eq!(open(&token, &published(&[&other, &ours]), TYP).unwrap().claims, claims, "{algorithm}");
+            assert_eq!(
+                open(&token, &published(&[&other, &ours]), TYP).unwrap().claims,
+                claims,
+                "{algorithm}"
+            );
             assert_eq!(open(&token, &published(&[&other]), TYP), Err(TokenFault::UnknownKey));
             let wrong = TokenFault::WrongType { expected: "`at+jwt`".into() };
             assert_eq!(open(&token, &published(&[&ours]), "at+jwt"), Err(wrong));

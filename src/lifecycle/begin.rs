@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::book::{AskedBefore, Draft, Stored, StoredEvent, StoredWindow, USED, Used, WINDOW, look, stop_key, task_key};
+use super::book::{
+    AskedBefore, Draft, Stored, StoredEvent, StoredWindow, USED, Used, WINDOW, look, stop_key, task_key,
+};
 use super::{About, Asking, Fault, Lifecycle, Moment, answered_before, asked_key, book, unwritten};
 use crate::access::Timestamp;
 use crate::audit::{AuditSink, Move};
@@ -63,7 +65,11 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             && let Some(before) = look(&*self.store, key).map_err(unwritten)?
         {
             let before: AskedBefore = serde_json::from_slice(&before.value)?;
-            return if before.what == *what { self.again(&request, &before, now) } else { Err(Fault::KeyUsed) };
+            return if before.what == *what {
+                self.again(&request, &before, now)
+            } else {
+                Err(Fault::KeyUsed)
+            };
         }
         let credential = self.credential(&request);
         if let Ask::Task(TaskAsk::Start { again, .. }) = &mut request.ask {
@@ -74,15 +80,26 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             return Ok(Begun { state: self.tasks.revision(), answer, lent: None, head: None, token: None });
         };
         if request.preview {
-            return Ok(Begun { state: self.tasks.revision(), answer, lent: Some(lent), head: None, token: None });
+            return Ok(Begun {
+                state: self.tasks.revision(),
+                answer,
+                lent: Some(lent),
+                head: None,
+                token: None,
+            });
         }
         let asked = key.zip(what).map(|(key, what)| {
             let (decision, revision) = (answer.id.to_string(), answer.revision.to_string());
-            (key, AskedBefore { task: lent.grant.id, what, decision, revision, until_s: lent.grant.ceiling_s })
+            (
+                key,
+                AskedBefore { task: lent.grant.id, what, decision, revision, until_s: lent.grant.ceiling_s },
+            )
         });
         let intent = request.intent.clone().unwrap_or_default();
         let (what, revision) = match &request.ask {
-            Ask::Task(TaskAsk::Delegate { .. }) => (Move::Delegated, self.write_part(&lent, &intent, asked).await?),
+            Ask::Task(TaskAsk::Delegate { .. }) => {
+                (Move::Delegated, self.write_part(&lent, &intent, asked).await?)
+            }
             Ask::Task(TaskAsk::Renew { .. }) => (Move::Renewed, self.write_renewed(&lent).await?),
             Ask::Task(_) | Ask::Access(_) | Ask::Mcp(_) => {
                 (Move::Started, self.write_started(&lent, &intent, credential, asked, now).await?)
@@ -131,7 +148,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             decision: Some(&answer.id),
             ..Asking::nobody("", now)
         };
-        let about = About { task: Some(head.id()), state: Some(State::Open), head: Some(&head), ..About::default() };
+        let about =
+            About { task: Some(head.id()), state: Some(State::Open), head: Some(&head), ..About::default() };
         self.tell(&asking, Move::Reissued, &about, StateRevision(state))?;
         let token = sign(&lent, For::Us, &self.tasks.issuer())?;
         Ok(Begun { answer, lent: Some(lent), head: Some(head), token: Some(token), state })
@@ -191,7 +209,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         intent: &str,
         asked: Option<(String, AskedBefore)>,
     ) -> Result<StateRevision, Fault> {
-        let parent = lent.grant.ancestors.first().and_then(|id| self.tasks.find(*id)).ok_or(Fault::Changed)?;
+        let parent =
+            lent.grant.ancestors.first().and_then(|id| self.tasks.find(*id)).ok_or(Fault::Changed)?;
         let calls = lent.grant.calls_max.unwrap_or_default();
         if !parent.calls.take(calls) {
             return Err(Fault::Changed);
@@ -218,7 +237,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             };
             let stored: Stored = serde_json::from_slice(&entry.value)?;
             draft.unchanged(&parent_key, Some(&entry));
-            draft.put(&parent_key, &Stored { charged: stored.charged.max(parent.calls.spent()), ..stored })?;
+            draft
+                .put(&parent_key, &Stored { charged: stored.charged.max(parent.calls.spent()), ..stored })?;
             for ancestor in lent.grant.ancestors.iter().skip(1) {
                 let key = task_key(*ancestor).into();
                 draft.0.expects.push(crate::store::Expect::Present(key));
@@ -243,7 +263,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     async fn write_renewed(&self, lent: &Lent) -> Result<StateRevision, Fault> {
         let key = task_key(lent.grant.id);
         for _ in 0..TRIES {
-            let Some(entry) = look(&*self.store, &key).map_err(unwritten)? else { return Err(Fault::Changed) };
+            let Some(entry) = look(&*self.store, &key).map_err(unwritten)? else {
+                return Err(Fault::Changed);
+            };
             let stored: Stored = serde_json::from_slice(&entry.value)?;
             let mut draft = Draft::default();
             draft.unchanged(&key, Some(&entry));
@@ -275,7 +297,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let before: Option<StoredWindow> =
             entry.as_ref().map(|entry| serde_json::from_slice(&entry.value)).transpose()?;
         let now_s = now.seconds();
-        let fresh = StoredWindow { since_s: now_s, until_s: now_s.saturating_add(rules.calls_window_s), calls: 0 };
+        let fresh =
+            StoredWindow { since_s: now_s, until_s: now_s.saturating_add(rules.calls_window_s), calls: 0 };
         let window = before.filter(|window| now_s < window.until_s).unwrap_or(fresh);
         let calls = window.calls.saturating_add(lent.grant.calls_max.unwrap_or_default());
         if calls > rules.calls_window_max {
@@ -305,7 +328,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let mut draft = Draft::default();
         draft.delete(&task_key(id));
         let state = State::Revoked.into();
-        let event = StoredEvent::Ended { tasks: vec![(id, 0)], state, reason: "it could not be recorded".into() };
+        let event =
+            StoredEvent::Ended { tasks: vec![(id, 0)], state, reason: "it could not be recorded".into() };
         let undone = match draft.put(book::EVENT, &event) {
             Ok(()) => self.commit(draft).await.map(|_| ()).map_err(unwritten),
             Err(error) => Err(error.into()),
@@ -327,7 +351,8 @@ fn write_asked(draft: &mut Draft, asked: Option<&(String, AskedBefore)>) -> Resu
 /// What is asked, but for what differs from try to try: proofs and the caller's id for the request.
 fn digest_of(request: &Request) -> String {
     let Request { claim, credentials, ask, session, intent, .. } = request;
-    let token = |token: &Option<crate::identity::Token>| token.as_ref().map(crate::identity::Token::signed_digest);
+    let token =
+        |token: &Option<crate::identity::Token>| token.as_ref().map(crate::identity::Token::signed_digest);
     let ask = match ask {
         Ask::Task(TaskAsk::Start { purpose, wanted, .. }) => format!("start {purpose} {wanted:?}"),
         Ask::Task(TaskAsk::Delegate { agent, wanted, .. }) => format!("delegate {agent:?} {wanted:?}"),

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::book::{AskedBefore, Draft, StoredEvent, StoredStop, StoredWindow, WINDOW, look, stop_key, task_key};
+use super::book::{
+    AskedBefore, Draft, StoredEvent, StoredStop, StoredWindow, WINDOW, look, stop_key, task_key,
+};
 use super::{About, Asking, Fault, Lifecycle, Moment, Wish, asked_key, book, unwritten};
 use crate::access::{Decision, Timestamp};
 use crate::audit::{AuditSink, Face, Move};
@@ -161,7 +163,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let mut draft = Draft::default();
         draft.unchanged(&key, look(&*self.store, &key).map_err(unwritten)?.as_ref());
         draft.put(&key, &stored)?;
-        let told = StoredStop { reason: asker.reason.to_owned(), caller: asker.caller.name.to_string(), ..stored };
+        let told =
+            StoredStop { reason: asker.reason.to_owned(), caller: asker.caller.name.to_string(), ..stored };
         draft.put(book::EVENT, &StoredEvent::Lifted { stop: told })?;
         let state = self.commit(draft).await.map_err(unwritten)?;
         let name = target.to_string();
@@ -207,7 +210,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let mut revision = StateRevision(self.tasks.revision());
         for some in all.chunks(TASKS_OF_COMMIT_MAX) {
             // What others have closed meanwhile is closed.
-            let open: Vec<&Arc<Head>> = some.iter().filter(|head| self.tasks.find(head.id()).is_some()).collect();
+            let open: Vec<&Arc<Head>> =
+                some.iter().filter(|head| self.tasks.find(head.id()).is_some()).collect();
             if open.is_empty() {
                 continue;
             }

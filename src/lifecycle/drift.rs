@@ -115,7 +115,10 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             let snapshot = self.pdp.snapshot();
             let tended = async {
                 if let Err(error) = self.drift(rules, &snapshot, now).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "tasks that drifted stay for now; their steps are denied");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "tasks that drifted stay for now; their steps are denied"
+                    );
                 }
                 published.changed().await.is_ok()
             };
@@ -126,7 +129,12 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         }
     }
 
-    async fn drift(&self, rules: DriftRules, snapshot: &Snapshot, now: fn() -> Timestamp) -> Result<(), Fault> {
+    async fn drift(
+        &self,
+        rules: DriftRules,
+        snapshot: &Snapshot,
+        now: fn() -> Timestamp,
+    ) -> Result<(), Fault> {
         self.announce(snapshot).await?;
         let heads = self.tasks.all();
         let mut found = Review { open: heads.len(), drifted: vec![] };
@@ -138,7 +146,12 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             return Ok(());
         }
         let (open, drifting) = (found.open, found.drifted.len());
-        tracing::info!(open, drifting, revision = snapshot.revision().short(), "tasks would not be granted any more");
+        tracing::info!(
+            open,
+            drifting,
+            revision = snapshot.revision().short(),
+            "tasks would not be granted any more"
+        );
         tokio::time::sleep(rules.grace).await;
         // Another bundle may be in force by now, under which they would be.
         if self.pdp.snapshot().revision() != snapshot.revision() {
@@ -153,7 +166,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     async fn announce(&self, snapshot: &Snapshot) -> Result<(), Fault> {
         let revision = snapshot.revision().to_string();
         let entry = look(&*self.store, book::BUNDLE).map_err(unwritten)?;
-        let before: Option<String> = entry.as_ref().and_then(|entry| serde_json::from_slice(&entry.value).ok());
+        let before: Option<String> =
+            entry.as_ref().and_then(|entry| serde_json::from_slice(&entry.value).ok());
         if before.as_ref() == Some(&revision) {
             return Ok(());
         }

@@ -195,7 +195,8 @@ impl Follower {
             tasks.granted(name.to_owned(), None);
         } else if key.starts_with(STOP) {
             let stops = tasks.stops();
-            let gone = stops.iter().map(|(target, _)| target).find(|target| super::book::stop_key(target) == key);
+            let gone =
+                stops.iter().map(|(target, _)| target).find(|target| super::book::stop_key(target) == key);
             if let Some(target) = gone.cloned() {
                 tasks.forget_stop(&target);
             }

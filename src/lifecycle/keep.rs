@@ -136,10 +136,10 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
 
     async fn forget(&self, keys: &[Arc<str>], now: Timestamp) -> Result<(), Fault> {
         let (tasks, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| task_of(key).is_some());
-        let is_over = |id: &TaskId| {
-            self.life.tasks.find(*id).filter(|head| head.lent().grant.is_over(now.seconds()))
-        };
-        let expired: Vec<_> = tasks.iter().filter_map(|key| task_of(key)).filter_map(|id| is_over(&id)).collect();
+        let is_over =
+            |id: &TaskId| self.life.tasks.find(*id).filter(|head| head.lent().grant.is_over(now.seconds()));
+        let expired: Vec<_> =
+            tasks.iter().filter_map(|key| task_of(key)).filter_map(|id| is_over(&id)).collect();
         if !expired.is_empty() {
             let asking = Asking::nobody("", now);
             match self.life.close(expired, State::Expired, &asking, Move::Expired, None).await {

@@ -88,7 +88,8 @@ impl Events {
     pub async fn next(&mut self) -> Result<(u64, Vec<Event>), StoreError> {
         loop {
             let committed = self.0.next().await?;
-            let event = committed.changes.iter().find(|change| **change.key() == *EVENT).and_then(Change::value);
+            let event =
+                committed.changes.iter().find(|change| **change.key() == *EVENT).and_then(Change::value);
             let event = event.and_then(|event| serde_json::from_slice(event).ok());
             if let Some(event) = event {
                 return Ok((committed.revision.0, told(event)));
@@ -113,8 +114,12 @@ fn told(event: StoredEvent) -> Vec<Event> {
             };
             tasks.into_iter().map(ended).collect()
         }
-        StoredEvent::Revoked { stop } => stop.read().map(|(target, stop)| Event::Revoked(target, stop)).into_iter().collect(),
-        StoredEvent::Lifted { stop } => stop.read().map(|(target, stop)| Event::Lifted(target, stop)).into_iter().collect(),
+        StoredEvent::Revoked { stop } => {
+            stop.read().map(|(target, stop)| Event::Revoked(target, stop)).into_iter().collect()
+        }
+        StoredEvent::Lifted { stop } => {
+            stop.read().map(|(target, stop)| Event::Lifted(target, stop)).into_iter().collect()
+        }
         StoredEvent::Published { revision } => vec![Event::Published { revision }],
     }
 }
@@ -152,7 +157,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 || parties.actor.as_ref() == Some(party)
                 || parties.earlier_actors.contains(party)
         };
-        heads.retain(|head| from.is_none_or(|from| from <= head.id()) && party.is_none_or(|p| has_part(head, p)));
+        heads.retain(|head| {
+            from.is_none_or(|from| from <= head.id()) && party.is_none_or(|p| has_part(head, p))
+        });
         heads.sort_unstable_by_key(|head| head.id());
         let next = heads.get(count_max).map(|head| head.id());
         heads.truncate(count_max);
@@ -167,7 +174,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     fn shown(&self, head: Arc<Head>, now: Timestamp) -> Result<Shown, Fault> {
         let lent = head.lent();
         let stops = self.tasks.stops();
-        let is_cut = stops.cuts(&lent, None) || head.parents().iter().any(|parent| stops.cuts(&parent.lent(), None));
+        let is_cut =
+            stops.cuts(&lent, None) || head.parents().iter().any(|parent| stops.cuts(&parent.lent(), None));
         let over = head.parents().iter().map(|parent| parent.state()).find(|state| *state != State::Open);
         let state = match (head.state(), over) {
             (State::Open, _) if is_cut => State::Revoked,

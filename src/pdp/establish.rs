@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::lending::TaskAsk;
+use super::lending::{TaskAsk, still_granted};
 use super::{Ask, Pdp, Request};
 use crate::access::{DenyReason, Entity, Facts, Timestamp};
 use crate::catalog::server_of;
 use crate::identity::{
-    Asks, Principal, Role, TaskParties, Token, Trust, Unauthenticated, Verified, authenticate, of_task,
+    Asks, Caller, Credentials, Principal, Proof, Role, TaskParties, Token, Trust, Unauthenticated, Verified,
+    authenticate, of_task,
 };
 use crate::policy::Snapshot;
 use crate::task::{Head, Known, Lent, NotInForce, Tasks};
@@ -96,7 +97,10 @@ pub(super) fn establish<S>(
     if let Some(tasks) = &pdp.tasks
         && let Some(party) = tasks.stops().party(everybody(principal))
     {
-        let words = format!("{} was stopped by an operator", if party.kind == "Agent" { "the agent" } else { "a party" });
+        let words = format!(
+            "{} was stopped by an operator",
+            if party.kind == "Agent" { "the agent" } else { "a party" }
+        );
         let principal = Some(Box::new(established.principal.clone()));
         return Err(Refused { principal, ..Refused::because(DenyReason::TaskRevoked, words) });
     }
@@ -132,7 +136,9 @@ fn parties<S>(
     let credentials = &request.credentials;
     let tasks = pdp.tasks.as_deref();
     match (&request.ask, tasks, &credentials.task) {
-        (Ask::Task(TaskAsk::End { id: Some(id), .. }), Some(tasks), None) => answered_for(tasks, request, asks, *id),
+        (Ask::Task(TaskAsk::End { id: Some(id), .. }), Some(tasks), None) => {
+            answered_for(tasks, request, asks, *id)
+        }
         (_, Some(tasks), Some(token)) => under(tasks, pdp, request, asks, token),
         (_, None, Some(_)) => Err(Refused::because(DenyReason::Unauthenticated, "tasks are not served here")),
         (_, Some(tasks), None) if let Some(token) = own(tasks, trust, request) => {
@@ -198,7 +204,9 @@ fn answered_for(
     id: crate::task::TaskId,
 ) -> Result<Established, Refused> {
     let head = tasks.find(id).ok_or_else(|| match tasks.gone_as(id) {
-        Some(state) => Refused::because(DenyReason::TaskRevoked, format!("the task is over ({})", state.name())),
+        Some(state) => {
+            Refused::because(DenyReason::TaskRevoked, format!("the task is over ({})", state.name()))
+        }
         None => NotInForce::Unknown.into(),
     })?;
     let lent = head.lent();
@@ -211,6 +219,33 @@ fn answered_for(
     let nothing = crate::identity::Proofs::default();
     let principal = of_task(&nothing, &Asks { claim: None, ..*asks }, &parties)?;
     Ok(Established { principal, task: None, about: Some(head) })
+}
+
+/// The task of a token that stands, would still be granted, and whose key is shown.
+pub(super) fn show_task<S>(
+    pdp: &Pdp<S>,
+    token: &Token,
+    proof: Option<&Proof>,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Arc<Known>, Refused> {
+    let Some(tasks) = pdp.tasks.as_deref() else {
+        return Err(Refused::because(DenyReason::Unauthenticated, "tasks are not served here"));
+    };
+    let known = tasks.present(token, now.seconds())?;
+    // Only a caller that may hold tasks may do so without their keys.
+    if known.lent.grant.key.is_none() && !(tasks.rules().bearer && caller.may(Role::Tasks)) {
+        return Err(Unauthenticated::TaskBindingMissing.into());
+    }
+    if !still_granted(&pdp.in_force.load().snapshot, &known) {
+        return Err(Refused::because(DenyReason::PolicyDrift, DenyReason::PolicyDrift.words()));
+    }
+    let credentials = Credentials { proof: proof.cloned(), ..Credentials::default() };
+    let (server_audience, own_audience, now_s) = (None, None, now.seconds());
+    let asks = Asks { caller, claim: None, credentials: &credentials, server_audience, own_audience, now_s };
+    let parties = task_parties(&known.lent, Some((token, &known.verified)));
+    of_task(&pdp.proofs, &asks, &parties)?;
+    Ok(known)
 }
 
 fn task_parties<'a>(lent: &'a Lent, shown: Option<(&'a Token, &'a Arc<Verified>)>) -> TaskParties<'a> {

@@ -121,7 +121,8 @@ pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms<
         Mapped::AskBack(callback) => {
             let client = facts.actor.as_ref().unwrap_or(&facts.principal);
             let question = callback.question(client.clone());
-            if let Err(Outside { reason, words }) = terms.within.holds_callback(snapshot, &callback.principal) {
+            if let Err(Outside { reason, words }) = terms.within.holds_callback(snapshot, &callback.principal)
+            {
                 let denied = about(&question, Judged::deny(reason, words));
                 return Judged { authority: Some(callback.principal), ..denied };
             }

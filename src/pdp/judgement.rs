@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Ask, Judged, Occasion, Request};
 use crate::audit::{Decided, Mode, TokenSeen};
 use crate::identity::{Assurance, Principal, Verified};
-use crate::task::Grant;
 use crate::policy::Snapshot;
+use crate::task::Grant;
 
 /// A request that was judged and is not on record yet.
 pub(super) struct Judgement<'r> {

@@ -11,7 +11,8 @@ use crate::access::{Decision, DenyReason, Entity, Facts, Question, Timestamp};
 use crate::identity::{Asks, Assurance, Directory as _, Trust, authenticate_agent};
 use crate::policy::{Round, Snapshot, token_value};
 use crate::task::{
-    Asked, Asking, Basis, Bound, End, Exceeds, Grant, Head, Known, Lent, Only, Parties, Scope, TaskId, Tasks, barriers, window_name,
+    Asked, Asking, Basis, Bound, End, Exceeds, Grant, Head, Known, Lent, Only, Parties, Scope, TaskId, Tasks,
+    barriers, window_name,
 };
 use crate::value::{Extension, Shape, Uid, Value};
 
@@ -211,19 +212,13 @@ struct Lending<'a> {
 type Made = Result<Lent, Box<Judged>>;
 
 impl Lending<'_> {
-    fn start(
-        &self,
-        snapshot: &Snapshot,
-        id: TaskId,
-        purpose: &Uid,
-        wanted: &Wanted,
-        again: bool,
-    ) -> Made {
+    fn start(&self, snapshot: &Snapshot, id: TaskId, purpose: &Uid, wanted: &Wanted, again: bool) -> Made {
         let rules = self.tasks.rules();
         let principal = &self.established.principal;
         self.check_assured(principal.assurance(), principal.actor_assurance())?;
         if self.tasks.open_len() >= rules.open_max {
-            let words = format!("{} tasks are open here, as many as may be; raise `tasks.open_max`", rules.open_max);
+            let words =
+                format!("{} tasks are open here, as many as may be; raise `tasks.open_max`", rules.open_max);
             return Err(deny(DenyReason::OverBudget, words).into());
         }
         if !snapshot.knows(purpose) {
@@ -288,9 +283,8 @@ impl Lending<'_> {
         // As it is now, however old the token is.
         let Lent { grant, basis } = Lent::clone(&head.lent());
         let now_s = self.now.seconds();
-        let ttl_s = ttl_s.unwrap_or_else(|| {
-            self.tasks.rules().ttl_default_s.min(grant.ceiling_s.saturating_sub(now_s))
-        });
+        let ttl_s = ttl_s
+            .unwrap_or_else(|| self.tasks.rules().ttl_default_s.min(grant.ceiling_s.saturating_sub(now_s)));
         let expires_s = grant.renewed(ttl_s, now_s).map_err(|fault| Box::new(exceeds(&fault)))?;
         let revision = snapshot.revision().0.clone();
         // More time than it has is what was asked for: a renewal takes none away.
@@ -369,9 +363,11 @@ impl Lending<'_> {
             let words = format!("a task has at most {} calls here (`tasks.calls_max`)", rules.calls_max);
             return Err(deny(DenyReason::OutOfScope, words).into());
         }
-        let left_s = self.established.task.as_ref().map_or(i64::MAX, |known| {
-            known.lent.grant.expires_s.saturating_sub(self.now.seconds())
-        });
+        let left_s = self
+            .established
+            .task
+            .as_ref()
+            .map_or(i64::MAX, |known| known.lent.grant.expires_s.saturating_sub(self.now.seconds()));
         let ttl_s = ttl_s.unwrap_or_else(|| rules.ttl_default_s.min(rules.ceiling.ttl_max_s).min(left_s));
         Ok(Asked { scope, calls_max, ttl_s, key })
     }
@@ -423,13 +419,16 @@ fn complete(snapshot: &Snapshot, scope: Scope) -> Result<Scope, String> {
             let mut below = BTreeSet::new();
             for name in &names {
                 let known = snapshot.classes_below(name);
-                below.extend(known.ok_or_else(|| format!("there is no data class `{}`", name.escape_debug()))?.clone());
+                below.extend(
+                    known.ok_or_else(|| format!("there is no data class `{}`", name.escape_debug()))?.clone(),
+                );
             }
             Only::These(below)
         }
     };
     for Bound { tool: name, argument, .. } in &bounds {
-        let declared = tool(name).ok_or_else(|| format!("the catalog has no tool `{}`", name.escape_debug()))?;
+        let declared =
+            tool(name).ok_or_else(|| format!("the catalog has no tool `{}`", name.escape_debug()))?;
         if !has_argument(&declared.arguments, argument) {
             let path = argument.join(".");
             return Err(format!("`{name}` has no argument `{}` that could be bounded", path.escape_debug()));

@@ -6,7 +6,7 @@ mod connections;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -51,6 +51,28 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Names by which it may be called on a loopback address, beside `localhost`.
     pub hosts: Vec<String>,
+    /// Counts what only the state of tasks knows.
+    pub tally: Tally,
+    /// Says yes to a bundle that would end many tasks.
+    pub confirm: Confirm,
+}
+
+/// Counts what only the state of tasks knows.
+pub struct Tally(pub Box<dyn Fn(&Metrics) + Send + Sync>);
+
+impl std::fmt::Debug for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tally")
+    }
+}
+
+/// Says yes to the bundle of a revision.
+pub struct Confirm(pub Box<dyn Fn(&str) + Send + Sync>);
+
+impl std::fmt::Debug for Confirm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Confirm")
+    }
 }
 
 /// Gives the trust in force.
@@ -90,6 +112,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
 async fn show_metrics(State(admin): State<Arc<Admin>>) -> Response {
     admin.metrics.decisions_open(admin.open.count());
     admin.metrics.callers_refused(admin.callers.refused());
+    (admin.tally.0)(&admin.metrics);
     match admin.metrics.to_text() {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
@@ -106,8 +129,34 @@ async fn show_keys(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Resul
     Ok(Json(json!({ "sources": admin.keys.status() })).into_response())
 }
 
-async fn reload(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Refusal> {
+/// The revision that a query says yes to: `confirm=sha256:…`, and nothing else.
+fn confirmed(query: Option<&str>) -> Result<Option<String>, Refusal> {
+    let mut said = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    match (said.next(), said.next()) {
+        (None, _) => Ok(None),
+        (Some((name, revision)), None) if name == "confirm" => Ok(Some(revision.into_owned())),
+        (Some(_), _) => {
+            let text = "the only thing to say with a reload is `confirm=<revision>`, once".to_owned();
+            Err(Refusal { status: StatusCode::BAD_REQUEST, text })
+        }
+    }
+}
+
+async fn reload(
+    State(admin): State<Arc<Admin>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
     let caller = admin.authorize(&headers)?;
+    if let Some(revision) = confirmed(query.as_deref())? {
+        let why = format!("the bundle {} may end tasks", revision.escape_debug());
+        admin.tell(&caller, "confirm", Administration::Done, &why).map_err(|error| {
+            tracing::warn!(%error, "a confirmation was not recorded, so it does not count");
+            let text = "the confirmation could not be recorded, so it does not count; ask again".to_owned();
+            Refusal { status: StatusCode::SERVICE_UNAVAILABLE, text }
+        })?;
+        (admin.confirm.0)(&revision);
+    }
     // What comes into force has a record of its own, without which it does not.
     if let Err(error) = admin.tell(&caller, "reload", Administration::Done, "") {
         tracing::warn!(%error, "who asked for a reload was not recorded");

@@ -18,7 +18,7 @@ use super::listen::Address;
 use super::{journal, reload, telemetry, tls as server_tls};
 use crate::identity::Callers;
 use crate::{api, json, mcp, pdp};
-pub use tasks::{Required, Tasks};
+pub use tasks::Tasks;
 pub use trust::{REVOKED, Trust};
 
 /// The file that is read when none is named, if it is there.

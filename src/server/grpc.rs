@@ -10,31 +10,54 @@ use tonic::transport::Server;
 use super::config::Limits;
 use super::incoming;
 use super::listen::Listener;
+use crate::api::proto::v1::admin_server::AdminServer;
 use crate::api::proto::v1::authorization_server::AuthorizationServer;
-use crate::api::{Authorization, proto};
+use crate::api::proto::v1::tasks_server::TasksServer;
+use crate::api::{Administrator, Authorization, TaskService, proto};
 use crate::audit::AuditSink;
+use crate::store::StateStore;
+
+/// The longest message that holds a bundle.
+const BUNDLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How often an idle connection is asked whether it is still there, and how long it may take to say so.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// What is served.
+pub struct Services<S, T> {
+    /// `palisade.v1.Authorization`.
+    pub authorization: Authorization<S>,
+    /// `palisade.v1.Tasks`.
+    pub tasks: TaskService<S, T>,
+    /// `palisade.v1.Admin`.
+    pub administrator: Administrator<S, T>,
+}
 
 /// Serves on all `listeners` until `stop`; calls that have begun are answered.
 ///
 /// # Errors
 /// A listener failed, or the descriptors for reflection cannot be read.
-pub async fn serve<S: AuditSink + 'static>(
+pub async fn serve<S: AuditSink + 'static, T: StateStore>(
     listeners: Vec<Listener>,
-    service: Authorization<S>,
+    services: Services<S, T>,
     limits: Limits,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AuthorizationServer<Authorization<S>>>().await;
+    health.set_serving::<TasksServer<TaskService<S, T>>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(io::Error::other)?;
-    let authorization = AuthorizationServer::new(service).max_decoding_message_size(limits.message_bytes_max);
+    let Services { authorization, tasks, administrator } = services;
+    let bytes_max = limits.message_bytes_max;
+    let authorization = AuthorizationServer::new(authorization).max_decoding_message_size(bytes_max);
+    let tasks = TasksServer::new(tasks).max_decoding_message_size(bytes_max);
+    // A bundle is longer than a question.
+    let administrator =
+        AdminServer::new(administrator).max_decoding_message_size(BUNDLE_BYTES_MAX.max(bytes_max));
     let connections = incoming::incoming(listeners, limits.connections_max, incoming::Deadlines::default());
     Server::builder()
         .max_concurrent_streams(limits.concurrent_streams_max)
@@ -44,10 +67,13 @@ pub async fn serve<S: AuditSink + 'static>(
         .add_service(health_service)
         .add_service(reflection)
         .add_service(authorization)
+        .add_service(tasks)
+        .add_service(administrator)
         .serve_with_incoming_shutdown(connections, async move {
             stop.cancelled().await;
             // Who watches our health learns of the end before the connections close.
             health.set_not_serving::<AuthorizationServer<Authorization<S>>>().await;
+            health.set_not_serving::<TasksServer<TaskService<S, T>>>().await;
         })
         .await
         .map_err(io::Error::other)

@@ -227,7 +227,11 @@ impl Metrics {
         let all = &mut self.registry;
         all.register("task_moves", "What became of tasks and of authority, by kind", self.task_moves.clone());
         all.register("tasks_open", "Tasks that are open", self.tasks_open.clone());
-        all.register("revocations", "Revocations that are kept, lifted ones included", self.revocations.clone());
+        all.register(
+            "revocations",
+            "Revocations that are kept, lifted ones included",
+            self.revocations.clone(),
+        );
         let text = "1 if the state of tasks can be written, else 0 and no task begins or ends";
         all.register("state_writable", text, self.state_writable.clone());
         all.register("state_commits", "Commits to the state of tasks", self.state_commits.clone());

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use tokio::sync::watch;
+
 use super::reload::{Candidate, Target};
 use crate::audit::{AuditSink, Counts};
 use crate::diagnostic::{Diagnostic, File};
@@ -14,11 +16,26 @@ pub struct Publisher<S> {
     compiler: Mutex<Compiler>,
     first: Mutex<Option<Arc<Snapshot>>>,
     pdp: OnceLock<Arc<Pdp<S>>>,
+    /// Counts what came into force.
+    published: watch::Sender<u64>,
+    weigher: OnceLock<Weigher>,
+    /// The revision that somebody said yes to.
+    confirmed: Mutex<Option<String>>,
 }
+
+/// Says why a bundle should not come into force unless somebody says yes to it.
+type Weigher = Box<dyn Fn(&Snapshot) -> Result<(), String> + Send + Sync>;
 
 impl<S> Default for Publisher<S> {
     fn default() -> Self {
-        Self { compiler: Mutex::default(), first: Mutex::default(), pdp: OnceLock::new() }
+        Self {
+            compiler: Mutex::default(),
+            first: Mutex::default(),
+            pdp: OnceLock::new(),
+            published: watch::Sender::new(0),
+            weigher: OnceLock::new(),
+            confirmed: Mutex::default(),
+        }
     }
 }
 
@@ -26,6 +43,22 @@ impl<S> Publisher<S> {
     /// The snapshot that was published before there was a PDP.
     pub fn first(&self) -> Option<Arc<Snapshot>> {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Changes whenever something came into force.
+    pub fn published(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
+    }
+
+    /// From now on bundles are weighed before they come into force. A second weigher changes nothing.
+    pub fn weigh_with(&self, weigher: impl Fn(&Snapshot) -> Result<(), String> + Send + Sync + 'static) {
+        // Only the first counts, and there is only one.
+        let _second = self.weigher.set(Box::new(weigher));
+    }
+
+    /// Somebody says yes to the bundle of this revision, whatever it ends.
+    pub fn confirm(&self, revision: &str) {
+        *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision.to_owned());
     }
 
     /// From now on snapshots come into force in this PDP. A second PDP changes nothing.
@@ -63,5 +96,14 @@ impl<S: AuditSink + 'static> Target for Arc<Publisher<S>> {
             Some(pdp) => pdp.publish(snapshot),
             None => *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot),
         }
+        self.published.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn weigh(&self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
+        let confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if confirmed.as_deref() == Some(&*snapshot.revision().0) {
+            return Ok(());
+        }
+        self.weigher.get().map_or(Ok(()), |weigh| weigh(snapshot))
     }
 }

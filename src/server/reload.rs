@@ -61,6 +61,14 @@ pub trait Target: Send + 'static {
     /// All findings, when any of them is an error.
     fn compile(&self, files: &[File]) -> Result<Candidate<Self::Snapshot>, Vec<Diagnostic>>;
 
+    /// Whether a snapshot may come into force as it is, or waits for somebody to say yes to it; then why, and what to do.
+    ///
+    /// # Errors
+    /// Why it waits.
+    fn weigh(&self, _snapshot: &Self::Snapshot) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Puts a snapshot in force, by one swap.
     fn publish(&self, snapshot: Self::Snapshot);
 }

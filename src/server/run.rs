@@ -9,26 +9,31 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::authority::Authority;
 use super::config::{Http, Limits, Listen, Settings};
 use super::data::{DataDir, DataError};
+use super::grpc::Services;
 use super::journal::{Journal, JournalError};
 use super::keys::KeysError;
+use super::lending::{Lending, LendingError};
 use super::listen::{Address, BindError, Listener, bind, bind_grpc};
 use super::metered::Metered;
 use super::metrics::Metrics;
 use super::publisher::Publisher;
 use super::reload::{Bundle, Reload, Reloads, StartError};
 use super::signals::Signals;
-use super::signing::{Signing, SigningError};
 use super::tasks::{TaskError, Tasks};
 use super::telemetry::{self, TelemetryError};
 use super::tls::{self, Rotation, Tls, TlsError};
-use super::{SystemClock, admin, clock, config, grpc, http, refill, stack, trust};
-use crate::api::Authorization;
+use super::{SystemClock, admin, clock, grpc, http, refill, stack, trust};
 use crate::api::oauth::Behind;
+use crate::api::{Administrator, Authorization, TaskService};
 use crate::audit::{AuditSink, OpenDecisions};
-use crate::identity::{Callers, OwnIssuer};
+use crate::identity::Callers;
+use crate::lifecycle::Lifecycle;
 use crate::pdp::{HouseRules, Pdp};
+use crate::policy::Snapshot;
+use crate::store::Embedded;
 
 /// How long calls that have begun may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -64,7 +69,7 @@ pub enum ServeError {
     Keys(#[from] KeysError),
     /// The keys that sign our own tokens.
     #[error(transparent)]
-    Signing(#[from] SigningError),
+    Lending(#[from] LendingError),
     /// A task.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -127,7 +132,7 @@ async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
     };
     // First, so that a start that cannot listen leaves no record of a publication.
     let bound = Bound::to(&settings.listen, &tls).await?;
-    let state = State::open(&settings)?;
+    let mut state = State::open(&settings)?;
     let house = HouseRules::new();
     let callers = settings.callers.clone().with_operator(state.data.admin_token()?.expose());
     let callers = callers.admitted(|caller| house.admit(caller));
@@ -141,9 +146,6 @@ async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
     let all = stop.clone();
     tasks.spawn("signals", |_own| obey(signals, reloads.clone(), all));
     tls.rotate(&mut tasks);
-    if let Some(signing) = state.signing.clone() {
-        tasks.spawn("signing", |stop| signing.run(|| clock::now().seconds(), stop));
-    }
     // Before the first answer, or every token would be unknown at first.
     let keys = trust::start(&settings.trust, state.pdp.clone(), state.metrics.clone(), &mut tasks);
     // Who is told to stop meanwhile goes straight to the end.
@@ -162,10 +164,16 @@ async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
             stop: stop.clone(),
             address: bound.admin_address,
             hosts: settings.listen.admin_hosts.clone(),
+            tally: state.tally(),
+            confirm: state.confirm(),
         };
-        let service = state.service(callers, &settings.limits);
-        let routes = state.routes(&settings, bound.http_address());
-        bound.serve(service, routes, settings.limits, administration, &mut tasks, announce);
+        let services = state.services(&callers, &settings, stop.clone());
+        let routes = state.routes(&settings, &callers, bound.http_address());
+        let State { lending, life, publisher, .. } = &mut state;
+        if let (Some(lending), Some(life)) = (lending.take(), life) {
+            lending.tend(life, publisher.published(), &mut tasks);
+        }
+        bound.serve(services, routes, settings.limits, administration, &mut tasks, announce);
     }
     let ended = tasks.run(GRACE).await;
     let reload = state.reload;
@@ -247,7 +255,7 @@ impl Bound {
     /// Accepts connections from now on, and says so.
     fn serve(
         self,
-        service: Authorization<Sink>,
+        services: Services<Sink, Embedded>,
         routes: Option<Router>,
         limits: Limits,
         administration: admin::Admin,
@@ -256,7 +264,7 @@ impl Bound {
     ) {
         let Self { grpc, grpc_addresses, http, admin, admin_address } = self;
         let of_http = limits.clone();
-        tasks.spawn("grpc", |stop| grpc::serve(grpc, service, limits, stop));
+        tasks.spawn("grpc", |stop| grpc::serve(grpc, services, limits, stop));
         for address in grpc_addresses {
             announce(Announce::Grpc(address));
         }
@@ -279,15 +287,21 @@ struct State {
     open: Arc<OpenDecisions>,
     pdp: Arc<Pdp<Sink>>,
     reload: Reload,
-    /// The keys that sign our own tokens; none when there are no tasks.
-    signing: Option<Arc<Signing>>,
+    publisher: Arc<Publisher<Sink>>,
+    /// The state of tasks, until it is tended; none when there are no tasks.
+    lending: Option<Lending>,
+    life: Option<Arc<Lifecycle<Sink, Embedded>>>,
+    tally: Option<Tally>,
 }
+
+/// Counts what only the state of tasks knows.
+type Tally = Arc<dyn Fn(&Metrics) + Send + Sync>;
 
 impl State {
     fn open(settings: &Settings) -> Result<Self, ServeError> {
         let metrics = Arc::new(Metrics::new());
         let data = DataDir::open(&settings.data)?;
-        let signing = signing(&data, &settings.tasks)?;
+        let lending = Lending::open(&data, &settings.tasks)?;
         let journal = Arc::new(Journal::open(&data, settings.journal.clone(), metrics.clone())?);
         let open = Arc::new(OpenDecisions::new(settings.limits.open_decisions_max));
         if let Err(error) = refill::refill(&open, journal.directory()) {
@@ -306,35 +320,69 @@ impl State {
         let pdp = Pdp::new(first, sink, open.clone(), data.digest_key()?, limits)
             .with_sessions_max(settings.limits.sessions_max)
             .with_proofs_since(clock::now());
-        let pdp = Arc::new(pdp);
+        let pdp = Arc::new(match &lending {
+            Some(lending) => pdp.with_tasks(lending.tasks.clone()),
+            None => pdp,
+        });
         publisher.serve(pdp.clone());
+        let life = lending.as_ref().map(|lending| lending.life(pdp.clone()));
+        let tally = lending.as_ref().map(|lending| Arc::new(lending.tally()) as Tally);
+        if let Some(life) = life.clone() {
+            let share_max = settings.tasks.drift_share_max;
+            publisher.weigh_with(move |snapshot| weigh(&life, snapshot, share_max));
+        }
         let reload = bundle.watch().map_err(system("the reload thread could not be started"))?;
-        Ok(Self { data, metrics, journal, open, pdp, reload, signing })
+        Ok(Self { data, metrics, journal, open, pdp, reload, publisher, lending, life, tally })
     }
 
-    fn service(&self, callers: Callers, limits: &Limits) -> Authorization<Sink> {
-        Authorization::new(self.pdp.clone(), callers, Arc::new(SystemClock), limits.of_the_face())
+    fn services(
+        &self,
+        callers: &Callers,
+        settings: &Settings,
+        stop: CancellationToken,
+    ) -> Services<Sink, Embedded> {
+        let (life, callers, clock) = (|| self.life.clone(), || callers.clone(), || Arc::new(SystemClock));
+        let face = settings.limits.of_the_face();
+        Services {
+            authorization: Authorization::new(self.pdp.clone(), callers(), clock(), face),
+            tasks: TaskService::new(life(), callers(), clock(), stop),
+            administrator: Administrator::new(life(), callers(), clock(), settings.tasks.drift_share_max),
+        }
     }
 
     /// What HTTP serves at the address that it is bound to.
-    fn routes(&self, settings: &Settings, bound: Option<SocketAddr>) -> Option<Router> {
-        let (config, bound, signing) = (settings.listen.http.as_ref()?, bound?, self.signing.clone()?);
-        let behind = Behind::Keys(Arc::new(move || signing.issuer().jwks().into()));
+    fn routes(&self, settings: &Settings, callers: &Callers, bound: Option<SocketAddr>) -> Option<Router> {
+        let (config, bound, life) = (settings.listen.http.as_ref()?, bound?, self.life.clone()?);
+        let behind = Behind::Tasks(Arc::new(Authority::new(life, callers.clone())));
         Some(http::router(config, &settings.tasks, bound, behind))
+    }
+
+    fn tally(&self) -> admin::Tally {
+        let tally = self.tally.clone();
+        admin::Tally(Box::new(move |metrics| {
+            if let Some(tally) = &tally {
+                tally(metrics);
+            }
+        }))
+    }
+
+    fn confirm(&self) -> admin::Confirm {
+        let publisher = self.publisher.clone();
+        admin::Confirm(Box::new(move |revision| publisher.confirm(revision)))
     }
 }
 
-/// The keys of tasks' tokens.
-fn signing(data: &DataDir, tasks: &config::Tasks) -> Result<Option<Arc<Signing>>, SigningError> {
-    if !tasks.enabled {
-        return Ok(None);
+/// Whether a bundle may come into force without somebody's yes: not when too many open tasks would end with it.
+fn weigh(life: &Lifecycle<Sink, Embedded>, snapshot: &Snapshot, share_max: f64) -> Result<(), String> {
+    let review = life.review(snapshot);
+    if !review.is_too_much(share_max) {
+        return Ok(());
     }
-    let publish = |issuer: Arc<OwnIssuer>| {
-        tracing::info!(kid = issuer.signing().kid(), "this key signs tokens of tasks");
-    };
-    let (name, config) = (tasks.issuer.as_str(), tasks.signing.clone());
-    let signing = Signing::open(data, name, config, clock::now().seconds(), Box::new(publish))?;
-    Ok(Some(Arc::new(signing)))
+    let (drifting, open, revision) = (review.drifted.len(), review.open, snapshot.revision());
+    Err(format!(
+        "the bundle would end {drifting} of {open} open tasks, more than `tasks.drift_share_max` of {share_max}; look at them with \
+         `palisade drift`, then confirm it with `POST /reload?confirm={revision}` on the admin port, or change it"
+    ))
 }
 
 async fn obey(signals: Signals, reloads: Reloads, stop: CancellationToken) -> std::io::Result<()> {

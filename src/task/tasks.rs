@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use quick_cache::sync::Cache;
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::basis::Lent;
@@ -27,7 +28,8 @@ const GONE_MAX: usize = 1_000_000;
 const SHARDS: usize = 64;
 
 /// Which steps need a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Required {
     /// None: policies can ask for one.
     #[default]
@@ -154,7 +156,11 @@ pub struct Tasks {
 
 impl Tasks {
     /// No tasks yet. `wanted` is told of tasks that should be written again: more calls are wanted, or more data was seen.
-    pub fn new(rules: Rules, issuer: Arc<OwnIssuer>, wanted: impl Fn(TaskId) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        rules: Rules,
+        issuer: Arc<OwnIssuer>,
+        wanted: impl Fn(TaskId) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             rules,
             issuer: ArcSwap::new(issuer),
@@ -276,7 +282,9 @@ impl Tasks {
     /// The window of that name as it is now: a new one when the last one is over.
     pub fn window(&self, name: &str, now_s: i64) -> Window {
         let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = windows.get(name).filter(|window| now_s.saturating_sub(window.since_s) < self.rules.calls_window_s);
+        let open = windows
+            .get(name)
+            .filter(|window| now_s.saturating_sub(window.since_s) < self.rules.calls_window_s);
         open.copied().unwrap_or(Window { since_s: now_s, calls: 0 })
     }
 

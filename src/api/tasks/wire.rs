@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::super::proto::v1;
 use super::super::wire::{
-    self, INTENT_BYTES_MAX, Malformed, NAME_BYTES_MAX, URL_BYTES_MAX, determining, encode_reason, encode_uid, optional, text,
+    self, INTENT_BYTES_MAX, Malformed, NAME_BYTES_MAX, URL_BYTES_MAX, determining, encode_reason, encode_uid,
+    optional, text,
 };
 use crate::access::{Decision, DenyReason, Outcome};
 use crate::identity::{Credentials, Proof, TOKEN_BYTES_MAX, Token};
@@ -70,9 +71,17 @@ fn names(field: &str, names: v1::Names) -> Result<BTreeSet<String>, Malformed> {
         return Err(Malformed::new(field, "names nothing: leave it out, or name what is meant"));
     }
     if names.len() > NAMES_MAX {
-        return Err(Malformed::new(field, format!("has {} items, more than the limit of {NAMES_MAX}", names.len())));
+        return Err(Malformed::new(
+            field,
+            format!("has {} items, more than the limit of {NAMES_MAX}", names.len()),
+        ));
     }
-    names.into_iter().map(|name| optional(field, name, NAME_BYTES_MAX)?.ok_or_else(|| Malformed::new(field, "has an empty name"))).collect()
+    names
+        .into_iter()
+        .map(|name| {
+            optional(field, name, NAME_BYTES_MAX)?.ok_or_else(|| Malformed::new(field, "has an empty name"))
+        })
+        .collect()
 }
 
 fn bound(bound: v1::Bound) -> Result<Bound, Malformed> {
@@ -85,16 +94,25 @@ fn bound(bound: v1::Bound) -> Result<Bound, Malformed> {
         let written = text(FIELD, written, 64)?;
         let number = Value::Number(written.clone()).ten_thousandths();
         number.and_then(|number| i64::try_from(number).ok()).ok_or_else(|| {
-            Malformed::new(FIELD, format!("`{}` is no number of at most four digits after the point", written.escape_debug()))
+            Malformed::new(
+                FIELD,
+                format!("`{}` is no number of at most four digits after the point", written.escape_debug()),
+            )
         })
     };
     let limit = match limit {
         Some(v1::bound::Limit::AtMost(most)) => Limit::AtMost(number(most)?),
         Some(v1::bound::Limit::AtLeast(least)) => Limit::AtLeast(number(least)?),
         Some(v1::bound::Limit::OneOf(texts)) => Limit::OneOf(names(FIELD, texts)?),
-        None => return Err(Malformed::new(FIELD, "has an item without a limit: set `at_most`, `at_least` or `one_of`")),
+        None => {
+            return Err(Malformed::new(
+                FIELD,
+                "has an item without a limit: set `at_most`, `at_least` or `one_of`",
+            ));
+        }
     };
-    let argument = argument.into_iter().map(|name| text(FIELD, name, NAME_BYTES_MAX)).collect::<Result<_, _>>()?;
+    let argument =
+        argument.into_iter().map(|name| text(FIELD, name, NAME_BYTES_MAX)).collect::<Result<_, _>>()?;
     Ok(Bound { tool: text(FIELD, tool, NAME_BYTES_MAX)?, argument, limit })
 }
 
@@ -118,7 +136,8 @@ pub(super) fn handle(handle: Option<v1::Handle>) -> Result<(Credentials, Option<
         None => return Err(Malformed::new("task", "is missing: send the task's `token`, or its `id`")),
         Some(v1::handle::Task::Token(token)) => {
             let token = optional("task.token", token, TOKEN_BYTES_MAX)?;
-            credentials.task = Some(Token::new(token.ok_or_else(|| Malformed::new("task.token", "is empty"))?));
+            credentials.task =
+                Some(Token::new(token.ok_or_else(|| Malformed::new("task.token", "is empty"))?));
             None
         }
         Some(v1::handle::Task::Id(id)) => Some(task_id("task.id", &id)?),
@@ -149,14 +168,17 @@ pub(super) fn ending(ending: i32) -> Result<End, Malformed> {
         Ok(v1::Ending::Completed) => Ok(End::Completed),
         Ok(v1::Ending::Failed) => Ok(End::Failed),
         Ok(v1::Ending::Cancelled) => Ok(End::Cancelled),
-        Ok(v1::Ending::Unspecified) | Err(_) => Err(Malformed::new("ending", "is missing: say how the task ended")),
+        Ok(v1::Ending::Unspecified) | Err(_) => {
+            Err(Malformed::new("ending", "is missing: say how the task ended"))
+        }
     }
 }
 
 /// What is to be revoked or lifted. `caller` stands for itself where a session names none.
 pub(super) fn target(target: Option<v1::Target>, caller: &str) -> Result<Target, Malformed> {
     use v1::target::Target as Wire;
-    let target = target.and_then(|target| target.target).ok_or_else(|| Malformed::new("target", "is missing"))?;
+    let target =
+        target.and_then(|target| target.target).ok_or_else(|| Malformed::new("target", "is missing"))?;
     let named = |name: String| {
         optional("target", name, NAME_BYTES_MAX)?.ok_or_else(|| Malformed::new("target", "has no name"))
     };
@@ -177,7 +199,8 @@ pub(super) fn target(target: Option<v1::Target>, caller: &str) -> Result<Target,
 
 /// Why, for the record.
 pub(super) fn reason(reason: String) -> Result<String, Malformed> {
-    optional("reason", reason, REASON_BYTES_MAX)?.ok_or_else(|| Malformed::new("reason", "is missing: say why, for the record"))
+    optional("reason", reason, REASON_BYTES_MAX)?
+        .ok_or_else(|| Malformed::new("reason", "is missing: say why, for the record"))
 }
 
 pub(super) fn decision(begun: &mut Begun) -> v1::TaskDecision {
@@ -219,9 +242,7 @@ pub(super) fn state(state: State) -> v1::TaskState {
 pub(super) fn shown(shown: &Shown) -> v1::Task {
     let stands = state(shown.state).into();
     match &shown.head {
-        Some(head) => {
-            v1::Task { state: stands, ..task(&head.lent(), Some(head), shown.intent.clone()) }
-        }
+        Some(head) => v1::Task { state: stands, ..task(&head.lent(), Some(head), shown.intent.clone()) },
         None => v1::Task { id: shown.id.to_string(), state: stands, ..v1::Task::default() },
     }
 }
@@ -232,7 +253,11 @@ pub(super) fn task(lent: &Lent, head: Option<&Head>, intent: String) -> v1::Task
     v1::Task {
         id: grant.id.to_string(),
         state: v1::TaskState::Open.into(),
-        subject: Some(subject(&grant.parties.principal, grant.parties.actor.as_ref(), &grant.parties.earlier_actors)),
+        subject: Some(subject(
+            &grant.parties.principal,
+            grant.parties.actor.as_ref(),
+            &grant.parties.earlier_actors,
+        )),
         purpose: Some(encode_uid(&grant.purpose)),
         scope: Some(encode_scope(&grant.scope)),
         calls_max: grant.calls_max.unwrap_or_default(),
@@ -325,7 +350,9 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_people_write_them_and_read_back() {
-        for (number, written) in [(0, "0"), (10_000, "1"), (995_000, "99.5"), (-1, "-0.0001"), (-20_500, "-2.05")] {
+        for (number, written) in
+            [(0, "0"), (10_000, "1"), (995_000, "99.5"), (-1, "-0.0001"), (-20_500, "-2.05")]
+        {
             assert_eq!(decimal(number), written);
             assert_eq!(Value::Number(written.into()).ten_thousandths(), Some(i128::from(number)));
         }
@@ -335,15 +362,20 @@ mod tests {
     fn what_is_wanted_in_a_wrong_way_is_refused_with_its_field() {
         let named = |count: usize| Some(v1::Names { names: (0..count).map(|at| format!("t{at}")).collect() });
         let with = |scope| v1::Wanted { scope: Some(scope), ..v1::Wanted::default() };
-        let bounds = |limit| with(v1::Scope {
-            bounds: vec![v1::Bound { tool: "crm/x".into(), argument: vec!["a".into()], limit }],
-            ..v1::Scope::default()
-        });
+        let bounds = |limit| {
+            with(v1::Scope {
+                bounds: vec![v1::Bound { tool: "crm/x".into(), argument: vec!["a".into()], limit }],
+                ..v1::Scope::default()
+            })
+        };
         let at_most = |text: &str| bounds(Some(v1::bound::Limit::AtMost(text.into())));
         let wrong = [
             with(v1::Scope { tools: named(0), ..v1::Scope::default() }),
             with(v1::Scope { tools: named(NAMES_MAX + 1), ..v1::Scope::default() }),
-            with(v1::Scope { servers: Some(v1::Names { names: vec![String::new()] }), ..v1::Scope::default() }),
+            with(v1::Scope {
+                servers: Some(v1::Names { names: vec![String::new()] }),
+                ..v1::Scope::default()
+            }),
             bounds(None),
             at_most(""),
             at_most("ten"),

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Asks, Assurance, Directory, Principal, TokenFacts, Unauthenticated, Which, accept, acting, may_assert, proof, same,
+    Asks, Assurance, Directory, Principal, TokenFacts, Unauthenticated, Which, accept, acting, may_assert,
+    proof, same,
 };
 use crate::identity::credential::Token;
 use crate::identity::proof::Proofs;
@@ -40,7 +41,8 @@ pub fn of_task(
     asks: &Asks<'_>,
     parties: &TaskParties<'_>,
 ) -> Result<Principal, Unauthenticated> {
-    let TaskParties { shown, described, subject, actor, earlier_actors, assurance, actor_assurance } = *parties;
+    let TaskParties { shown, described, subject, actor, earlier_actors, assurance, actor_assurance } =
+        *parties;
     let claim = asks.claim;
     if claim.is_some_and(|claim| claim.principal != *subject) {
         return Err(Unauthenticated::Conflict { party: "principal" });
@@ -55,7 +57,8 @@ pub fn of_task(
         None => None,
         Some((token, verified)) => {
             let proof = asks.credentials.proof.as_ref();
-            let binding = proof::check(&verified.confirmation, token, proof, asks.caller, proofs, asks.now_s)?;
+            let binding =
+                proof::check(&verified.confirmation, token, proof, asks.caller, proofs, asks.now_s)?;
             let binding = binding.ok_or(Unauthenticated::TaskBindingMissing)?;
             let audience = verified.audience.first().cloned().unwrap_or_default();
             Some(TokenFacts { token: verified.clone(), audience, binding, actor: actor_assurance })

@@ -12,7 +12,7 @@ use super::check::ConfigFile;
 use super::{ConfigError, Http, Trust};
 use crate::identity::Algorithm;
 use crate::server::signing;
-use crate::task::DEPTH_MAX;
+use crate::task::{DEPTH_MAX, Required};
 
 /// The longest name of this server as an issuer, and the longest URL of it.
 const NAME_BYTES_MAX: usize = 256;
@@ -57,19 +57,6 @@ pub struct Tasks {
     pub open_max: usize,
     /// The keys that sign.
     pub signing: signing::Config,
-}
-
-/// Which calls need a task.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Required {
-    /// None.
-    #[default]
-    Never,
-    /// Calls of tools.
-    Tools,
-    /// All.
-    Always,
 }
 
 /// `tasks`

@@ -32,8 +32,10 @@ pub struct Bundle<T: Target> {
     in_force: Content,
     /// What was tried last and does not compile.
     refused: Option<(Content, Fault)>,
-    /// What compiled and awaits its record.
+    /// What compiled and awaits its record, or somebody's yes.
     ready: Option<(Content, Candidate<T::Snapshot>)>,
+    /// Whether it awaits the latter.
+    held: bool,
 }
 
 /// Why an attempt failed.
@@ -84,6 +86,7 @@ impl<T: Target> Bundle<T> {
             in_force: content,
             refused: None,
             ready: None,
+            held: false,
         })
     }
 
@@ -94,7 +97,7 @@ impl<T: Target> Bundle<T> {
 
     /// Whether a publication awaits its record.
     pub(super) fn awaits_record(&self) -> bool {
-        self.ready.is_some()
+        self.ready.is_some() && !self.held
     }
 
     /// Makes the directory's content come into force, if it is another and a good one.
@@ -183,6 +186,12 @@ impl<T: Target> Bundle<T> {
         if candidate.revision == previous {
             self.in_force = content;
             return Ok(None);
+        }
+        let weighed = self.target.weigh(&candidate.snapshot);
+        self.held = weighed.is_err();
+        if let Err(why) = weighed {
+            self.ready = Some((content, candidate));
+            return Err(Fault::new(why));
         }
         let changes = Changes::between(&self.in_force.files, &content.files);
         if let Err(error) = record(&*self.sink, &self.config, &candidate, Some(&previous), cause, &changes) {
