@@ -6,6 +6,7 @@ mod bundle;
 mod check;
 mod junit;
 mod paint;
+mod remote;
 mod secret;
 mod serve;
 mod test;
