@@ -4,6 +4,7 @@
 mod credentials;
 mod parties;
 mod proof;
+mod status;
 mod tls;
 
 use std::error::Error;
