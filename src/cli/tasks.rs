@@ -97,3 +97,6 @@ pub(super) fn run(options: &Options) -> Exit {
 fn client(server: &Dialled) -> TasksClient<Channel> {
     TasksClient::new(server.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,7 +124,7 @@ impl Answer {
         Ok(if granted { Exit::Ok } else { Exit::Findings })
     }
 
-    fn for_people(&self, verb: &str, is_preview: bool, token: Option<&str>, now_s: i64) -> String {
+    pub(super) fn for_people(&self, verb: &str, is_preview: bool, token: Option<&str>, now_s: i64) -> String {
         let decision = &self.decision;
         let mut lines = match (decision.decision(), is_preview) {
             (v1::Decision::Permit, true) => format!("{GREEN}would be {verb}{RESET}\n"),
@@ -152,7 +152,13 @@ impl Answer {
         lines
     }
 
-    fn for_programs(&self, is_preview: bool, token: Option<&str>, file: Option<&Path>, key: &str) -> Json {
+    pub(super) fn for_programs(
+        &self,
+        is_preview: bool,
+        token: Option<&str>,
+        file: Option<&Path>,
+        key: &str,
+    ) -> Json {
         let decision = &self.decision;
         json!({
             "decision": word(decision.decision().as_str_name(), "DECISION_"),
@@ -170,6 +176,3 @@ impl Answer {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -57,7 +57,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    fn to_request(&self, key: &str) -> Result<v1::DelegateRequest, String> {
+    pub(super) fn to_request(&self, key: &str) -> Result<v1::DelegateRequest, String> {
         let task = self.holder.read(self.actor_token.as_deref())?;
         let actor_token = self.actor_token.as_deref().map(|file| secret::read("the agent's token", file));
         Ok(v1::DelegateRequest {

@@ -12,6 +12,9 @@ use crate::cli::paint::print;
 use crate::cli::remote::Server;
 use crate::task::TaskId;
 
+/// What goes with a token, not with an id.
+const OF_A_TOKEN: [&str; 3] = ["task_token", "dpop_proof", "proven_key"];
+
 /// Which task, and how it ended.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -22,7 +25,7 @@ Examples:
   palisade tasks end tsk_0190a4e2f7c87d3b9a51c0de12345678 --cancelled --reason 'the customer called it off'")]
 pub(super) struct Options {
     /// The task's id, for the caller that started it or an operator; or bring its token.
-    #[arg(value_name = "ID", required_unless_present = "task_token", conflicts_with = "task_token")]
+    #[arg(value_name = "ID", required_unless_present = "task_token", conflicts_with_all = OF_A_TOKEN)]
     task: Option<TaskId>,
     /// It could not be done.
     #[arg(long, conflicts_with = "cancelled")]
@@ -47,7 +50,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    fn to_request(&self) -> Result<v1::EndRequest, String> {
+    pub(super) fn to_request(&self) -> Result<v1::EndRequest, String> {
         let by_id = |id: TaskId| v1::Handle { task: Some(v1::handle::Task::Id(id.to_string())), proof: None };
         let ending = match (self.failed, self.cancelled) {
             (true, _) => v1::Ending::Failed,

@@ -72,7 +72,14 @@ pub(super) fn task(task: &v1::Task, now_s: i64) -> String {
     let limits =
         [("servers", &scope.servers), ("tools", &scope.tools), ("data classes", &scope.data_classes)];
     for (name, names) in limits {
-        row(name, names.as_ref().map_or_else(|| "any".to_owned(), |names| joined(&names.names)));
+        row(
+            name,
+            match names {
+                None => "any".to_owned(),
+                Some(names) if names.names.is_empty() => "none".to_owned(),
+                Some(names) => joined(&names.names),
+            },
+        );
     }
     scope.bounds.iter().for_each(|bound| row("bound", plain(&bounds::written(bound))));
     row("calls", format!("{calls_spent} of {calls_max}"));

@@ -24,7 +24,7 @@ Examples:
   palisade tasks lift --tool crm/issue_refund --reason 'incident 42 is over'")]
 pub(super) struct Options {
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
     /// Why, for the record.
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: String,

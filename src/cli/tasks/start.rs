@@ -21,7 +21,7 @@ Examples:
     --tool crm/lookup_customer --tool crm/issue_refund --bound 'crm/issue_refund:amount<=100' \\
     --calls 20 --ttl 15m --token-out task.token
   palisade tasks start --purpose 'Purpose::\"nightly\"' --subject-token svid.txt --key 0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I
-  TOKEN=$(palisade tasks start --purpose refunds --subject-token ana.txt --token-out - | tail -n 1)")]
+  palisade tasks start --purpose refunds --subject-token ana.txt --token-out - --format json | jq -r .token")]
 pub(super) struct Options {
     /// Why the work is done: the id of a `Purpose` of the bundle, or an entity as a policy writes it.
     #[arg(long, value_name = "ID", value_parser = |text: &str| entity("Purpose", text))]
@@ -51,7 +51,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    fn to_request(
+    pub(super) fn to_request(
         &self,
         credentials: Option<v1::Credentials>,
         key: &str,
@@ -83,6 +83,3 @@ pub(super) async fn run(options: &Options) -> Result<Exit, String> {
     let asked = Asked { manner: &options.manner, place, verb: "started", key: &key, again: &again, now_s };
     Answer::from(answer).show(asked)
 }
-
-#[cfg(test)]
-mod tests;

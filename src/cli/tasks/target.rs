@@ -11,13 +11,16 @@ use crate::cli::remote::entity;
 use crate::cli::words::{self, plain, uid};
 use crate::task::TaskId;
 
+/// What has no caller.
+const OTHERS: [&str; 7] = ["task", "agent", "human", "tool", "server_id", "data_class", "key_id"];
+
 /// What is meant.
 #[derive(Debug, Args)]
 pub(super) struct Target {
     #[command(flatten)]
     one: One,
     /// The caller whose session it is, if that is another one.
-    #[arg(long, value_name = "NAME", requires = "session")]
+    #[arg(long, value_name = "NAME", requires = "session", conflicts_with_all = OTHERS)]
     caller: Option<String>,
 }
 
