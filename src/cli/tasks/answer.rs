@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value as Json, json};
 
 use super::keep::{Keep, Place};
@@ -41,7 +42,7 @@ impl Manner {
 #[derive(Debug, Args)]
 pub(super) struct Once {
     /// A name of your own for this: the same request with the same name is answered with the same task [default: a new one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     idempotency_key: Option<String>,
 }
 
@@ -52,6 +53,14 @@ impl Once {
             Some(key) => key.clone(),
             None if manner.preview => String::new(),
             None => uuid::Uuid::now_v7().to_string(),
+        }
+    }
+
+    /// How to ask once more under a name: `start it`.
+    pub(super) fn again(verb: &str, key: &str) -> String {
+        match key {
+            "" => format!("{verb} again"),
+            key => format!("{verb} again with --idempotency-key '{key}' and --token-out FILE"),
         }
     }
 }

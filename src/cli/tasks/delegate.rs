@@ -78,7 +78,7 @@ pub(super) async fn run(options: &Options) -> Result<Exit, String> {
     let request = options.to_request(&key)?;
     let place = options.manner.place()?;
     let server = options.server.dial("").await?;
-    let again = format!("hand it on again with --idempotency-key '{key}' and --token-out FILE");
+    let again = Once::again("hand it on", &key);
     let answer = client(&server).delegate(server.message(request)).await;
     let answer = answer.map_err(|status| server.undone(&status, &again))?.into_inner();
     let now_s = clock::now().seconds();

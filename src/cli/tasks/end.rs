@@ -2,6 +2,7 @@
 //! Never asks twice: what is ended stays so.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
 use super::holder::Holder;
@@ -37,7 +38,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// A name of your own for this: the same request with the same name is answered in the same way.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     idempotency_key: Option<String>,
     /// How to print the answer.
     #[arg(long, value_enum, default_value = "table")]

@@ -2,6 +2,7 @@
 //! Never brings a revoked task back.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
 use super::target::{Target, document, written};
@@ -26,7 +27,7 @@ pub(super) struct Options {
     #[command(flatten)]
     pub(super) target: Target,
     /// Why, for the record.
-    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     reason: String,
     /// How to print the answer.
     #[arg(long, value_enum, default_value = "table")]

@@ -76,7 +76,7 @@ pub(super) async fn run(options: &Options) -> Result<Exit, String> {
     let request = options.to_request(options.credentials.read()?, &key)?;
     let place = options.manner.place()?;
     let server = options.server.dial("").await?;
-    let again = format!("start it again with --idempotency-key '{key}' and --token-out FILE");
+    let again = Once::again("start it", &key);
     let answer = client(&server).start(server.message(request)).await;
     let answer = answer.map_err(|status| server.undone(&status, &again))?.into_inner();
     let now_s = clock::now().seconds();

@@ -35,12 +35,12 @@ fn uid(kind: &str, id: &str) -> v1::EntityUid {
     v1::EntityUid { r#type: kind.into(), id: id.into() }
 }
 
-fn names(names: &[&str]) -> Option<v1::Names> {
-    Some(v1::Names { names: names.iter().map(|name| (*name).to_owned()).collect() })
+fn names(names: &[&str]) -> v1::Names {
+    v1::Names { names: names.iter().map(|name| (*name).to_owned()).collect() }
 }
 
-fn at(seconds: i64) -> Option<Timestamp> {
-    Some(Timestamp { seconds, nanos: 5_000_000 })
+fn at(seconds: i64) -> Timestamp {
+    Timestamp { seconds, nanos: 5_000_000 }
 }
 
 fn subject(principal: v1::EntityUid, actor: Option<v1::EntityUid>) -> v1::Subject {
@@ -57,15 +57,15 @@ fn task() -> v1::Task {
         purpose: Some(uid("Purpose", "refunds")),
         scope: Some(v1::Scope {
             servers: None,
-            tools: names(&["crm/issue_refund", "crm/lookup_customer"]),
-            data_classes: names(&[]),
+            tools: Some(names(&["crm/issue_refund", "crm/lookup_customer"])),
+            data_classes: Some(names(&[])),
             bounds: vec![bound],
         }),
         calls_max: 20,
         calls_spent: 3,
-        started: at(NOW_S - 60),
-        expires: at(NOW_S + 840),
-        renewable_until: at(NOW_S + 3600),
+        started: Some(at(NOW_S - 60)),
+        expires: Some(at(NOW_S + 840)),
+        renewable_until: Some(at(NOW_S + 3600)),
         key_thumbprint: String::new(),
         ancestors: vec![],
         revision: "sha256:aa".into(),
@@ -83,7 +83,7 @@ fn bot_task() -> v1::Task {
         subject: Some(subject(uid("Agent", "night-watch"), None)),
         purpose: Some(uid("Purpose", "nightly")),
         calls_max: 5,
-        expires: at(NOW_S - 1),
+        expires: Some(at(NOW_S - 1)),
         ..v1::Task::default()
     }
 }
@@ -115,9 +115,9 @@ fn a_start_asks_for_what_was_typed() {
     let wanted = request.wanted.unwrap();
     assert_eq!((wanted.calls_max, wanted.ttl_s, wanted.key_thumbprint.as_str()), (20, 900, "thumb"));
     let scope = wanted.scope.unwrap();
-    assert_eq!(scope.servers, names(&["crm"]));
-    assert_eq!(scope.tools, names(&["crm/issue_refund", "crm/lookup"]));
-    assert_eq!(scope.data_classes, names(&["pii"]));
+    assert_eq!(scope.servers, Some(names(&["crm"])));
+    assert_eq!(scope.tools, Some(names(&["crm/issue_refund", "crm/lookup"])));
+    assert_eq!(scope.data_classes, Some(names(&["pii"])));
     assert_eq!(scope.bounds.len(), 2);
 }
 
@@ -270,7 +270,7 @@ tsk_2                                 open   Agent::\"night-watch\"  -          
 
 fn revocation() -> v1::Revocation {
     let target = Some(v1::Target { target: Some(v1::target::Target::Agent(uid("Agent", "bot"))) });
-    v1::Revocation { target, at: at(NOW_S), reason: "astray".into(), caller: "operator".into() }
+    v1::Revocation { target, at: Some(at(NOW_S)), reason: "astray".into(), caller: "operator".into() }
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn events_are_lines() {
         id: "tsk_1".into(),
         state: state.into(),
         reason: reason.into(),
-        expires: at(NOW_S),
+        expires: Some(at(NOW_S)),
     };
     let published = v1::BundlePublished { revision: "sha256:bb".into() };
     for (event, line) in [

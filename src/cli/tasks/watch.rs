@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
@@ -19,6 +20,8 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A server gives a sign of life every ten seconds; after this long without one the connection counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long a line that is under way may take when the command is interrupted.
+const LINE_MAX: Duration = Duration::from_millis(500);
 
 /// From where, and how long.
 #[derive(Debug, Args)]
@@ -53,6 +56,7 @@ pub(super) fn run(options: &Options) -> Result<Exit, String> {
         options,
         place: options.after.clone().unwrap_or_default(),
         left: options.count,
+        writing: None,
         ever: false,
         heard: false,
     };
@@ -61,7 +65,11 @@ pub(super) fn run(options: &Options) -> Result<Exit, String> {
         let mut interrupted = interrupted.map_err(|error| format!("no signals: {error}"))?;
         tokio::select! {
             ended = follower.follow() => ended,
-            _ = interrupted.recv() => Ok(()),
+            _ = interrupted.recv() => {
+                // A line that was printed counts, but nobody has to read it.
+                let _ = timeout(LINE_MAX, follower.written()).await;
+                Ok(())
+            }
         }
     });
     // A reader that neither reads nor goes away must not keep the command.
@@ -77,6 +85,8 @@ struct Follower<'a> {
     options: &'a Options,
     /// Behind which event to go on; empty when none is known.
     place: String,
+    /// The line that is being printed, and the place behind it.
+    writing: Option<(JoinHandle<io::Result<()>>, String)>,
     /// How many events are left to print; none for all.
     left: Option<u64>,
     /// Whether the server was ever heard.
@@ -160,16 +170,15 @@ impl Follower<'_> {
                 Format::Table => paper::event(&event),
                 Format::Json => document::event(&event, &resume_token, state_revision).to_string(),
             };
-            match tokio::task::spawn_blocking(move || write(&line)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => return Some(Parted::Done),
-                Ok(Err(error)) => {
+            self.writing = Some((spawn_blocking(move || write(&line)), resume_token));
+            match self.written().await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Some(Parted::Done),
+                Err(error) => {
                     return Some(Parted::Refused(format!("cannot write to standard output: {error}")));
                 }
-                Err(error) => return Some(Parted::Refused(format!("cannot write: {error}"))),
             }
-        }
-        if !resume_token.is_empty() {
+        } else if !resume_token.is_empty() {
             self.place = resume_token;
         }
         if is_event && let Some(left) = &mut self.left {
@@ -177,6 +186,21 @@ impl Follower<'_> {
             return (*left == 0).then_some(Parted::Done);
         }
         None
+    }
+}
+
+impl Follower<'_> {
+    /// Waits until the line under way is written, and stands behind its event.
+    async fn written(&mut self) -> io::Result<()> {
+        let Some((line, _)) = &mut self.writing else { return Ok(()) };
+        let ended = line.await;
+        if let Some((_, place)) = self.writing.take()
+            && matches!(ended, Ok(Ok(())))
+            && !place.is_empty()
+        {
+            self.place = place;
+        }
+        ended.map_err(io::Error::other)?
     }
 }
 

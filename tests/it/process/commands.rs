@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tonic::Status;
 
-use super::child::{Ended, Process};
+use super::child::{Ended, Process, until};
 use stand_in::{Asked, Script, StandIn, Then, Watched};
 
 const PALISADE: &str = env!("CARGO_BIN_EXE_palisade");
@@ -86,19 +86,19 @@ fn check(ended: &Ended, code: i32, words: &[&str]) {
     }
 }
 
-fn decision(decision: v1::Decision) -> Option<v1::TaskDecision> {
+fn decision(decision: v1::Decision) -> v1::TaskDecision {
     let reason =
         if decision == v1::Decision::Permit { v1::DenyReason::Unspecified } else { v1::DenyReason::NoPermit };
     let (decision, reason) = (decision.into(), reason.into());
     let (reason_text, decision_id) = ("nobody permits it".into(), "d-1".into());
-    Some(v1::TaskDecision {
+    v1::TaskDecision {
         decision,
         reason,
         reason_text,
         decision_id,
         revision: "sha256:aa".into(),
         determining: vec![],
-    })
+    }
 }
 
 fn task(id: &str) -> v1::Task {
@@ -106,7 +106,7 @@ fn task(id: &str) -> v1::Task {
 }
 
 fn granted() -> Script {
-    let (decision, task, token) = (decision(v1::Decision::Permit), Some(task(ID)), TOKEN.to_owned());
+    let (decision, task, token) = (Some(decision(v1::Decision::Permit)), Some(task(ID)), TOKEN.to_owned());
     Script {
         start: v1::StartResponse {
             decision: decision.clone(),
@@ -126,7 +126,8 @@ fn granted() -> Script {
 }
 
 fn denied() -> Script {
-    let start = v1::StartResponse { decision: decision(v1::Decision::Deny), ..v1::StartResponse::default() };
+    let start =
+        v1::StartResponse { decision: Some(decision(v1::Decision::Deny)), ..v1::StartResponse::default() };
     Script { start, ..Script::default() }
 }
 
@@ -421,6 +422,23 @@ fn a_watch_ends_when_nobody_reads_any_more() {
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_watch_that_nobody_reads_can_be_interrupted() {
+    let many = (0..5000).map(|number| ended(&number.to_string())).collect();
+    let shell = watches([Watched { events: many, then: Then::Silence }]);
+    let mut child = shell.command(&["tasks", "watch"]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let unread = child.stdout.take().unwrap();
+    // A pipe holds less than all of the events.
+    let mut before = 0;
+    until("a pipe that is full", || {
+        let now = rustix::io::ioctl_fionread(&unread).unwrap();
+        (now > 60_000 && std::mem::replace(&mut before, now) == now).then_some(())
+    });
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(until("its end", || child.try_wait().unwrap()).code(), Some(0));
 }
 
 #[test]
