@@ -1,6 +1,6 @@
 //! What is typed becomes one message, and what is answered one text.
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use prost_types::Timestamp;
 use serde_json::json;
 
@@ -85,6 +85,20 @@ fn bot_task() -> v1::Task {
         calls_max: 5,
         expires: Some(at(NOW_S - 1)),
         ..v1::Task::default()
+    }
+}
+
+#[test]
+fn every_command_and_option_is_explained() {
+    Line::command().debug_assert();
+    let line = Line::command();
+    assert_eq!(line.get_subcommands().count(), 9);
+    for command in line.get_subcommands() {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let name = command.get_name();
+        assert!(help.contains("Exit codes: 0 ") && help.contains("Example"), "{name}: {help}");
+        let unexplained = command.get_arguments().find(|argument| argument.get_help().is_none());
+        assert!(unexplained.is_none(), "{name}: {unexplained:?}");
     }
 }
 
