@@ -4,12 +4,16 @@
 mod authorize;
 mod bundle;
 mod check;
+mod drift;
 mod junit;
 mod paint;
+mod remote;
 mod secret;
 mod serve;
+mod tasks;
 mod test;
 mod token;
+mod words;
 
 use std::process::ExitCode;
 
@@ -47,6 +51,10 @@ enum Command {
     Test(test::Options),
     /// Ask one question, of a running server or of a bundle, and explain the answer.
     Authorize(Box<authorize::Options>),
+    /// Start, show, end, revoke and watch tasks: authority that is lent to an agent for one purpose.
+    Tasks(Box<tasks::Options>),
+    /// Ask a running server which live tasks a new bundle would end.
+    Drift(drift::Options),
     /// Look at a token as the server would.
     Token(token::Options),
     /// Print the version.
@@ -100,6 +108,8 @@ fn obey(arguments: Arguments) -> Exit {
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Test(options)) => test::run(&options),
         Some(Command::Authorize(options)) => authorize::run(&options),
+        Some(Command::Tasks(options)) => tasks::run(&options),
+        Some(Command::Drift(options)) => drift::run(&options),
         Some(Command::Token(options)) => token::run(&options),
         Some(Command::Version) => {
             anstream::println!("palisade {}", env!("CARGO_PKG_VERSION"));

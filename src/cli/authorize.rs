@@ -2,10 +2,7 @@
 //! Never decides on its own: a bundle is asked through the same service that a server runs.
 
 mod ask;
-mod credentials;
 mod print;
-mod server;
-mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +10,9 @@ use std::sync::Arc;
 use clap::Args;
 use tonic::Request;
 
-use super::{Exit, Format, bundle, trouble};
+use super::{Exit, Format, bundle, remote, trouble};
 use crate::api::proto::v1;
+use crate::api::proto::v1::authorization_client::AuthorizationClient;
 use crate::api::proto::v1::authorization_server::Authorization as _;
 use crate::api::{Authorization, Peer};
 use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
@@ -37,17 +35,32 @@ pub(super) struct Options {
     #[command(flatten)]
     ask: ask::Ask,
     /// Ask the bundle in this directory instead of a server; nothing is recorded.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = OF_A_SERVER)]
     bundle: Option<PathBuf>,
-    /// How to print the answer.
+    /// How to print the answer. A caller without the role `explain` gets it without the explanation.
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
     // What has a heading of its own comes last: everything behind it would stand below it.
     #[command(flatten)]
-    server: server::Server,
+    server: remote::Server,
     #[command(flatten)]
-    credentials: credentials::Credentials,
+    credentials: remote::Credentials,
 }
+
+/// What a bundle has no use for.
+const OF_A_SERVER: [&str; 11] = [
+    "grpc",
+    "token_file",
+    "data",
+    "tls_ca",
+    "tls_certificate",
+    "tls_key",
+    "tls_name",
+    "subject_token",
+    "actor_token",
+    "dpop_proof",
+    "dpop_url",
+];
 
 pub(super) fn run(options: &Options) -> Exit {
     let asked = options.credentials.read().and_then(|credentials| options.ask.to_request(credentials));
@@ -55,16 +68,12 @@ pub(super) fn run(options: &Options) -> Exit {
         Ok(request) => request,
         Err(words) => return trouble(words),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return trouble(format!("no runtime: {error}")),
-    };
     let answer = match &options.bundle {
-        Some(directory) => match offline(directory, &runtime, request.clone()) {
+        Some(directory) => match offline(directory, request.clone()) {
             Ok(answer) => answer,
             Err(exit) => return exit,
         },
-        None => match runtime.block_on(options.server.ask(request.clone())) {
+        None => match remote::wait(online(&options.server, request.clone())) {
             Ok(answer) => answer,
             Err(words) => return trouble(words),
         },
@@ -73,11 +82,20 @@ pub(super) fn run(options: &Options) -> Exit {
     if answer.decision() == v1::Decision::Permit { Exit::Ok } else { Exit::Findings }
 }
 
-fn offline(
-    directory: &Path,
-    runtime: &tokio::runtime::Runtime,
+async fn online(
+    server: &remote::Server,
     mut request: v1::AuthorizeRequest,
-) -> Result<v1::AuthorizeResponse, Exit> {
+) -> Result<v1::AuthorizeResponse, String> {
+    let server = server.dial(", or ask a bundle with --bundle DIR").await?;
+    request.explain = server.shows_a_token();
+    let answer = AuthorizationClient::new(server.channel.clone()).authorize(server.message(request)).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| {
+        let said = || format!("no answer ({:?}): {}", status.code(), status.message());
+        server.broken(&status).unwrap_or_else(said)
+    })
+}
+
+fn offline(directory: &Path, mut request: v1::AuthorizeRequest) -> Result<v1::AuthorizeResponse, Exit> {
     request.explain = true;
     let compiled = bundle::compile(directory)?;
     // The digest of a question that nobody records is keyed with nothing in particular.
@@ -95,8 +113,6 @@ fn offline(
     let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), limits.of_the_face());
     let mut request = Request::new(request);
     request.extensions_mut().insert(Peer::here());
-    runtime
-        .block_on(service.authorize(request))
-        .map(tonic::Response::into_inner)
-        .map_err(|status| trouble(status.message()))
+    let answer = async { service.authorize(request).await.map_err(|status| status.message().to_owned()) };
+    remote::wait(answer).map(tonic::Response::into_inner).map_err(trouble)
 }

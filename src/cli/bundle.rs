@@ -58,6 +58,7 @@ pub(super) fn compile(directory: &Path) -> Result<Compiled, Exit> {
     })
 }
 
-fn read(directory: &Path) -> Result<Sources, Exit> {
+/// Reads the files of a bundle; says on standard error why that failed.
+pub(super) fn read(directory: &Path) -> Result<Sources, Exit> {
     source::read(directory, &Limits::default()).map_err(|error| trouble(chain(&error)))
 }

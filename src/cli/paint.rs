@@ -2,6 +2,8 @@
 //! elsewhere, and honours `NO_COLOR` and `CLICOLOR_FORCE`.
 //! Never chooses what is said.
 
+use std::io::{ErrorKind, Write as _};
+
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use crate::diagnostic::Diagnostic;
@@ -33,6 +35,35 @@ pub(super) fn drawn(findings: &[Diagnostic]) -> String {
 /// Shows findings on standard error.
 pub(super) fn findings(findings: &[Diagnostic]) {
     anstream::eprint!("{}", drawn(findings));
+}
+
+/// Prints on standard output. A reader that has gone has read enough.
+pub(super) fn print(text: &str) -> Result<(), String> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}"))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Rows with their columns one below the other.
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// `1 error`, `3 errors`.

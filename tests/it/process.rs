@@ -11,6 +11,7 @@ mod admin;
 mod authorize;
 mod bundles;
 mod canaries;
+mod commands;
 mod journal;
 mod keys;
 mod limits;

@@ -4,24 +4,15 @@
 use clap::Args;
 
 use crate::api::proto::v1;
+use crate::cli::remote::{Parties, wire_uid};
 use crate::json;
 use crate::value::{Uid, Value};
 
 /// Who asks, and what.
 #[derive(Debug, Args)]
 pub(super) struct Ask {
-    /// The human whose authority is used: short for --principal with the type `Human`.
-    #[arg(long, value_name = "ID", conflicts_with = "principal")]
-    human: Option<String>,
-    /// The agent that acts: for --human, or on its own.
-    #[arg(long, value_name = "ID", conflicts_with = "actor")]
-    agent: Option<String>,
-    /// The party whose authority is used, as a policy writes it: `Human::"ana"`.
-    #[arg(long, value_name = "UID")]
-    principal: Option<Uid>,
-    /// The agent that acts for the principal: `Agent::"support-bot"`.
-    #[arg(long, value_name = "UID")]
-    actor: Option<Uid>,
+    #[command(flatten)]
+    parties: Parties,
     /// Ask for a tool call: <server>/<tool>.
     #[arg(long, value_name = "SERVER/TOOL", conflicts_with_all = ["method", "action"])]
     tool: Option<String>,
@@ -65,7 +56,7 @@ impl Ask {
     ) -> Result<v1::AuthorizeRequest, String> {
         Ok(v1::AuthorizeRequest {
             request_id: String::new(),
-            subject: self.subject(credentials.is_some())?,
+            subject: self.parties.subject(credentials.is_some())?,
             credentials,
             question: Some(self.question()?),
             session: self.session.clone().unwrap_or_default(),
@@ -76,27 +67,6 @@ impl Ask {
             mode: v1::Mode::Enforce.into(),
             min_state_revision: 0,
         })
-    }
-
-    /// The parties; none when a token alone says who they are.
-    fn subject(&self, is_proven: bool) -> Result<Option<v1::Subject>, String> {
-        let human = self.human.as_ref().map(|id| Uid::new("Human", id));
-        let agent = self.agent.as_ref().map(|id| Uid::new("Agent", id)).or_else(|| self.actor.clone());
-        let (principal, actor) = match (human.or_else(|| self.principal.clone()), agent) {
-            (Some(principal), actor) => (principal, actor),
-            (None, Some(agent)) => (agent, None),
-            (None, None) if is_proven => return Ok(None),
-            (None, None) => {
-                return Err(
-                    "say who asks: --human ID, --agent ID, or both; or --principal UID; or --subject-token FILE".into()
-                );
-            }
-        };
-        Ok(Some(v1::Subject {
-            principal: Some(wire_uid(&principal)),
-            actor: actor.as_ref().map(wire_uid),
-            earlier_actors: vec![],
-        }))
     }
 
     fn question(&self) -> Result<v1::authorize_request::Question, String> {
@@ -153,10 +123,6 @@ fn object<'a>(option: &str, text: &'a str) -> Result<&'a str, String> {
         Ok(other) => Err(format!("{option} must be a JSON object, not {}", other.kind())),
         Err(error) => Err(format!("{option} is no JSON object: {error}")),
     }
-}
-
-fn wire_uid(uid: &Uid) -> v1::EntityUid {
-    v1::EntityUid { r#type: uid.kind.clone(), id: uid.id.clone() }
 }
 
 fn wire_value(value: &Value) -> Option<v1::Value> {

@@ -17,16 +17,16 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 #[expect(clippy::struct_field_names, reason = "an option is called as its field")]
 pub(super) struct Tls {
     /// The certificates of those who may have issued the server's, PEM [default: the roots of this machine]
-    #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
+    #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// A certificate to show to the server, PEM. The bearer token of the data directory is left out then.
-    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "bundle")]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
     /// Its private key, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_certificate", conflicts_with = "bundle")]
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
     /// The name in the server's certificate [default: the host of --grpc]
-    #[arg(long, value_name = "NAME", conflicts_with = "bundle")]
+    #[arg(long, value_name = "NAME")]
     tls_name: Option<String>,
 }
 

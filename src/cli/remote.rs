@@ -1,5 +1,11 @@
-//! The running server that is asked: its address, what it is shown, and why it gave no answer.
+//! The running server that a command asks: its address, what it is shown, and why it gave no answer.
 //! Never shows this machine's operator token to another machine.
+
+mod credentials;
+mod parties;
+mod proof;
+mod status;
+mod tls;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -10,11 +16,12 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use super::tls::{self, Tls};
-use crate::api::proto::v1;
-use crate::api::proto::v1::authorization_client::AuthorizationClient;
 use crate::server::listen::{Address, AddressError};
 use crate::server::{DEFAULT_GRPC, data};
+pub(super) use credentials::Credentials;
+pub(super) use parties::{Parties, entity, wire_uid};
+pub(super) use proof::{Proof, on_stdin_once};
+use tls::Tls;
 
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -25,69 +32,91 @@ const HTTPS: &str = "https://";
 #[derive(Debug, Args)]
 pub(super) struct Server {
     /// The running server's gRPC address: HOST:PORT, https://HOST:PORT for TLS, or unix:PATH.
-    #[arg(long, value_name = "ADDR", default_value = DEFAULT_GRPC, conflicts_with = "bundle")]
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_GRPC)]
     grpc: String,
     /// A file with the bearer token to show. Without it the token of the server's data directory is used if it can
-    /// be read; a caller without the role `explain` gets the answer without the explanation.
-    #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
+    /// be read.
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The server's data directory, where its token lies.
-    #[arg(long, value_name = "DIR", default_value = "data", conflicts_with = "bundle")]
+    #[arg(long, value_name = "DIR", default_value = "data")]
     data: PathBuf,
     #[command(flatten)]
     tls: Tls,
 }
 
-impl Server {
-    /// Asks it.
-    pub(super) async fn ask(
-        &self,
-        mut request: v1::AuthorizeRequest,
-    ) -> Result<v1::AuthorizeResponse, String> {
-        let token = self.token()?;
-        request.explain = token.is_some();
-        let channel = self.connect().await?;
-        let mut message = Request::new(request);
-        if let Some(token) = token {
-            let header: AsciiMetadataValue =
-                format!("Bearer {token}").parse().map_err(|_| "the token file holds no token".to_owned())?;
-            message.metadata_mut().insert("authorization", header);
-        }
-        let answer = AuthorizationClient::new(channel).authorize(message).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| self.no_answer(&status))
+/// A server that answered the call, and who calls.
+pub(super) struct Dialled {
+    pub(super) channel: Channel,
+    authorization: Option<AsciiMetadataValue>,
+    address: String,
+}
+
+impl Dialled {
+    /// Whether a bearer token is shown.
+    pub(super) fn shows_a_token(&self) -> bool {
+        self.authorization.is_some()
     }
 
-    async fn connect(&self) -> Result<Channel, String> {
-        let endpoint = self.endpoint()?.connect_timeout(CONNECT);
-        endpoint.connect().await.map_err(|error| match tls::trouble(&error) {
-            Some(words) => format!("no connection to {}: {words}", self.grpc),
+    /// A message that says who sends it.
+    pub(super) fn message<T>(&self, message: T) -> Request<T> {
+        let mut message = Request::new(message);
+        if let Some(header) = &self.authorization {
+            message.metadata_mut().insert("authorization", header.clone());
+        }
+        message
+    }
+
+    /// Why there is no answer, if that is not the server's own word.
+    pub(super) fn broken(&self, status: &Status) -> Option<String> {
+        let cause = status.source()?;
+        let address = &self.address;
+        Some(match tls::trouble(cause) {
+            Some(words) => format!("no answer from {address}: {words}"),
+            // In TLS 1.3 the server looks at the client's certificate when the client is done, and hangs up.
+            None if address.starts_with(HTTPS) => format!(
+                "no answer from {address}: {}; if it wants to see a certificate that it trusts, show one with \
+                 --tls-certificate FILE and --tls-key FILE",
+                root(cause)
+            ),
             None => format!(
-                "no server answers at {}; start one with `palisade serve`, or ask a bundle with --bundle DIR",
-                self.grpc
+                "no answer from {address}: {}; if it has `listen.grpc_tls`, write --grpc {HTTPS}HOST:PORT",
+                root(cause)
             ),
         })
     }
+}
 
-    fn no_answer(&self, status: &Status) -> String {
-        match status.source() {
-            // The server's own words.
-            None => format!("no answer ({:?}): {}", status.code(), status.message()),
-            Some(cause) => match tls::trouble(cause) {
-                Some(words) => format!("no answer from {}: {words}", self.grpc),
-                // In TLS 1.3 the server looks at the client's certificate when the client is done, and hangs up.
-                None if self.grpc.starts_with(HTTPS) => format!(
-                    "no answer from {}: {}; if it wants to see a certificate that it trusts, show one with \
-                     --tls-certificate FILE and --tls-key FILE",
-                    self.grpc,
-                    root(cause)
-                ),
-                None => format!(
-                    "no answer from {}: {}; if it has `listen.grpc_tls`, write --grpc {HTTPS}HOST:PORT",
-                    self.grpc,
-                    root(cause)
-                ),
-            },
-        }
+/// Runs what waits for a server.
+pub(super) fn wait<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("no runtime: {error}"))?.block_on(work)
+}
+
+impl Server {
+    /// Connects to it. What else can be done where nothing answers is for the caller to say (`or`).
+    pub(super) async fn dial(&self, or: &str) -> Result<Dialled, String> {
+        let token = self.token()?;
+        let channel = self.connect(or).await?;
+        let authorization = match token {
+            Some(token) => {
+                let header = format!("Bearer {token}").parse();
+                let mut header: AsciiMetadataValue =
+                    header.map_err(|_| "the token file holds no token".to_owned())?;
+                header.set_sensitive(true);
+                Some(header)
+            }
+            None => None,
+        };
+        Ok(Dialled { channel, authorization, address: self.grpc.clone() })
+    }
+
+    async fn connect(&self, or: &str) -> Result<Channel, String> {
+        let endpoint = self.endpoint()?.connect_timeout(CONNECT);
+        endpoint.connect().await.map_err(|error| match tls::trouble(&error) {
+            Some(words) => format!("no connection to {}: {words}", self.grpc),
+            None => format!("no server answers at {}; start one with `palisade serve`{or}", self.grpc),
+        })
     }
 
     fn token(&self) -> Result<Option<String>, String> {
