@@ -192,14 +192,14 @@ pub fn router(names: Names, behind: Behind) -> Router {
     let metadata: Arc<str> = metadata::of(&names, issues).into();
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route(METADATA, get(move || async move { public(metadata) }));
+        .route(METADATA, get(move || async move { public(&metadata) }));
     match behind {
-        Behind::Keys(jwks) => router.route(JWKS, get(move || async move { public(jwks()) })),
+        Behind::Keys(jwks) => router.route(JWKS, get(move || async move { public(&jwks()) })),
         Behind::Tasks(authority) => {
             let keys = Arc::clone(&authority);
             let face = Arc::new(Face { names, authority });
             router
-                .route(JWKS, get(move || async move { public(keys.jwks()) }))
+                .route(JWKS, get(move || async move { public(&keys.jwks()) }))
                 .merge(
                     Router::new()
                         .route(TOKEN, post(asked::exchange))
@@ -212,9 +212,9 @@ pub fn router(names: Names, behind: Behind) -> Router {
 }
 
 /// JSON that anybody may have and keep for a while.
-fn public(json: Arc<str>) -> Response {
+fn public(json: &str) -> Response {
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
-    (headers, json.to_string()).into_response()
+    (headers, json.to_owned()).into_response()
 }
 
 #[cfg(test)]

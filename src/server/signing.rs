@@ -166,21 +166,20 @@ impl Signing {
         };
         let mut left = keys.clone();
         left.remove(at);
-        if !self.config.key_files.is_empty() {
-            if left.is_empty() {
-                return Err(SigningError::NoneLeft);
-            }
-            self.folder.mark_retired(kid)?;
-        } else {
+        if self.config.key_files.is_empty() {
             if periods(&self.config).plan(&ages(&self.config, &keys), now_s).signs == Some(at) {
                 let made = self.folder.make(self.config.algorithm, now_s)?;
-                let place = left.partition_point(|kept| kept.from_s <= now_s);
-                left.insert(place, made.clone());
                 // It lies on the disk, whatever becomes of the other.
-                let place = keys.partition_point(|kept| kept.from_s <= now_s);
-                keys.insert(place, made);
+                for all in [&mut left, &mut *keys] {
+                    let place = all.partition_point(|kept| kept.from_s <= now_s);
+                    all.insert(place, made.clone());
+                }
             }
             self.folder.set_aside(kid)?;
+        } else if left.is_empty() {
+            return Err(SigningError::NoneLeft);
+        } else {
+            self.folder.mark_retired(kid)?;
         }
         *keys = left;
         tracing::warn!(kid, "a signing key was retired; what it signed counts no more");

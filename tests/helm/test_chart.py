@@ -258,7 +258,7 @@ def test_no_service_account_token_is_mounted():
 
 def test_probes_ask_the_admin_port():
     [container] = pod()["containers"]
-    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"grpc": 8180, "admin": 8182}
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"grpc": 8180, "http": 8181, "admin": 8182}
     probes = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert probes == {
         "startupProbe": {"path": "/livez", "port": "admin"},
@@ -271,11 +271,12 @@ def test_the_configuration_holds_the_contract_of_the_server():
     assert config() == {
         "bundle": "/etc/palisade/bundle",
         "data": "/var/lib/palisade",
-        "listen": {"grpc": "0.0.0.0:8180", "admin": "0.0.0.0:8182"},
+        "listen": {"grpc": "0.0.0.0:8180", "http": "0.0.0.0:8181", "admin": "0.0.0.0:8182"},
         "callers": [CALLER],
         "log": {"format": "json"},
     }
-    assert config(bindAddress="[::]")["listen"] == {"grpc": "[::]:8180", "admin": "[::]:8182"}
+    six = {"grpc": "[::]:8180", "http": "[::]:8181", "admin": "[::]:8182"}
+    assert config(bindAddress="[::]")["listen"] == six
     assert config(telemetry={"otlpEndpoint": "http://c:4317"})["telemetry"] == {"otlp_endpoint": "http://c:4317"}
 
 
@@ -284,6 +285,17 @@ def test_more_configuration_is_taken_but_does_not_open_the_ports():
     given = config(config={"extra": extra})
     assert given["limits"] == {"batch_len_max": 8}
     assert (given["callers"], given["listen"]["grpc"]) == ([CALLER], "0.0.0.0:8180")
+
+
+def test_tasks_are_configured_as_the_server_reads_them():
+    tasks = {"issuer": "https://pdp.acme.example", "signing": {"rotate_days": 7}}
+    assert config(tasks=tasks)["tasks"] == tasks
+    assert "tasks" not in config()
+    # Also where only the rest of the configuration is given, which may say more of the listener.
+    extra = {"tasks": tasks, "listen": {"http": "0.0.0.0:1", "http_hosts": ["pdp.acme.example"]}}
+    given = config(config={"extra": extra})
+    assert given["tasks"] == tasks
+    assert (given["listen"]["http"], given["listen"]["http_hosts"]) == ("0.0.0.0:8181", ["pdp.acme.example"])
 
 
 def test_callers_may_be_known_by_signed_tokens_of_a_trusted_issuer():
@@ -372,7 +384,7 @@ def test_the_data_outlives_the_release_unless_told_otherwise():
 def test_the_admin_port_is_never_on_the_service_that_may_be_public():
     objects = manifests(service={"type": "LoadBalancer"})
     public, admin = objects["Service", "pdp-palisade"]["spec"], objects["Service", "pdp-palisade-admin"]["spec"]
-    assert (public["type"], [port["name"] for port in public["ports"]]) == ("LoadBalancer", ["grpc"])
+    assert (public["type"], [port["name"] for port in public["ports"]]) == ("LoadBalancer", ["grpc", "http"])
     assert (admin["type"], [port["name"] for port in admin["ports"]]) == ("ClusterIP", ["admin"])
     labels = objects["Deployment", "pdp-palisade"]["spec"]["template"]["metadata"]["labels"]
     assert public["selector"].items() <= labels.items()
@@ -384,6 +396,7 @@ def test_a_network_policy_lets_in_the_namespace_by_default_and_nothing_out():
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert [(rule["from"], rule["ports"][0]["port"]) for rule in spec["ingress"]] == [
         ([{"podSelector": {}}], "grpc"),
+        ([{"podSelector": {}}], "http"),
         ([{"podSelector": {}}], "admin"),
     ]
     assert spec["egress"] == []

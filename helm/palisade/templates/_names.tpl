@@ -43,9 +43,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $own := dict
   "bundle" "/etc/palisade/bundle"
   "data" "/var/lib/palisade"
-  "listen" (dict "grpc" (printf "%s:8180" .Values.bindAddress) "admin" (printf "%s:8182" .Values.bindAddress))
+  "listen" (dict "grpc" (printf "%s:8180" .Values.bindAddress) "http" (printf "%s:8181" .Values.bindAddress) "admin" (printf "%s:8182" .Values.bindAddress))
   "callers" .Values.callers
   "log" (dict "format" .Values.log.format) -}}
+{{- with .Values.tasks }}{{ $_ := set $own "tasks" . }}{{ end -}}
 {{- with .Values.telemetry.otlpEndpoint }}{{ $_ := set $own "telemetry" (dict "otlp_endpoint" .) }}{{ end -}}
 {{- merge $own (deepCopy .Values.config.extra) | toYaml -}}
 {{- end }}

@@ -187,7 +187,7 @@ fn a_server_out_of_file_descriptors_keeps_its_connections_and_comes_back() {
         let mut grpc = waiting.grpc();
         async move { grpc.authorize(probe("waiting")).await }
     });
-    server.log().wait_for_text("a gRPC connection was not accepted");
+    server.log().wait_for_text("a connection was not accepted");
     assert!((0..20).all(|_| client.may_read()), "who is connected is answered");
     assert!(!call.is_finished());
     limit(usual.current);
