@@ -37,6 +37,8 @@ fn decided<'a>(id: &'a DecisionId, revision: &'a Revision, decision: &'a Decisio
         refused_token: None,
         session: None,
         task: Some(""),
+        task_assurance: None,
+        mode: None,
         purpose: None,
         intent: None,
         server: None,

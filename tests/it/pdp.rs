@@ -4,21 +4,26 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use palisade::access::{DecisionId, Timestamp};
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
-use palisade::api::{Authorization, Clock};
+use palisade::api::proto::v1::tasks_client::TasksClient;
+use palisade::api::{Administrator, Authorization, Clock, TaskService};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
-use palisade::identity::{Caller, Callers, KnownBy, Role, Servers};
+use palisade::identity::{Algorithm, Caller, Callers, KnownBy, OwnIssuer, Role, Servers, SigningKey};
+use palisade::lifecycle::{Follower, Keeper, Lifecycle, wanting};
 use palisade::pdp::{Answer, Error, HouseRules, Occasion, Pdp, Request};
 use palisade::policy::{Snapshot, compile};
 use palisade::server::config::Limits;
+use palisade::server::grpc::Services;
 use palisade::server::listen::Listener;
 use palisade::server::{SystemClock, grpc, tls};
 use palisade::source;
+use palisade::store;
+use palisade::task::{Ceiling, Required, Rules, Tasks};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -118,12 +123,20 @@ impl AuditSink for Ledger {
     }
 }
 
-/// The instant of the test and real ids.
-struct FixedClock(Timestamp);
+/// The instant that the test says, and real ids.
+#[derive(Debug)]
+pub struct TestClock(AtomicI64);
 
-impl Clock for FixedClock {
+impl TestClock {
+    /// From now on it is so much later, or earlier.
+    pub fn advance_s(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        self.0
+        Timestamp(self.0.load(Ordering::SeqCst))
     }
 
     fn decision_id(&self) -> DecisionId {
@@ -153,6 +166,33 @@ pub struct Builder {
     local: Option<Caller>,
     limits: Limits,
     clock: Arc<dyn Clock>,
+    moving: Arc<TestClock>,
+    rules: Option<Rules>,
+}
+
+/// The rules of tasks unless a test says otherwise.
+pub fn task_rules() -> Rules {
+    Rules {
+        ceiling: Ceiling { ttl_max_s: 8 * 3600, depth_max: 3 },
+        ttl_default_s: 900,
+        calls_max: 1000,
+        calls_window_max: 100_000,
+        calls_window_s: 86_400,
+        bearer: false,
+        asserted: true,
+        required: Required::Never,
+        open_max: 1_000_000,
+    }
+}
+
+/// `iss` of the tokens of a [`TestPdp`].
+pub const ISSUER: &str = "https://pdp.acme.example";
+
+/// A fresh key that signs tokens of tasks.
+pub fn own_issuer() -> Arc<OwnIssuer> {
+    let der = SigningKey::generate(Algorithm::Es256).unwrap();
+    let key = SigningKey::from_pkcs8(Algorithm::Es256, &der).unwrap();
+    Arc::new(OwnIssuer::new(ISSUER, Arc::new(key), []).unwrap())
 }
 
 impl Builder {
@@ -203,32 +243,68 @@ impl Builder {
         self
     }
 
+    /// Serves tasks, kept in memory, under these rules.
+    pub fn tasks(mut self, rules: Rules) -> Self {
+        self.rules = Some(rules);
+        self
+    }
+
     /// Serves. Needs a runtime, and ends with the value.
     pub async fn start(self) -> TestPdp {
         let ledger = Arc::new(Ledger::new());
         let open = Arc::new(OpenDecisions::new(self.limits.open_decisions_max));
         let key = DigestKey::new(&[7; 32]);
         let pdp = Pdp::new(self.snapshot, ledger.clone(), open, key, self.limits.of_messages());
-        let pdp = Arc::new(pdp);
+        let stop = CancellationToken::new();
+        let (pdp, life) = match self.rules {
+            None => (Arc::new(pdp), None),
+            Some(rules) => {
+                let (pdp, life) = lend(pdp, rules, &stop);
+                (pdp, Some(life))
+            }
+        };
         let digest = |token: &str| Sha256::digest(token.as_bytes()).into();
         let named = self.callers.into_iter().map(|(token, caller)| (digest(&token), caller));
         let house = HouseRules::new();
         let callers = Callers::new(named, self.local).admitted(|caller| house.admit(caller));
         let callers = self.proven.into_iter().fold(callers, |all, (proofs, each)| all.with(proofs, each));
         let face = self.limits.of_the_face();
-        let service = Authorization::new(pdp.clone(), callers, self.clock.clone(), face);
+        let clock = || self.clock.clone();
+        let services = Services {
+            authorization: Authorization::new(pdp.clone(), callers.clone(), clock(), face),
+            tasks: TaskService::new(life.clone(), callers.clone(), clock(), stop.clone()),
+            administrator: Administrator::new(life.clone(), callers, clock(), 0.5),
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
         let mut listener = Listener::from(listener);
         if let Some(config) = &self.tls {
             let (tls, rotation) = tls::start(config, tls::GRPC).await.unwrap();
             listener = listener.secured(tls);
             tokio::spawn(rotation.run(stop.clone()));
         }
-        tokio::spawn(grpc::serve(vec![listener], service, self.limits, stop.clone()));
-        TestPdp { pdp, ledger, address, clock: self.clock, stop: stop.drop_guard() }
+        tokio::spawn(grpc::serve(vec![listener], services, self.limits, stop.clone()));
+        let clock = self.moving.clone();
+        TestPdp { pdp, ledger, address, clock: self.clock, moving: clock, life, stop: stop.drop_guard() }
     }
+}
+
+/// The life of tasks, kept in memory.
+pub type Life = Lifecycle<Arc<Ledger>, store::Memory>;
+
+/// A PDP that serves tasks.
+fn lend(pdp: Pdp<Arc<Ledger>>, rules: Rules, stop: &CancellationToken) -> (Arc<Pdp<Arc<Ledger>>>, Arc<Life>) {
+    let (wanted, wanting) = wanting();
+    let tasks = Arc::new(Tasks::new(rules, own_issuer(), wanted));
+    let pdp = Arc::new(pdp.with_tasks(tasks.clone()));
+    let state = Arc::new(store::Memory::new(store::History::default()));
+    let (follower, told) = Follower::start(tasks.clone(), &*state).unwrap();
+    let life = Arc::new(Lifecycle::new(pdp.clone(), tasks, state, told, |_kid| {}));
+    // The sweep looks at this clock: tests expire tasks by their own.
+    let keeper = Keeper::new(life.clone(), &follower, wanting, || NOW);
+    tokio::spawn(keeper.run(stop.child_token()));
+    tokio::spawn(follower.run());
+    (pdp, life)
 }
 
 /// A PDP with its gRPC face.
@@ -237,12 +313,15 @@ pub struct TestPdp {
     pub ledger: Arc<Ledger>,
     pub address: SocketAddr,
     clock: Arc<dyn Clock>,
+    moving: Arc<TestClock>,
+    life: Option<Arc<Life>>,
     stop: DropGuard,
 }
 
 impl TestPdp {
     /// The shipped bundle and no caller, at [`NOW`].
     pub fn builder() -> Builder {
+        let clock = Arc::new(TestClock(AtomicI64::new(NOW.0)));
         Builder {
             snapshot: shipped(),
             callers: Vec::new(),
@@ -250,7 +329,9 @@ impl TestPdp {
             tls: None,
             local: None,
             limits: Limits::default(),
-            clock: Arc::new(FixedClock(NOW)),
+            clock: clock.clone(),
+            moving: clock,
+            rules: None,
         }
     }
 
@@ -273,6 +354,22 @@ impl TestPdp {
     /// A client with [`TOKEN`].
     pub async fn client(&self) -> Client {
         self.client_of(Some(TOKEN)).await
+    }
+
+    /// The instant, to be moved; of no use after [`Builder::real_clock`].
+    pub fn clock(&self) -> &TestClock {
+        &self.moving
+    }
+
+    /// The life of its tasks; only after [`Builder::tasks`].
+    pub fn life(&self) -> &Arc<Life> {
+        self.life.as_ref().expect("tasks are served")
+    }
+
+    /// A client of tasks with this token.
+    pub async fn tasks_of(&self, token: &str) -> TasksClient<InterceptedService<Channel, Bearer>> {
+        let bearer = Some(format!("Bearer {token}").parse().unwrap());
+        TasksClient::with_interceptor(self.channel().await, Bearer(bearer))
     }
 
     /// The same PDP, asked by a call of the library.

@@ -96,6 +96,8 @@ fn fixture(address: &str) -> Fixture {
         stop: stop.clone(),
         address: address.parse().unwrap(),
         hosts: vec!["pdp.test".to_owned()],
+        tally: Tally(Box::new(|_| {})),
+        confirm: Confirm(Box::new(|_| {})),
     });
     Fixture { directory, journal, reload: Some(reload), stop, router, _data: data }
 }

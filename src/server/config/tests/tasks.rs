@@ -4,6 +4,7 @@ use super::super::super::tls::Clients;
 use super::*;
 use crate::identity::Algorithm;
 use crate::server::signing;
+use crate::task::Required;
 
 fn tasks(text: &str) -> Tasks {
     let text = format!("tasks: {{ {text} }}\n");
