@@ -288,7 +288,7 @@ fn accept(
     trust.check_revoked(&verified).map_err(refused)?;
     let (bound, proof) = (&verified.confirmation, asks.credentials.proof.as_ref());
     let binding = match which {
-        Which::Subject => proof::check(bound, token, proof, asks.caller, proofs, asks.now_s)?,
+        Which::Subject => proof::check(bound, Some(token), proof, asks.caller, proofs, asks.now_s)?,
         // A request has one proof, and it is made for the subject's token.
         Which::Actor if bound.is_none() => Some(Binding::None),
         Which::Actor => None,
