@@ -236,8 +236,13 @@ impl<S: AuditSink> Pdp<S> {
     /// # Errors
     /// [`Unreportable`].
     pub fn report(&self, reported: &Reported<'_>) -> Result<(), Unreportable<AuditError>> {
+        let task = self.open.task_of(reported.decision, reported.caller);
         let record = || self.sink.record(&Record::Outcome(reported));
-        self.open.report(reported.decision, reported.caller, record).map(|_written| ())
+        self.open.report(reported.decision, reported.caller, record).map(|_written| ())?;
+        if let Some((tasks, task)) = self.tasks.as_ref().zip(task) {
+            tasks.saw(task, &reported.data_classes.iter().cloned().collect());
+        }
+        Ok(())
     }
 
     /// Decides one request and records the answer.
@@ -311,12 +316,13 @@ impl<S: AuditSink> Pdp<S> {
         judgement: Judgement<'_>,
         receipt: Result<Receipt, AuditError>,
     ) -> Pending {
-        let Judgement { request, occasion, judged, arguments_digest, .. } = judgement;
+        let Judgement { request, occasion, judged, arguments_digest, task, .. } = judgement;
         // What merely passed, and what nobody may report on, would only push others out.
         let is_step = !matches!(request.ask, Ask::Task(_)) && !request.preview;
         let reportable = judged.action.is_some() && is_step && request.caller.may(Role::Outcome);
         if judged.decision.outcome.is_permit() && receipt.is_ok() && reportable {
-            self.open.opened(occasion.id.0.clone(), request.caller.name.clone());
+            let task = task.filter(|_| is_step).and_then(|task| task.id.parse().ok());
+            self.open.opened(occasion.id.0.clone(), request.caller.name.clone(), task);
         }
         let answer = Answer {
             id: occasion.id,

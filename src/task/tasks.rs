@@ -1,7 +1,7 @@
 //! The tasks of this server: what is open, what was taken back, and whose tokens count.
 //! Never writes: it is told what was written, in the order in which that happened.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -257,6 +257,15 @@ impl Tasks {
             .get(name)
             .filter(|window| now_s.saturating_sub(window.since_s) < self.rules.calls_window_s);
         open.copied().unwrap_or(Window { since_s: now_s, calls: 0 })
+    }
+
+    /// A task has seen data of these classes: it is written, if that is new.
+    pub fn saw(&self, id: TaskId, classes: &BTreeSet<String>) {
+        if let Some(head) = self.find(id)
+            && head.see(classes)
+        {
+            self.want(id);
+        }
     }
 
     /// Says that a task should be written again.
