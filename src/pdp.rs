@@ -295,7 +295,6 @@ impl<S: AuditSink> Pdp<S> {
             Err(Refused { reason, words, principal, token, task }) => {
                 let judged = Judged::deny(reason, words);
                 let principal = principal.map(|principal| *principal);
-                let task = task.map(|id| TaskTold { id, purpose: None });
                 Judgement {
                     request,
                     occasion,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::again::still_granted;
+use super::judgement::TaskTold;
 use super::lending::TaskAsk;
 use super::{Ask, Pdp, Request};
 use crate::access::{DenyReason, Entity, Facts, Timestamp};
@@ -37,7 +38,7 @@ pub(super) struct Refused {
     /// The subject's token, when it is its issuer's and was refused for something else.
     pub(super) token: Option<Arc<Verified>>,
     /// The task, when its token is ours and was refused for something else.
-    pub(super) task: Option<String>,
+    pub(super) task: Option<TaskTold>,
 }
 
 impl Refused {
@@ -175,10 +176,14 @@ fn under<S>(
     if beside || (credentials.actor.is_some() && !is_handing_on) {
         return Err(Unauthenticated::TaskTokenBesideOthers.into());
     }
-    let known = tasks.present(token, asks.now_s)?;
+    // Whose token it was that no longer counts is what an investigator asks first.
+    let known = tasks.present(token, asks.now_s).map_err(|fault| Refused {
+        task: tasks.signed(token).as_ref().map(TaskTold::of),
+        ..Refused::from(fault)
+    })?;
     let refused = |fault: Unauthenticated| Refused {
         token: Some(known.verified.clone()),
-        task: Some(known.head.id().to_string()),
+        task: Some(TaskTold::of(&known.lent.grant)),
         ..Refused::from(fault)
     };
     if known.lent.grant.key.is_none() && !tasks.rules().bearer {

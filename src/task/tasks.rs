@@ -10,7 +10,7 @@ use quick_cache::sync::Cache;
 use serde::Deserialize;
 
 use super::basis::Lent;
-use super::grant::{Ceiling, Parties};
+use super::grant::{Ceiling, Grant, Parties};
 use super::head::Head;
 use super::known::Known;
 use super::state::{End, State};
@@ -298,7 +298,15 @@ impl Tasks {
         Ok(known)
     }
 
-    /// Whether this token is one of ours, by its form; it may be forged.
+    /// The token of a task that we have signed, whether the task stands or not: whose was it?
+    pub fn signed(&self, token: &Token) -> Option<Grant> {
+        if let Some(known) = self.known.get(&token.digest()) {
+            return Some(known.lent.grant.clone());
+        }
+        read(token, &self.issuer.load()).ok().map(|read| read.grant)
+    }
+
+    /// Whether this token is one of ours.
     pub fn is_ours(&self, token: &Token) -> bool {
         self.known.get(&token.digest()).is_some() || read(token, &self.issuer.load()).is_ok()
     }
