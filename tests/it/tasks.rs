@@ -5,25 +5,27 @@ mod again;
 mod drift;
 mod faults;
 mod parts;
-mod proofs;
 mod renewals;
 mod revocations;
-mod schedule;
 mod starts;
 mod story;
 mod table;
 mod watches;
 
+use std::sync::Arc;
+
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::tasks_client::TasksClient;
+use palisade::diagnostic::File;
 use palisade::identity::Role;
+use palisade::policy::Snapshot;
 use palisade::task::Rules;
 use serde_json::{Value as Json, json};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use crate::asks::{mcp, uid};
-use crate::pdp::{Bearer, Builder, Client, TestPdp, caller, task_rules};
+use crate::pdp::{Bearer, Builder, Client, TestPdp, caller, shipped_files, snapshot, task_rules};
 
 pub type Tasks = TasksClient<InterceptedService<Channel, Bearer>>;
 
@@ -73,8 +75,11 @@ impl Desk {
             .caller("t-other", caller("other", &roles))
             .caller("t-operator", caller("operator", &[Role::Tasks, Role::Admin]));
         let pdp = builder.start().await;
-        let [tasks, other, operator] =
-            [pdp.tasks_of("t-gateway").await, pdp.tasks_of("t-other").await, pdp.tasks_of("t-operator").await];
+        let [tasks, other, operator] = [
+            pdp.tasks_of("t-gateway").await,
+            pdp.tasks_of("t-other").await,
+            pdp.tasks_of("t-operator").await,
+        ];
         let client = pdp.client_of(Some("t-gateway")).await;
         Self { pdp, tasks, client, other, operator }
     }
@@ -100,6 +105,12 @@ impl Desk {
     /// A refund task of ana's for the support bot.
     pub async fn refunds(&self) -> Held {
         self.lent(refund_task()).await
+    }
+
+    /// The same, a second later: after what was revoked before.
+    pub async fn refunds_later(&self) -> Held {
+        self.pdp.clock().advance_s(1);
+        self.refunds().await
     }
 
     /// A part of a task for the lead bot.
@@ -132,8 +143,7 @@ impl Desk {
     }
 
     pub async fn renew(&self, task: &Held, ttl_s: u64) -> v1::RenewResponse {
-        let request =
-            v1::RenewRequest { task: Some(handle(task)), ttl_s, ..v1::RenewRequest::default() };
+        let request = v1::RenewRequest { task: Some(handle(task)), ttl_s, ..v1::RenewRequest::default() };
         self.tasks.clone().renew(request).await.unwrap().into_inner()
     }
 
@@ -181,12 +191,7 @@ pub fn entity(text: &str) -> Json {
     json!({ "type": uid.r#type, "id": uid.id })
 }
 
-fn held(
-    decision: Option<v1::TaskDecision>,
-    task: Option<v1::Task>,
-    token: String,
-    state: u64,
-) -> Held {
+fn held(decision: Option<v1::TaskDecision>, task: Option<v1::Task>, token: String, state: u64) -> Held {
     let decision = decision.unwrap();
     assert_eq!(decision.decision(), v1::Decision::Permit, "{}", decision.reason_text);
     let task = task.unwrap();
@@ -209,11 +214,8 @@ pub fn at_most(amount: &str) -> v1::Bound {
 
 /// Refunds of at most 50, 20 of them, for ten minutes.
 pub fn wanted() -> v1::Wanted {
-    let scope = v1::Scope {
-        tools: names(["crm/issue_refund"]),
-        bounds: vec![at_most("50")],
-        ..v1::Scope::default()
-    };
+    let scope =
+        v1::Scope { tools: names(["crm/issue_refund"]), bounds: vec![at_most("50")], ..v1::Scope::default() };
     v1::Wanted { scope: Some(scope), calls_max: 20, ttl_s: 600, key_thumbprint: KEY.into() }
 }
 
@@ -234,11 +236,7 @@ pub fn scoped(scope: v1::Scope) -> v1::StartRequest {
 }
 
 pub fn subject(principal: &str, actor: &str) -> Option<v1::Subject> {
-    Some(v1::Subject {
-        principal: Some(uid(principal)),
-        actor: Some(uid(actor)),
-        earlier_actors: vec![],
-    })
+    Some(v1::Subject { principal: Some(uid(principal)), actor: Some(uid(actor)), earlier_actors: vec![] })
 }
 
 /// A part of a task, for the lead bot with a key of its own.
@@ -280,11 +278,8 @@ pub fn revoke(target: v1::target::Target) -> v1::RevokeRequest {
 /// The step under a task, with the proof of its key.
 pub fn under(task: &Held, step: v1::AuthorizeRequest) -> v1::AuthorizeRequest {
     let proof = v1::credentials::Proof::KeyThumbprint(task.key.clone());
-    let credentials = v1::Credentials {
-        task_token: task.token.clone(),
-        proof: Some(proof),
-        ..v1::Credentials::default()
-    };
+    let credentials =
+        v1::Credentials { task_token: task.token.clone(), proof: Some(proof), ..v1::Credentials::default() };
     v1::AuthorizeRequest { credentials: Some(credentials), ..step }
 }
 
@@ -311,4 +306,15 @@ pub fn preview(step: v1::AuthorizeRequest) -> v1::AuthorizeRequest {
 /// What a gateway says of ana's support bot, without a task.
 pub fn said(step: v1::AuthorizeRequest) -> v1::AuthorizeRequest {
     crate::asks::by("Human::\"ana\"", Some("Agent::\"support-bot\""), step)
+}
+
+/// The shipped bundle under which support lends nothing any more.
+pub fn without_support_tasks() -> Arc<Snapshot> {
+    let mut files = shipped_files();
+    files.push(File::new(
+        "policies/frozen.cedar",
+        r#"@id("test/frozen") @reason("support lends nothing")
+           forbid (principal in Team::"support", action in Action::"lend", resource);"#,
+    ));
+    snapshot(&files)
 }

@@ -126,13 +126,17 @@ async fn a_tasks_token_comes_alone_and_for_its_own_parties() {
     ] {
         denied(&desk, beside, DenyReason::Unauthenticated, "send it alone").await;
     }
-    for (principal, actor) in [("Human::\"lea\"", "Agent::\"support-bot\""), ("Human::\"ana\"", "Agent::\"lead-bot\"")]
+    for (principal, actor) in
+        [("Human::\"lea\"", "Agent::\"support-bot\""), ("Human::\"ana\"", "Agent::\"lead-bot\"")]
     {
         let step = v1::AuthorizeRequest { subject: subject(principal, actor), ..under(&task, refund(1)) };
         denied(&desk, step, DenyReason::Unauthenticated, "is another than").await;
     }
     let same = subject("Human::\"ana\"", "Agent::\"support-bot\"");
-    assert_eq!(desk.told(v1::AuthorizeRequest { subject: same, ..under(&task, refund(1)) }).await.0, PERMITTED);
+    assert_eq!(
+        desk.told(v1::AuthorizeRequest { subject: same, ..under(&task, refund(1)) }).await.0,
+        PERMITTED
+    );
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use palisade::api::proto::v1::bound::Limit;
 use palisade::task::{Ceiling, Rules};
 
 use super::{
-    Desk, Held, KEY, PART_KEY, PERMITTED, THIRD_KEY, a_part, at_most, bound, delegate, entity, lookup, names, refund,
-    refund_task, scoped, under, wanted,
+    Desk, Held, KEY, PART_KEY, PERMITTED, THIRD_KEY, a_part, at_most, bound, delegate, entity, lookup, names,
+    refund, refund_task, scoped, under, wanted,
 };
 use crate::asks::uid;
 use crate::pdp::task_rules;

@@ -214,8 +214,14 @@ async fn a_start_leaves_its_decision_and_its_grant_on_record() {
     assert_eq!((&decided["outcome"], &decided["caller"]), (&"permit".into(), &"gateway".into()));
     assert_eq!(decided["action"], entity("Action::\"tasks/start\""));
     assert_eq!(decided["resource"], entity("Purpose::\"refund\""));
-    assert_eq!((&decided["intent"], &decided["session"]), (&"refund the late orders".into(), &"chat-7".into()));
-    assert_eq!((&decided["assurance"], &decided["actor_assurance"]), (&"asserted".into(), &"asserted".into()));
+    assert_eq!(
+        (&decided["intent"], &decided["session"]),
+        (&"refund the late orders".into(), &"chat-7".into())
+    );
+    assert_eq!(
+        (&decided["assurance"], &decided["actor_assurance"]),
+        (&"asserted".into(), &"asserted".into())
+    );
     let expected = json!({
         "move": "started", "state": "open", "task": task.id, "face": "grpc", "caller": "gateway",
         "request_id": "r-1", "decision": decision.decision_id, "revision": decision.revision,

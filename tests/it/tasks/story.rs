@@ -8,8 +8,8 @@ use palisade::task::Rules;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Desk, Held, PERMITTED, bound, call, lookup, names, preview, refund, refund_task, said, scoped,
-    under, wanted,
+    Desk, Held, PERMITTED, bound, call, lookup, names, preview, refund, refund_task, said, scoped, under,
+    wanted,
 };
 use crate::asks::{mcp, uid};
 use crate::pdp::{TestPdp, shipped_files, snapshot, task_rules};
@@ -69,11 +69,7 @@ async fn refused_as_outside(desk: &Desk, task: &Held, step: v1::AuthorizeRequest
 async fn a_task_for_classes_of_data_covers_those_below_and_no_others() {
     let desk = Desk::open().await;
     let of = |class: &str| {
-        scoped(v1::Scope {
-            servers: names(["crm"]),
-            data_classes: names([class]),
-            ..v1::Scope::default()
-        })
+        scoped(v1::Scope { servers: names(["crm"]), data_classes: names([class]), ..v1::Scope::default() })
     };
     let task = desk.lent(of("customer")).await;
     assert_eq!(desk.step(&task, lookup()).await, PERMITTED);
@@ -88,11 +84,8 @@ async fn an_argument_that_is_missing_or_beyond_its_bound_is_out_of_scope() {
     let desk = Desk::open().await;
     let note = bound("crm/issue_refund", "note", Limit::OneOf(v1::Names { names: vec!["late".into()] }));
     let least = bound("crm/issue_refund", "amount", Limit::AtLeast("9.5".into()));
-    let scope = v1::Scope {
-        tools: names(["crm/issue_refund"]),
-        bounds: vec![note, least],
-        ..v1::Scope::default()
-    };
+    let scope =
+        v1::Scope { tools: names(["crm/issue_refund"]), bounds: vec![note, least], ..v1::Scope::default() };
     let task = desk.lent(scoped(scope)).await;
     let with = |amount: i64, note: &str| {
         call("crm/issue_refund", &json!({ "order": "o", "amount": amount, "note": note }))
