@@ -5,5 +5,8 @@ mod desk;
 
 mod crash;
 mod damage;
+mod drift;
+mod oauth;
 mod restart;
 mod room;
+mod shell;
