@@ -20,7 +20,7 @@ use crate::audit::{AuditError, AuditSink, Face, LentTold, Move, Record, TaskMove
 use crate::identity::{Caller, SigningFault};
 use crate::pdp::{self, Answer, Occasion, Pdp, Request};
 use crate::store::{StateRevision, StateStore, StoreError};
-use crate::task::{Head, Lent, NotPossible, State, TaskId, Tasks};
+use crate::task::{Head, Lent, NotPossible, State, TaskId, Tasks, digest};
 use book::Draft;
 
 pub use begin::{Begun, Wish};
@@ -208,6 +208,14 @@ struct About<'a> {
     tasks: Option<usize>,
 }
 
+impl<'a> About<'a> {
+    /// An open task.
+    fn open(lent: &'a Lent, head: &'a Head) -> Self {
+        let (task, state) = (Some(head.id()), Some(State::Open));
+        Self { task, state, lent: Some(lent), head: Some(head), ..Self::default() }
+    }
+}
+
 /// A conflict is what others did meanwhile; anything else leaves it open what happened.
 fn unwritten(error: StoreError) -> Fault {
     match error {
@@ -221,7 +229,7 @@ fn unwritten(error: StoreError) -> Fault {
 
 /// What the caller's words are digested with, so that one caller's keys are not another's.
 fn asked_key(caller: &Caller, key: &str) -> String {
-    let ours = book::digest([caller.name.as_bytes(), key.as_bytes()]);
+    let ours = digest([caller.name.as_bytes(), key.as_bytes()]);
     format!("{}{ours}", book::ASKED)
 }
 

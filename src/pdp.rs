@@ -1,11 +1,14 @@
 //! The whole request on one page: establish who asks, decide on one snapshot, write the record, hand out the answer.
 //! Never answers without a record, and never reads a clock: instants and ids are arguments.
 
+mod again;
 mod establish;
 mod house;
 mod judge;
 mod judgement;
 mod lending;
+mod request;
+mod step;
 mod within;
 mod words;
 
@@ -13,76 +16,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::access::{Decision, DecisionId, DenyReason, Question, Revision, Timestamp};
+use crate::access::{Decision, DecisionId, DenyReason, Revision, Timestamp};
 use crate::audit::{
-    Administered, AuditError, AuditSink, Decided, DigestKey, Face, OpenDecisions, Receipt, Record, Reported,
+    Administered, AuditError, AuditSink, Decided, DigestKey, OpenDecisions, Receipt, Record, Reported,
     Unreportable, digest,
 };
-use crate::identity::{Caller, Claim, Credentials, Proof, Proofs, Role, Sessions, Token, Trust};
+use crate::identity::{Caller, Proof, Proofs, Role, Sessions, Token, Trust};
 use crate::mcp;
 use crate::policy::{Memory, Round, Snapshot};
-use crate::task::{Known, Lent, NotInForce, Tasks};
+use crate::task::{Known, Lent, Tasks};
 use crate::value::Uid;
+pub use again::would_grant;
 use establish::{Established, Refused};
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
 use judgement::{Judgement, TaskTold};
-pub use lending::{TaskAsk, Wanted, would_grant};
+pub use lending::{TaskAsk, Wanted};
+pub use request::{Ask, Occasion, Request};
 pub use within::Within;
-
-/// What a PEP asks. Nothing in it is believed yet.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Where it came in.
-    pub face: Face,
-    /// The PEP, as its transport authenticated it.
-    pub caller: Arc<Caller>,
-    /// The caller's own id for the request; may be empty.
-    pub request_id: String,
-    /// Who is said to ask.
-    pub claim: Option<Claim>,
-    /// Who is shown to ask.
-    pub credentials: Credentials,
-    /// What is asked.
-    pub ask: Ask,
-    /// The session.
-    pub session: Option<String>,
-    /// The task; recorded, grants nothing.
-    pub task: Option<String>,
-    /// The task's purpose; recorded, grants nothing.
-    pub purpose: Option<String>,
-    /// The agent's own words; recorded, never decided on.
-    pub intent: Option<String>,
-    /// Whether the answer is all that is wanted: nothing is spent for it, and no step follows.
-    pub preview: bool,
-    /// The state that the answer is to know at least; 0 asks for nothing.
-    pub min_state: u64,
-    /// Whether the answer explains itself. The face has checked that the caller may have that.
-    pub explain: bool,
-    /// The W3C trace id.
-    pub trace_id: Option<String>,
-}
-
-/// The question, in terms of the schema or as a message of a protocol.
-#[derive(Debug, Clone)]
-pub enum Ask {
-    /// In terms of the Cedar schema.
-    Access(Question),
-    /// A message of the Model Context Protocol.
-    Mcp(mcp::Message),
-    /// About a task itself.
-    Task(TaskAsk),
-}
-
-/// What the shell gives to each decision.
-pub struct Occasion<'a> {
-    /// The decision's id, fresh.
-    pub id: DecisionId,
-    /// The instant of the decision.
-    pub now: Timestamp,
-    /// Microseconds since the request arrived.
-    pub elapsed_us: &'a dyn Fn() -> u64,
-}
 
 /// An answer, ready to leave.
 #[derive(Debug)]
@@ -272,7 +223,7 @@ impl<S: AuditSink> Pdp<S> {
     /// The task of a token, if it stands and would still be granted. Whoever has the token may be anybody.
     pub fn standing_task(&self, token: &Token, now: Timestamp) -> Option<Arc<Known>> {
         let known = self.tasks.as_ref()?.present(token, now.seconds()).ok()?;
-        lending::still_granted(&self.snapshot(), &known).then_some(known)
+        again::still_granted(&self.snapshot(), &known).then_some(known)
     }
 
     /// Where records go.
@@ -285,8 +236,13 @@ impl<S: AuditSink> Pdp<S> {
     /// # Errors
     /// [`Unreportable`].
     pub fn report(&self, reported: &Reported<'_>) -> Result<(), Unreportable<AuditError>> {
+        let task = self.open.task_of(reported.decision, reported.caller);
         let record = || self.sink.record(&Record::Outcome(reported));
-        self.open.report(reported.decision, reported.caller, record).map(|_written| ())
+        self.open.report(reported.decision, reported.caller, record).map(|_written| ())?;
+        if let Some((tasks, task)) = self.tasks.as_ref().zip(task) {
+            tasks.saw(task, &reported.data_classes.iter().cloned().collect());
+        }
+        Ok(())
     }
 
     /// Decides one request and records the answer.
@@ -339,7 +295,6 @@ impl<S: AuditSink> Pdp<S> {
             Err(Refused { reason, words, principal, token, task }) => {
                 let judged = Judged::deny(reason, words);
                 let principal = principal.map(|principal| *principal);
-                let task = task.map(|id| TaskTold { id, purpose: None });
                 Judgement {
                     request,
                     occasion,
@@ -353,61 +308,6 @@ impl<S: AuditSink> Pdp<S> {
         }
     }
 
-    /// A step: what its task says of it, then what policies say, then what it costs.
-    fn judge_step(
-        &self,
-        round: &mut Round<'_, '_>,
-        request: &Request,
-        established: &Established,
-        now: Timestamp,
-    ) -> Judged {
-        let known = established.task.as_deref();
-        if let Some(known) = known
-            && !lending::still_granted(round.snapshot(), known)
-        {
-            return Judged::deny(DenyReason::PolicyDrift, DenyReason::PolicyDrift.words());
-        }
-        let stops = self.tasks.as_ref().map(|tasks| tasks.stops());
-        let within = Within {
-            scope: known.map(|known| &known.lent.grant.scope),
-            stops: stops.as_deref().map(Arc::as_ref),
-            required: self.tasks.as_ref().map(|tasks| tasks.rules().required).unwrap_or_default(),
-        };
-        let terms = Terms {
-            limits: self.limits,
-            within,
-            agentless: request.caller.agentless,
-            explain: request.explain,
-        };
-        let facts = establish::facts(established, request, now);
-        let judged = judge(round, &request.ask, &facts, &terms);
-        match known.filter(|_| judged.decision.outcome.is_permit() && judged.action.is_some()) {
-            Some(known) if !request.preview => self.spend(known, judged),
-            Some(_) | None => judged,
-        }
-    }
-
-    /// A permitted step costs one of its task's calls, and the task has seen what the step handles.
-    fn spend(&self, known: &Known, judged: Judged) -> Judged {
-        let head = &known.head;
-        let wants_more = match head.calls.spend() {
-            Ok(wants_more) => wants_more,
-            Err(fault) => {
-                if let (NotInForce::Uncharged, Some(tasks)) = (&fault, &self.tasks) {
-                    tasks.want(head.id());
-                }
-                let Refused { reason, words, .. } = fault.into();
-                let decision = Decision::deny(reason, words);
-                return Judged { decision, ..judged };
-            }
-        };
-        let saw_more = head.see(judged.data_classes.iter());
-        if let Some(tasks) = self.tasks.as_ref().filter(|_| wants_more || saw_more) {
-            tasks.want(head.id());
-        }
-        judged
-    }
-
     /// What becomes of a judgement whose record has its fate.
     fn conclude(
         &self,
@@ -415,12 +315,13 @@ impl<S: AuditSink> Pdp<S> {
         judgement: Judgement<'_>,
         receipt: Result<Receipt, AuditError>,
     ) -> Pending {
-        let Judgement { request, occasion, judged, arguments_digest, .. } = judgement;
+        let Judgement { request, occasion, judged, arguments_digest, task, .. } = judgement;
         // What merely passed, and what nobody may report on, would only push others out.
         let is_step = !matches!(request.ask, Ask::Task(_)) && !request.preview;
         let reportable = judged.action.is_some() && is_step && request.caller.may(Role::Outcome);
         if judged.decision.outcome.is_permit() && receipt.is_ok() && reportable {
-            self.open.opened(occasion.id.0.clone(), request.caller.name.clone());
+            let task = task.filter(|_| is_step).and_then(|task| task.id.parse().ok());
+            self.open.opened(occasion.id.0.clone(), request.caller.name.clone(), task);
         }
         let answer = Answer {
             id: occasion.id,

@@ -5,6 +5,7 @@ mod basis;
 mod grant;
 mod head;
 mod kept;
+mod known;
 mod scope;
 mod state;
 mod stops;
@@ -15,16 +16,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
 use crate::value::Value;
 
 pub use basis::{Asking, Basis, Lent};
 pub use grant::{Asked, Ceiling, DEPTH_MAX, Exceeds, Grant, Parties};
 pub use head::{Calls, Head};
+pub use known::Known;
 pub use scope::{Bound, Limit, Only, OutOfScope, Scope, Touched};
 pub use state::{End, Event, NotPossible, State};
 pub use stops::{NotATarget, Stop, Stops, Target, barriers};
-pub use tasks::{Known, NotInForce, Required, Rules, Tasks, Window, window_name};
+pub use tasks::{NotInForce, Required, Rules, Tasks, Window, window_name};
 pub use token::{ACCESS_TOKEN, For, Read, TASK_TOKEN, TaskTokenFault, keep, kept, read, sign};
 
 /// How the text of a task's id begins.
@@ -67,6 +70,18 @@ impl<'de> Deserialize<'de> for TaskId {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
+}
+
+/// A name for parts, each with its length so that none runs into the next: half of their SHA-256, as 32 hexadecimal digits.
+pub fn digest<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> String {
+    let mut name = Sha256::new();
+    for part in parts {
+        name.update(part.len().to_le_bytes());
+        name.update(part);
+    }
+    let digest: [u8; 32] = name.finalize().into();
+    let half = digest.iter().take(16).fold(0_u128, |half, byte| half << 8 | u128::from(*byte));
+    format!("{half:032x}")
 }
 
 #[cfg(test)]

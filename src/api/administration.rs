@@ -141,6 +141,6 @@ fn drifting(drifted: Drifted) -> v1::Drifting {
         purpose: Some(encode_uid(&lent.grant.purpose)),
         reason: reason.into(),
         reason_text: decision.reason,
-        determining: decision.determining.into_iter().map(determining).collect(),
+        determining: decision.determining.iter().map(determining).collect(),
     }
 }

@@ -196,9 +196,9 @@ impl<S: AuditSink + 'static> Authorization<S> {
             task,
             purpose,
             intent,
-            explain,
             preview,
             min_state,
+            explain,
             trace_id,
         })
     }

@@ -1,8 +1,10 @@
 //! `palisade.v1.Tasks`: decode, one call to the life of tasks, encode.
 //! Never decides, and never answers a caller that it does not know.
 
+mod taken_back;
 mod watch;
 pub(super) mod wire;
+mod wishes;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,20 +13,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::proto::v1;
-use super::wire::{
-    Malformed, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, decode_claim, decode_credentials, decode_uid, optional,
-    preview, required_uid, text,
-};
+use super::wire::{Malformed, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, decode_uid, optional, preview, text};
 use super::{Clock, grpc, trace};
 use crate::access::Outcome;
 use crate::audit::{Administered, Administration, AuditSink, Face, Record};
-use crate::identity::{Caller, Callers, Claim, Credentials, Role, TOKEN_BYTES_MAX, Token};
-use crate::lifecycle::{Asker, Begun, Closed, Fault, Lifecycle, Moment, Wish, fresh_id};
+use crate::identity::{Caller, Callers, Claim, Credentials, Role};
+use crate::lifecycle::{Begun, Closed, Fault, Lifecycle, Moment, Wish};
 use crate::pdp::{self, Ask, TaskAsk};
 use crate::store::StateStore;
-use crate::task::{Target, TaskId};
+use crate::task::TaskId;
 use grpc::callers::{Shown, require};
 use grpc::malformed;
+use taken_back::TakenBack;
 
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
@@ -47,6 +47,9 @@ struct Inner<S, T> {
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 }
+
+/// Who calls, and the tasks that it may ask about.
+type Admitted<S, T> = (Arc<Caller>, Arc<Lifecycle<S, T>>);
 
 /// What a request about a task has in common with others.
 struct Common {
@@ -75,7 +78,7 @@ impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
         self.inner.life.clone().ok_or_else(|| Status::failed_precondition(words))
     }
 
-    fn caller<M>(&self, request: &Request<M>) -> Result<(Arc<Caller>, Arc<Lifecycle<S, T>>), Status> {
+    fn caller<M>(&self, request: &Request<M>) -> Result<Admitted<S, T>, Status> {
         let life = self.life()?;
         let shown = Shown::by(request.metadata(), request.extensions());
         let caller = shown.caller(&self.inner.callers, &life.pdp().trusted(), self.inner.clock.now())?;
@@ -84,7 +87,7 @@ impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
     }
 
     fn require(&self, life: &Lifecycle<S, T>, caller: &Caller, role: Role) -> Result<(), Status> {
-        require(caller, role).map_err(|status| {
+        require(caller, role).inspect_err(|status| {
             let refused = Administered {
                 time: self.inner.clock.now(),
                 face: Face::Grpc,
@@ -97,7 +100,6 @@ impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
             if let Err(error) = life.pdp().sink().record(&Record::Admin(&refused)) {
                 tracing::warn!(%error, "a refusal was not recorded");
             }
-            status
         })
     }
 
@@ -157,7 +159,8 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
     async fn start(&self, request: Request<v1::StartRequest>) -> Result<Response<v1::StartResponse>, Status> {
         let (caller, life) = self.caller(&request)?;
         let trace_id = trace::trace_id(request.metadata());
-        let wish = start(caller, trace_id, request.into_inner(), Self::request).map_err(|p| malformed(&p))?;
+        let wish = wishes::start(caller, trace_id, request.into_inner(), Self::request)
+            .map_err(|p| malformed(&p))?;
         let intent = wish.request.intent.clone().unwrap_or_default();
         let begun = self.begin(life, wish).await?;
         let (decision, task, token, state_revision) = granted(begun, intent);
@@ -170,8 +173,8 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
     ) -> Result<Response<v1::DelegateResponse>, Status> {
         let (caller, life) = self.caller(&request)?;
         let trace_id = trace::trace_id(request.metadata());
-        let wish =
-            delegate(caller, trace_id, request.into_inner(), Self::request).map_err(|p| malformed(&p))?;
+        let wish = wishes::delegate(caller, trace_id, request.into_inner(), Self::request)
+            .map_err(|p| malformed(&p))?;
         let intent = wish.request.intent.clone().unwrap_or_default();
         let begun = self.begin(life, wish).await?;
         let (decision, task, token, state_revision) = granted(begun, intent);
@@ -297,164 +300,6 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
         };
         Ok(Response::new(watch::follow(events, still, self.inner.stop.clone())))
     }
-}
-
-/// A request to revoke or to lift.
-struct TakenBack {
-    target: Target,
-    reason: String,
-    request_id: String,
-}
-
-impl TakenBack {
-    async fn revoke<S: AuditSink + 'static, T: StateStore>(
-        self,
-        life: Arc<Lifecycle<S, T>>,
-        caller: Arc<Caller>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Closed, Fault> {
-        let Self { target, reason, request_id } = self;
-        let (face, now) = (Face::Grpc, clock.now());
-        life.revoke(target, Asker { face, caller: &caller, request_id: &request_id, reason: &reason, now })
-            .await
-    }
-
-    async fn lift<S: AuditSink + 'static, T: StateStore>(
-        self,
-        life: Arc<Lifecycle<S, T>>,
-        caller: Arc<Caller>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Closed, Fault> {
-        let Self { target, reason, request_id } = self;
-        let (face, now) = (Face::Grpc, clock.now());
-        life.lift(target, Asker { face, caller: &caller, request_id: &request_id, reason: &reason, now })
-            .await
-    }
-}
-
-impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
-    /// Who holds tasks takes those back; authority at large is an operator's.
-    fn taken_back(
-        &self,
-        life: &Lifecycle<S, T>,
-        caller: &Caller,
-        target: Option<v1::Target>,
-        reason: String,
-        request_id: String,
-    ) -> Result<TakenBack, Status> {
-        let decoded = || {
-            let target = wire::target(target, &caller.name)?;
-            Ok(TakenBack {
-                target,
-                reason: wire::reason(reason)?,
-                request_id: text("request_id", request_id, REQUEST_ID_BYTES_MAX)?,
-            })
-        };
-        let asked: TakenBack = decoded().map_err(|problem: Malformed| malformed(&problem))?;
-        let is_own = match &asked.target {
-            Target::Task(id) => {
-                life.tasks().find(*id).is_none_or(|head| head.lent().basis.caller == caller.name)
-            }
-            Target::Session { caller: of, .. } => *of == *caller.name,
-            Target::Agent(_)
-            | Target::Human(_)
-            | Target::Tool(_)
-            | Target::Server(_)
-            | Target::Class(_)
-            | Target::Key(_) => false,
-        };
-        if !is_own {
-            self.require(life, caller, Role::Admin)?;
-        }
-        Ok(asked)
-    }
-
-    async fn spawned<F>(
-        &self,
-        life: Arc<Lifecycle<S, T>>,
-        caller: Arc<Caller>,
-        asked: TakenBack,
-        act: impl FnOnce(TakenBack, Arc<Lifecycle<S, T>>, Arc<Caller>, Arc<dyn Clock>) -> F,
-    ) -> Result<Closed, Status>
-    where
-        F: Future<Output = Result<Closed, Fault>> + Send + 'static,
-    {
-        let acting = tokio::spawn(act(asked, life, caller, self.inner.clock.clone()));
-        acting.await.map_err(|_| defect())?.map_err(|fault| status(&fault))
-    }
-}
-
-type MakeRequest = fn(Arc<Caller>, Option<String>, Common) -> Result<pdp::Request, Malformed>;
-
-fn start(
-    caller: Arc<Caller>,
-    trace_id: Option<String>,
-    request: v1::StartRequest,
-    make: MakeRequest,
-) -> Result<Wish, Malformed> {
-    let v1::StartRequest {
-        credentials,
-        subject,
-        purpose,
-        intent,
-        wanted,
-        approvals,
-        session,
-        mode,
-        idempotency_key: key,
-        request_id,
-    } = request;
-    let credentials = credentials.map(decode_credentials).transpose()?.unwrap_or_default();
-    if credentials.task.is_some() {
-        let problem = "is not what a task is started with: delegate a part of that task";
-        return Err(Malformed::new("credentials.task_token", problem));
-    }
-    let ask = TaskAsk::Start {
-        id: fresh_id(),
-        purpose: required_uid("purpose", purpose)?,
-        wanted: wire::wanted(wanted)?,
-        again: false,
-    };
-    let common = Common {
-        credentials,
-        claim: subject.map(decode_claim).transpose()?,
-        ask,
-        session: optional("session", session, NAME_BYTES_MAX)?,
-        intent: wire::intent(intent)?,
-        request_id,
-        mode,
-    };
-    let request = make(caller, trace_id, common)?;
-    Ok(Wish { request, approvals: wire::approvals(approvals)?, idempotency_key: idempotency_key(key)? })
-}
-
-fn delegate(
-    caller: Arc<Caller>,
-    trace_id: Option<String>,
-    request: v1::DelegateRequest,
-    make: MakeRequest,
-) -> Result<Wish, Malformed> {
-    let v1::DelegateRequest {
-        task,
-        actor_token,
-        actor,
-        wanted,
-        intent,
-        mode,
-        idempotency_key: key,
-        request_id,
-    } = request;
-    let (mut credentials, id) = wire::handle(task)?;
-    if id.is_some() {
-        return Err(Malformed::new("task", "must be its token: only who has its key hands a part on"));
-    }
-    credentials.actor = optional("actor_token", actor_token, TOKEN_BYTES_MAX)?.map(Token::new);
-    let agent = actor.map(|uid| decode_uid("actor", uid)).transpose()?;
-    let ask = TaskAsk::Delegate { id: fresh_id(), agent, wanted: wire::wanted(wanted)? };
-    let intent = wire::intent(intent)?;
-    let common = Common { credentials, claim: None, ask, session: None, intent, request_id, mode };
-    let request = make(caller, trace_id, common)?;
-    Ok(Wish { request, approvals: vec![], idempotency_key: idempotency_key(key)? })
 }
 
 /// Why there is no answer, in a code that says what to do.

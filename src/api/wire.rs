@@ -297,7 +297,7 @@ pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::
         reason_text: decision.reason,
         decision_id: id.to_string(),
         revision: revision.to_string(),
-        determining: decision.determining.into_iter().map(determining).collect(),
+        determining: decision.determining.iter().map(determining).collect(),
         errors: errors.collect(),
         arguments_digest: arguments_digest.unwrap_or_default(),
         resource: resource.map(|uid| v1::EntityUid { r#type: uid.kind, id: uid.id }),
@@ -306,7 +306,7 @@ pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::
     }
 }
 
-pub(super) fn determining(policy: Determining) -> v1::DeterminingPolicy {
+pub(super) fn determining(policy: &Determining) -> v1::DeterminingPolicy {
     v1::DeterminingPolicy {
         id: policy.id.to_string(),
         effect: match policy.effect {

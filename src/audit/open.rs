@@ -4,6 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::task::TaskId;
+
 /// Why an outcome was not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreportable<E> {
@@ -32,6 +34,7 @@ struct State {
 #[derive(Debug)]
 struct Open {
     caller: Arc<str>,
+    task: Option<TaskId>,
     being_reported: bool,
 }
 
@@ -46,8 +49,8 @@ impl OpenDecisions {
         self.lock().open.len()
     }
 
-    /// A call was permitted to this caller.
-    pub fn opened(&self, decision: Arc<str>, caller: Arc<str>) {
+    /// A call was permitted to this caller, under this task if there is one.
+    pub fn opened(&self, decision: Arc<str>, caller: Arc<str>, task: Option<TaskId>) {
         if self.count_max == 0 {
             return;
         }
@@ -58,7 +61,12 @@ impl OpenDecisions {
             }
         }
         state.order.push_back(Arc::clone(&decision));
-        state.open.insert(decision, Open { caller, being_reported: false });
+        state.open.insert(decision, Open { caller, task, being_reported: false });
+    }
+
+    /// The task of a decision that awaits its outcome from this caller.
+    pub fn task_of(&self, decision: &str, caller: &str) -> Option<TaskId> {
+        self.lock().open.get(decision).filter(|open| *open.caller == *caller)?.task
     }
 
     /// An outcome is on record.
@@ -116,7 +124,7 @@ mod tests {
     fn open(ids: &[&str], count_max: usize) -> OpenDecisions {
         let open = OpenDecisions::new(count_max);
         for id in ids {
-            open.opened((*id).into(), "gw".into());
+            open.opened((*id).into(), "gw".into(), None);
         }
         open
     }

@@ -29,6 +29,7 @@ Examples:
   palisade authorize --agent night-watch --server git --method tools/list
   palisade authorize --subject-token token.txt --tool crm/lookup_customer --args '{\"customer_id\":\"c-1\"}'
   palisade authorize --subject-token token.txt --dpop-proof proof.txt --dpop-url https://crm.acme.example/mcp --tool ...
+  palisade authorize --task-token task.token --dpop-proof proof.txt --dpop-url https://crm.acme.example/mcp --tool ...
   palisade authorize --grpc https://pdp.acme.example:8180 --tls-ca ca.crt --agent night-watch --server git --method tools/list
   palisade authorize --bundle . --principal 'Human::\"ana\"' --actor 'Agent::\"support-bot\"' --action 'Action::\"tools/list\"' --resource 'Server::\"crm\"'")]
 pub(super) struct Options {
@@ -45,10 +46,17 @@ pub(super) struct Options {
     server: remote::Server,
     #[command(flatten)]
     credentials: remote::Credentials,
+    /// The token of the task that the step belongs to, in place of the others: parties and purpose come from it.
+    #[arg(long, value_name = "FILE", group = "shown", conflicts_with_all = ["subject_token", "actor_token"])]
+    task_token: Option<PathBuf>,
+    /// The thumbprint of the key that the task's token is bound to, when this caller has seen the proof itself (role
+    /// `attest`).
+    #[arg(long, value_name = "THUMBPRINT", requires = "task_token", conflicts_with = "dpop_proof")]
+    proven_key: Option<String>,
 }
 
 /// What a bundle has no use for.
-const OF_A_SERVER: [&str; 11] = [
+const OF_A_SERVER: [&str; 13] = [
     "grpc",
     "token_file",
     "data",
@@ -60,10 +68,15 @@ const OF_A_SERVER: [&str; 11] = [
     "actor_token",
     "dpop_proof",
     "dpop_url",
+    "task_token",
+    "proven_key",
 ];
 
 pub(super) fn run(options: &Options) -> Exit {
-    let asked = options.credentials.read().and_then(|credentials| options.ask.to_request(credentials));
+    let asked = options
+        .credentials
+        .read_beside(options.task_token.as_deref(), options.proven_key.as_deref())
+        .and_then(|credentials| options.ask.to_request(credentials));
     let request = match asked {
         Ok(request) => request,
         Err(words) => return trouble(words),

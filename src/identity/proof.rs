@@ -95,7 +95,7 @@ impl Proofs {
 /// What the proof of a request shows about the key of its token. None when the token is bound and there is no proof.
 pub(super) fn check(
     bound: &Confirmation,
-    token: &Token,
+    token: Option<&Token>,
     proof: Option<&Proof>,
     caller: &Caller,
     proofs: &Proofs,
@@ -163,7 +163,7 @@ fn dpop(
     proof: &Token,
     method: &str,
     url: &str,
-    token: &Token,
+    token: Option<&Token>,
     bound: &Confirmation,
     now_s: i64,
 ) -> Result<Shown, ProofFault> {
@@ -187,7 +187,9 @@ fn dpop(
     if !same_target(claims.required("htu")?, url) {
         return Err(ProofFault::Url);
     }
-    if claims.required("ath")? != BASE64_URL_SAFE_NO_PAD.encode(token.digest()) {
+    if let Some(token) = token
+        && claims.required("ath")? != BASE64_URL_SAFE_NO_PAD.encode(token.digest())
+    {
         return Err(ProofFault::AccessToken);
     }
     let made_s = claims.required_instant("iat")?;

@@ -11,7 +11,7 @@ use crate::access::Timestamp;
 use crate::audit::{AuditSink, Move};
 use crate::pdp::{Answer, Ask, Request, TaskAsk};
 use crate::store::{StateRevision, StateStore, StoreError};
-use crate::task::{Calls, For, Head, Lent, State, TaskId, barriers, keep, sign, window_name};
+use crate::task::{Calls, For, Head, Lent, State, TaskId, barriers, digest, keep, sign, window_name};
 
 /// How often a write is tried again that others came in the way of, when what was decided still holds.
 const TRIES: usize = 16;
@@ -95,35 +95,18 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 AskedBefore { task: lent.grant.id, what, decision, revision, until_s: lent.grant.ceiling_s },
             )
         });
-        let intent = request.intent.clone().unwrap_or_default();
-        let (what, revision) = match &request.ask {
-            Ask::Task(TaskAsk::Delegate { .. }) => {
-                (Move::Delegated, self.write_part(&lent, &intent, asked).await?)
-            }
-            Ask::Task(TaskAsk::Renew { .. }) => (Move::Renewed, self.write_renewed(&lent).await?),
-            Ask::Task(_) | Ask::Access(_) | Ask::Mcp(_) => {
-                (Move::Started, self.write_started(&lent, &intent, credential, asked, now).await?)
-            }
-        };
+        let (what, revision) = self.write(&request, &lent, credential, asked, now).await?;
+        let head = self.tasks.find(lent.grant.id).ok_or(Fault::Changed)?;
         let asking = Asking {
             face: Some(request.face),
             caller: &request.caller.name,
             request_id: &request.request_id,
             decision: Some(&answer.id),
-            reason: "",
-            intent: &intent,
+            intent: request.intent.as_deref().unwrap_or_default(),
             approvals: &approvals,
-            now,
+            ..Asking::nobody("", now)
         };
-        let head = self.tasks.find(lent.grant.id).ok_or(Fault::Changed)?;
-        let about = About {
-            task: Some(head.id()),
-            state: Some(State::Open),
-            lent: Some(&lent),
-            head: Some(&head),
-            ..About::default()
-        };
-        if let Err(fault) = self.tell(&asking, what, &about, revision) {
+        if let Err(fault) = self.tell(&asking, what, &About::open(&lent, &head), revision) {
             // Nobody has its token: what is not on record should not stay.
             if what != Move::Renewed {
                 self.undo(head.id()).await;
@@ -132,6 +115,27 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         }
         let token = sign(&lent, For::Us, &self.tasks.issuer())?;
         Ok(Begun { answer, lent: Some(lent), head: Some(head), token: Some(token), state: revision.0 })
+    }
+
+    /// Commits what was lent.
+    async fn write(
+        &self,
+        request: &Request,
+        lent: &Lent,
+        credential: Option<Credential>,
+        asked: Option<(String, AskedBefore)>,
+        now: Timestamp,
+    ) -> Result<(Move, StateRevision), Fault> {
+        let intent = request.intent.as_deref().unwrap_or_default();
+        Ok(match &request.ask {
+            Ask::Task(TaskAsk::Delegate { .. }) => {
+                (Move::Delegated, self.write_part(lent, intent, asked).await?)
+            }
+            Ask::Task(TaskAsk::Renew { .. }) => (Move::Renewed, self.write_renewed(lent).await?),
+            Ask::Task(_) | Ask::Access(_) | Ask::Mcp(_) => {
+                (Move::Started, self.write_started(lent, intent, credential, asked, now).await?)
+            }
+        })
     }
 
     /// The same start, asked for again: the same task, with a token of it.
@@ -160,9 +164,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let token = request.credentials.subject.as_ref()?;
         let verified = self.pdp.trusted().verify(token).ok()?;
         let name = match &verified.id {
-            Some(id) => book::digest([b"jti", verified.issuer.as_bytes(), id.as_bytes()]),
+            Some(id) => digest([b"jti", verified.issuer.as_bytes(), id.as_bytes()]),
             // A token without a name is known by what was signed.
-            None => book::digest([b"jws".as_slice(), &token.signed_digest()]),
+            None => digest([b"jws".as_slice(), &token.signed_digest()]),
         };
         Some(Credential { name, until_s: verified.expires_s.saturating_add(USED_LEEWAY_S) })
     }
@@ -362,5 +366,5 @@ fn digest_of(request: &Request) -> String {
     };
     let tokens = [&credentials.subject, &credentials.actor, &credentials.task].map(token);
     let said = format!("{claim:?} {session:?} {intent:?} {tokens:?}");
-    book::digest([ask.as_bytes(), said.as_bytes()])
+    digest([ask.as_bytes(), said.as_bytes()])
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
 use crate::store::{Change, Commit, Entry, Expect, Snapshot, StateStore, StoreError};
-use crate::task::{End, State, Stop, Target, TaskId};
+use crate::task::{End, State, Stop, Target, TaskId, digest};
 
 /// The key of the latest event. Watches see each commit, so each event is seen.
 pub(super) const EVENT: &str = "event";
@@ -146,17 +145,6 @@ pub(super) fn task_key(id: TaskId) -> String {
 /// The key of a revocation: names may be longer than keys.
 pub(super) fn stop_key(target: &Target) -> String {
     format!("{STOP}{}", digest([target.to_string().as_bytes()]))
-}
-
-/// A digest of parts, each with its length so that none runs into the next: 32 hexadecimal digits.
-pub(super) fn digest<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> String {
-    let mut name = Sha256::new();
-    for part in parts {
-        name.update(part.len().to_le_bytes());
-        name.update(part);
-    }
-    let digest: [u8; 32] = name.finalize().into();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a key holds.

@@ -140,7 +140,7 @@ impl Follower {
         let (id, expires_s) = (lent.grant.id, lent.grant.expires_s);
         if let Some(head) = tasks.find(id) {
             head.calls.charge(stored.charged);
-            head.see(stored.seen.iter());
+            head.see(&stored.seen);
             if head.lent().grant.expires_s != expires_s || head.lent().basis != lent.basis {
                 head.change(Arc::new(lent));
                 self.due.at(expires_s, key);
@@ -151,7 +151,9 @@ impl Follower {
         self.due.at(expires_s, key);
         // Without its parents it is over.
         let Some(parents) = parents else { return tasks.close(id, State::Revoked) };
-        parents.iter().for_each(|parent| parent.has_parts());
+        for parent in &parents {
+            parent.has_parts();
+        }
         let calls = Calls::new(lent.grant.calls_max.unwrap_or_default(), stored.charged, spent);
         let wants_more = calls.wants_more();
         tasks.open(Arc::new(Head::new(Arc::new(lent), parents, calls, stored.seen.clone())));

@@ -73,7 +73,7 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
         }
     }
 
-    /// Writes tasks again, together if nobody comes in the way, else one by one.
+    /// Writes tasks again: what fails is asked for again by the next step that wants more. Together, if nobody comes in the way, else one by one.
     async fn write_again(&self, ids: &[TaskId], charge: Charge) {
         if self.try_write(ids, charge).await.is_ok() {
             return;
@@ -81,17 +81,8 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
         for id in ids {
             if let Err(error) = self.try_write(&[*id], charge).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, task = %id, "a task's calls were not written");
-                if self.life.tasks.find(*id).is_some() && charge == Charge::Ahead {
-                    self.later(*id);
-                }
             }
         }
-    }
-
-    /// It is tried again with the next step that wants more.
-    fn later(&self, id: TaskId) {
-        let key = task_key(id);
-        tracing::debug!(key, "the next step asks for it again");
     }
 
     async fn try_write(&self, ids: &[TaskId], charge: Charge) -> Result<(), Fault> {

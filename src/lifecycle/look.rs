@@ -130,13 +130,11 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     /// # Errors
     /// [`Fault::NoTask`] for one that nobody knows here any more.
     pub fn get(&self, id: TaskId, now: Timestamp) -> Result<Shown, Fault> {
-        match self.tasks.find(id) {
-            Some(head) => self.shown(head, now),
-            None => {
-                let state = self.tasks.gone_as(id).ok_or(Fault::NoTask)?;
-                Ok(Shown { id, state, head: None, intent: String::new() })
-            }
+        if let Some(head) = self.tasks.find(id) {
+            return self.shown(head, now);
         }
+        let state = self.tasks.gone_as(id).ok_or(Fault::NoTask)?;
+        Ok(Shown { id, state, head: None, intent: String::new() })
     }
 
     /// The open tasks from a name on, by their names.

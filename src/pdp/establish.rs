@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::lending::{TaskAsk, still_granted};
+use super::again::still_granted;
+use super::judgement::TaskTold;
+use super::lending::TaskAsk;
 use super::{Ask, Pdp, Request};
 use crate::access::{DenyReason, Entity, Facts, Timestamp};
 use crate::catalog::server_of;
 use crate::identity::{
-    Asks, Caller, Credentials, Principal, Proof, Role, TaskParties, Token, Trust, Unauthenticated, Verified,
-    authenticate, of_task,
+    Asks, Caller, Credentials, OwnIssuer, Principal, Proof, Role, TaskParties, Token, Trust, Unauthenticated,
+    Verified, authenticate, of_task,
 };
 use crate::policy::Snapshot;
 use crate::task::{Head, Known, Lent, NotInForce, Tasks};
@@ -36,7 +38,7 @@ pub(super) struct Refused {
     /// The subject's token, when it is its issuer's and was refused for something else.
     pub(super) token: Option<Arc<Verified>>,
     /// The task, when its token is ours and was refused for something else.
-    pub(super) task: Option<String>,
+    pub(super) task: Option<TaskTold>,
 }
 
 impl Refused {
@@ -83,13 +85,13 @@ pub(super) fn establish<S>(
         let words = format!("the state {} is not known here yet, only {known}; ask again", request.min_state);
         return Err(Refused::because(DenyReason::Stale, words));
     }
-    let own = pdp.tasks.as_deref().map(|tasks| tasks.issuer());
+    let own = pdp.tasks.as_deref().map(Tasks::issuer);
     let asks = Asks {
         caller: &request.caller,
         claim: request.claim.as_ref(),
         credentials: &request.credentials,
         server_audience: server_audience(snapshot, &request.ask),
-        own_audience: own.as_deref().map(|own| own.name()).filter(|_| matches!(request.ask, Ask::Task(_))),
+        own_audience: own.as_deref().map(OwnIssuer::name).filter(|_| matches!(request.ask, Ask::Task(_))),
         now_s: now.seconds(),
     };
     let established = parties(pdp, snapshot, trust, request, &asks)?;
@@ -174,10 +176,14 @@ fn under<S>(
     if beside || (credentials.actor.is_some() && !is_handing_on) {
         return Err(Unauthenticated::TaskTokenBesideOthers.into());
     }
-    let known = tasks.present(token, asks.now_s)?;
+    // Whose token it was that no longer counts is what an investigator asks first.
+    let known = tasks.present(token, asks.now_s).map_err(|fault| Refused {
+        task: tasks.signed(token).as_ref().map(TaskTold::of),
+        ..Refused::from(fault)
+    })?;
     let refused = |fault: Unauthenticated| Refused {
         token: Some(known.verified.clone()),
-        task: Some(known.head.id().to_string()),
+        task: Some(TaskTold::of(&known.lent.grant)),
         ..Refused::from(fault)
     };
     if known.lent.grant.key.is_none() && !tasks.rules().bearer {
@@ -190,7 +196,7 @@ fn under<S>(
     }
     // The agent that a part is for is not the one that the claim must agree with.
     let claim = asks.claim.filter(|_| !is_handing_on);
-    let parties = task_parties(&known.lent, Some((token, &known.verified)));
+    let parties = task_parties(&known.lent, Some((Some(token), &known.verified)));
     let principal = of_task(&pdp.proofs, &Asks { claim, ..*asks }, &parties).map_err(refused)?;
     let about = matches!(request.ask, Ask::Task(_)).then(|| known.head.clone());
     Ok(Established { principal, task: Some(known), about })
@@ -221,7 +227,7 @@ fn answered_for(
     Ok(Established { principal, task: None, about: Some(head) })
 }
 
-/// The task of a token that stands, would still be granted, and whose key is shown.
+/// The task of a token that is to be exchanged: it stands, would still be granted, and its key is shown.
 pub(super) fn show_task<S>(
     pdp: &Pdp<S>,
     token: &Token,
@@ -243,12 +249,15 @@ pub(super) fn show_task<S>(
     let credentials = Credentials { proof: proof.cloned(), ..Credentials::default() };
     let (server_audience, own_audience, now_s) = (None, None, now.seconds());
     let asks = Asks { caller, claim: None, credentials: &credentials, server_audience, own_audience, now_s };
-    let parties = task_parties(&known.lent, Some((token, &known.verified)));
+    let parties = task_parties(&known.lent, Some((None, &known.verified)));
     of_task(&pdp.proofs, &asks, &parties)?;
     Ok(known)
 }
 
-fn task_parties<'a>(lent: &'a Lent, shown: Option<(&'a Token, &'a Arc<Verified>)>) -> TaskParties<'a> {
+fn task_parties<'a>(
+    lent: &'a Lent,
+    shown: Option<(Option<&'a Token>, &'a Arc<Verified>)>,
+) -> TaskParties<'a> {
     let parties = &lent.grant.parties;
     TaskParties {
         shown,

@@ -1,20 +1,21 @@
 //! The life of tasks, decided: to begin one, to hand a part on, to give it more time, to end it. And the same decision made
 //! again, under another bundle. Never writes: what was lent is handed out, to be committed before anybody hears of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::again::{decide_again, still_granted};
 use super::establish::{Established, facts};
 use super::judge::{Judged, Terms, decide};
 use super::{Pdp, Request};
-use crate::access::{Decision, DenyReason, Entity, Facts, Question, Timestamp};
+use crate::access::{DenyReason, Question, Timestamp};
 use crate::identity::{Asks, Assurance, Directory as _, Trust, authenticate_agent};
 use crate::policy::{Round, Snapshot, token_value};
 use crate::task::{
     Asked, Asking, Basis, Bound, End, Exceeds, Grant, Head, Known, Lent, Only, Parties, Scope, TaskId, Tasks,
     barriers, window_name,
 };
-use crate::value::{Extension, Shape, Uid, Value};
+use crate::value::{Shape, Uid, Value};
 
 /// The action that ends a task.
 const END: &str = "tasks/end";
@@ -123,83 +124,6 @@ pub(super) fn judge<S>(
     Judged { lent, ..judged }
 }
 
-/// Makes the decision that a grant rests on, on this snapshot: at its own instant, with its own facts.
-fn decide_again(round: &mut Round<'_, '_>, lent: &Lent) -> Judged {
-    let (question, facts) = question(lent);
-    decide(round, [&question], &facts, &Terms::default())
-}
-
-/// Whether a task would be granted under this bundle, by the decision that it rests on.
-pub fn would_grant(snapshot: &Snapshot, lent: &Lent) -> Decision {
-    let (question, facts) = question(lent);
-    crate::policy::decide(snapshot, &question, &facts)
-}
-
-/// Whether a task that is used would still be granted, with all that it is a part of. What is found is remembered for as long
-/// as this bundle is in force.
-pub(super) fn still_granted(snapshot: &Snapshot, known: &Known) -> bool {
-    let revision = &snapshot.revision().0;
-    let is_same = |lent: &Lent| lent.basis.revision == *revision;
-    let parents = known.head.parents();
-    if is_same(&known.lent) && parents.iter().all(|parent| is_same(&parent.lent())) {
-        return true;
-    }
-    if let Some(would) = known.would_start(revision) {
-        return would;
-    }
-    let grants = |lent: &Lent| is_same(lent) || would_grant(snapshot, lent).outcome.is_permit();
-    let would = grants(&known.lent) && parents.iter().all(|parent| grants(&parent.lent()));
-    known.remember(revision.clone(), would);
-    would
-}
-
-/// The question that a grant is the answer to, and the facts.
-fn question(lent: &Lent) -> (Question, Facts) {
-    let Lent { grant, basis } = lent;
-    let Parties { principal, actor, earlier_actors } = &grant.parties;
-    let mut question = Question::new(Uid::new("Action", basis.asking.action()), grant.purpose.clone());
-    question.established.insert("wanted".into(), wanted_value(grant, basis.ttl_s));
-    let token = basis.token.clone().map(|token| ("token".to_owned(), token));
-    let parent = basis.parent.clone().map(|parent| ("task".to_owned(), parent));
-    let earlier = i64::try_from(earlier_actors.len()).unwrap_or(i64::MAX);
-    let facts = Facts {
-        principal: principal.clone(),
-        actor: actor.clone(),
-        actor_depth: i64::from(actor.is_some()).saturating_add(earlier),
-        session: basis.session.clone(),
-        described: basis.described.as_ref().map(|described| Entity {
-            uid: principal.clone(),
-            attributes: described.attributes.clone(),
-            parents: described.parents.clone(),
-        }),
-        token: None,
-        established: token.into_iter().chain(parent).collect(),
-        now: Timestamp(basis.at_ms),
-    };
-    (question, facts)
-}
-
-/// What is wanted, as policies see it: `context.wanted`.
-fn wanted_value(grant: &Grant, ttl_s: i64) -> Value {
-    let Grant { scope: Scope { servers, tools, classes, bounds: _ }, calls_max, key, .. } = grant;
-    let calls = calls_max.map_or(i64::MAX, |calls| i64::try_from(calls).unwrap_or(i64::MAX));
-    let mut members = BTreeMap::from([
-        ("calls".to_owned(), Value::Long(calls)),
-        ("ttl".to_owned(), Value::Extension(Extension::Duration, format!("{ttl_s}s"))),
-        ("bound".to_owned(), Value::Bool(key.is_some())),
-        ("depth".to_owned(), Value::Long(i64::try_from(grant.depth()).unwrap_or(i64::MAX))),
-    ]);
-    for (name, kind, only) in
-        [("servers", "Server", servers), ("tools", "Tool", tools), ("data_classes", "DataClass", classes)]
-    {
-        if let Only::These(names) = only {
-            let uids = names.iter().map(|name| Value::Entity(Uid::new(kind, name.clone())));
-            members.insert(name.to_owned(), Value::Set(uids.collect()));
-        }
-    }
-    Value::Record(members)
-}
-
 /// A request about a task, with who asks.
 struct Lending<'a> {
     tasks: &'a Tasks,
@@ -246,9 +170,7 @@ impl Lending<'_> {
             );
             return Err(deny(DenyReason::OverBudget, words).into());
         }
-        let lent = Lent { grant, basis };
-        self.check_stops(&lent)?;
-        Ok(lent)
+        self.unless_stopped(Lent { grant, basis })
     }
 
     fn delegate(
@@ -262,7 +184,10 @@ impl Lending<'_> {
         let known = self.known()?;
         let rules = self.tasks.rules();
         self.check_assured(self.established.principal.assurance(), Some(assurance))?;
-        self.check_granted(snapshot, known)?;
+        // What is handed on must still be there.
+        if !still_granted(snapshot, known) {
+            return Err(deny(DenyReason::PolicyDrift, DenyReason::PolicyDrift.words()).into());
+        }
         let left = known.head.calls.left();
         // A part that names no number gets half of what is left.
         let asked = self.asked(snapshot, wanted, (left / 2).max(1))?;
@@ -272,9 +197,7 @@ impl Lending<'_> {
             .grant
             .delegate(id, agent, asked, rules.ceiling, Some(left), self.now.seconds())
             .map_err(|fault| Box::new(exceeds(&fault)))?;
-        let lent = Lent { grant, basis };
-        self.check_stops(&lent)?;
-        Ok(lent)
+        self.unless_stopped(Lent { grant, basis })
     }
 
     fn renew(&self, snapshot: &Snapshot, ttl_s: Option<i64>) -> Made {
@@ -289,9 +212,7 @@ impl Lending<'_> {
         let revision = snapshot.revision().0.clone();
         // More time than it has is what was asked for: a renewal takes none away.
         let grant = Grant { expires_s: expires_s.max(grant.expires_s), ..grant };
-        let lent = Lent { grant, basis: Basis { revision, at_ms: self.now.0, ttl_s, ..basis } };
-        self.check_stops(&lent)?;
-        Ok(lent)
+        self.unless_stopped(Lent { grant, basis: Basis { revision, at_ms: self.now.0, ttl_s, ..basis } })
     }
 
     fn end(&self, round: &mut Round<'_, '_>) -> Judged {
@@ -313,14 +234,6 @@ impl Lending<'_> {
         self.established.task.as_ref().ok_or_else(|| Box::new(missing()))
     }
 
-    /// What is handed on must still be there.
-    fn check_granted(&self, snapshot: &Snapshot, known: &Known) -> Result<(), Box<Judged>> {
-        if still_granted(snapshot, known) {
-            return Ok(());
-        }
-        Err(deny(DenyReason::PolicyDrift, DenyReason::PolicyDrift.words()).into())
-    }
-
     /// A task is lent by somebody who was verified, to an agent that was verified.
     fn check_assured(&self, subject: Assurance, actor: Option<Assurance>) -> Result<(), Box<Judged>> {
         let is_said = |assurance: &Assurance| *assurance == Assurance::Asserted;
@@ -333,14 +246,12 @@ impl Lending<'_> {
         Err(deny(DenyReason::Unauthenticated, words).into())
     }
 
-    /// Nobody who has a part in it was stopped, nor its session.
-    fn check_stops(&self, lent: &Lent) -> Result<(), Box<Judged>> {
+    /// It, unless somebody who has a part in it was stopped, or its session.
+    fn unless_stopped(&self, lent: Lent) -> Made {
         let stops = self.tasks.stops();
-        if stops.is_empty() {
-            return Ok(());
-        }
-        match barriers(lent).into_iter().find(|target| stops.bars(target)) {
-            None => Ok(()),
+        let barriers = if stops.is_empty() { BTreeSet::new() } else { barriers(&lent) };
+        match barriers.into_iter().find(|target| stops.bars(target)) {
+            None => Ok(lent),
             Some(target) => {
                 let words = format!("the {} of this task was stopped by an operator", target.kind());
                 Err(deny(DenyReason::TaskRevoked, words).into())

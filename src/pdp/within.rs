@@ -72,7 +72,7 @@ impl Within<'_> {
         let tool = (resource.kind == "Tool").then_some(resource.id.as_str());
         if let Some(stops) = self.stops {
             // Whoever closes a class closes what is more sensitive too.
-            let below = classes.iter().flat_map(|class| snapshot.classes_below(class)).flatten();
+            let below = classes.iter().filter_map(|class| snapshot.classes_below(class)).flatten();
             if let Some(target) = stops.touched(server, tool, classes.iter().chain(below)) {
                 return Err(Outside { reason: DenyReason::TaskRevoked, words: words(&target) });
             }

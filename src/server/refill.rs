@@ -1,7 +1,8 @@
-//! After a restart: which permitted calls of the journal still await their outcome.
+//! After a restart: which permitted calls of the journal still await their outcome, and what tasks have seen.
 //! Never reads more of the journal than its end.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 use super::journal::for_each_recent_line;
 use crate::audit::OpenDecisions;
+use crate::task::Tasks;
 
 /// How much of the journal is read again at the start.
 const REFILL_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -17,11 +19,18 @@ const REFILL_BYTES_MAX: u64 = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// When the journal cannot be read. What was read so far is remembered.
-pub fn refill(open: &OpenDecisions, journal_directory: &Path) -> io::Result<()> {
+pub fn refill(open: &OpenDecisions, tasks: Option<&Tasks>, journal_directory: &Path) -> io::Result<()> {
     for_each_recent_line(journal_directory, REFILL_BYTES_MAX, |line| {
         match serde_json::from_slice::<Line<'_>>(line) {
-            Ok(Line::Decided { decision, caller, outcome }) if outcome == "permit" => {
-                open.opened(decision.as_ref().into(), caller.as_ref().into());
+            Ok(Line::Decided { decision, caller, outcome, task, task_assurance, data_classes, mode })
+                if outcome == "permit" && mode.is_none() =>
+            {
+                let task = task.filter(|_| task_assurance.is_some()).and_then(|id| id.parse().ok());
+                // What a step handled is written to the state a moment after its answer.
+                if let Some((tasks, task)) = tasks.zip(task) {
+                    tasks.saw(task, &data_classes);
+                }
+                open.opened(decision.as_ref().into(), caller.as_ref().into(), task);
             }
             Ok(Line::Outcome { decision }) => open.closed(&decision),
             Ok(Line::Decided { .. } | Line::Other) | Err(_) => {}
@@ -40,6 +49,14 @@ enum Line<'a> {
         caller: Cow<'a, str>,
         #[serde(borrow)]
         outcome: Cow<'a, str>,
+        #[serde(borrow, default)]
+        task: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        task_assurance: Option<Cow<'a, str>>,
+        #[serde(default)]
+        data_classes: BTreeSet<String>,
+        #[serde(borrow, default)]
+        mode: Option<Cow<'a, str>>,
     },
     Outcome {
         #[serde(borrow)]

@@ -172,14 +172,14 @@ impl Head {
     }
 
     /// It has seen these too. Whether any of them is new.
-    pub fn see<'c>(&self, classes: impl Iterator<Item = &'c String> + Clone) -> bool {
+    pub fn see(&self, classes: &BTreeSet<String>) -> bool {
         let seen = self.seen.load();
-        if classes.clone().all(|class| seen.contains(class)) {
+        if classes.is_subset(&seen) {
             return false;
         }
         self.seen.rcu(|seen| {
             let mut more = BTreeSet::clone(seen);
-            more.extend(classes.clone().cloned());
+            more.extend(classes.iter().cloned());
             more
         });
         self.value.store(Arc::new(value_of(&self.lent.load(), &self.seen.load())));

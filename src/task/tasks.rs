@@ -1,24 +1,24 @@
 //! The tasks of this server: what is open, what was taken back, and whose tokens count.
 //! Never writes: it is told what was written, in the order in which that happened.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, Guard};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::basis::Lent;
-use super::grant::{Ceiling, Parties};
+use super::grant::{Ceiling, Grant, Parties};
 use super::head::Head;
+use super::known::Known;
 use super::state::{End, State};
 use super::stops::{Stop, Stops, Target, parties};
 use super::token::{Read, TaskTokenFault, read};
-use super::{Basis, TaskId};
-use crate::identity::{Confirmation, OwnIssuer, Person, Token, TokenKind, Verified};
-use crate::value::{Uid, Value};
+use super::{TaskId, digest};
+use crate::identity::{OwnIssuer, Token};
+use crate::value::Uid;
 
 /// How many tokens of tasks are remembered.
 const KNOWN_MAX: usize = 100_000;
@@ -90,35 +90,6 @@ pub enum NotInForce {
     /// More of its calls are being charged.
     #[error("more calls of the task are being charged; ask again")]
     Uncharged,
-}
-
-/// A token of a task that was verified, and the task that it is of.
-#[derive(Debug)]
-pub struct Known {
-    /// What the token says was lent.
-    pub lent: Lent,
-    /// The task.
-    pub head: Arc<Head>,
-    /// The token as one among others.
-    pub verified: Arc<Verified>,
-    /// The MCP server that it is for, by its audience.
-    pub audience: Option<String>,
-    /// The key that signed it.
-    pub kid: String,
-    drifted: ArcSwapOption<(Arc<str>, bool)>,
-}
-
-impl Known {
-    /// What came of deciding again under a bundle, if that was done.
-    pub fn would_start(&self, revision: &str) -> Option<bool> {
-        let drifted = self.drifted.load();
-        drifted.as_ref().filter(|known| *known.0 == *revision).map(|known| known.1)
-    }
-
-    /// Remembers what came of deciding again.
-    pub fn remember(&self, revision: Arc<str>, would_start: bool) {
-        self.drifted.store(Some(Arc::new((revision, would_start))));
-    }
 }
 
 /// What was spent within a window.
@@ -288,6 +259,15 @@ impl Tasks {
         open.copied().unwrap_or(Window { since_s: now_s, calls: 0 })
     }
 
+    /// A task has seen data of these classes: it is written, if that is new.
+    pub fn saw(&self, id: TaskId, classes: &BTreeSet<String>) {
+        if let Some(head) = self.find(id)
+            && head.see(classes)
+        {
+            self.want(id);
+        }
+    }
+
     /// Says that a task should be written again.
     pub fn want(&self, id: TaskId) {
         (self.wanted)(id);
@@ -318,7 +298,15 @@ impl Tasks {
         Ok(known)
     }
 
-    /// Whether this token is one of ours, by its form; it may be forged.
+    /// The token of a task that we have signed, whether the task stands or not: whose was it?
+    pub fn signed(&self, token: &Token) -> Option<Grant> {
+        if let Some(known) = self.known.get(&token.digest()) {
+            return Some(known.lent.grant.clone());
+        }
+        read(token, &self.issuer.load()).ok().map(|read| read.grant)
+    }
+
+    /// Whether this token is one of ours.
     pub fn is_ours(&self, token: &Token) -> bool {
         self.known.get(&token.digest()).is_some() || read(token, &self.issuer.load()).is_ok()
     }
@@ -339,9 +327,7 @@ impl Tasks {
         };
         let basis = basis.unwrap_or_else(|| head.lent().basis.clone());
         let lent = Lent { grant, basis };
-        let verified = Arc::new(as_token(&lent, issuer.name()));
-        let known = Known { lent, head, verified, audience, kid, drifted: ArcSwapOption::empty() };
-        let known = Arc::new(known);
+        let known = Arc::new(Known::new(lent, head, audience, kid, issuer.name()));
         self.known.insert(digest, known.clone());
         Ok(known)
     }
@@ -362,61 +348,9 @@ fn lock<G>(held: Result<G, PoisonError<G>>) -> G {
     held.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A task's token as policies and records see it: it inherits from the token that started the task how the person signed in.
-fn as_token(lent: &Lent, issuer: &str) -> Verified {
-    let Lent { grant, basis } = lent;
-    let Basis { token, described, .. } = basis;
-    let person = Person { uid: grant.parties.principal.clone(), described: described.clone() };
-    let said = |name: &str| match token {
-        Some(Value::Record(members)) => members.get(name),
-        _ => None,
-    };
-    let acr = match said("acr") {
-        Some(Value::String(acr)) => Some(acr.clone()),
-        _ => None,
-    };
-    let amr = match said("amr") {
-        Some(Value::Set(means)) => means.iter().filter_map(text).collect(),
-        _ => vec![],
-    };
-    Verified {
-        issuer: issuer.into(),
-        kind: TokenKind::Task,
-        subject: grant.parties.principal.id.clone(),
-        id: Some(grant.id.to_string()),
-        clients: vec![],
-        session: None,
-        audience: vec![issuer.to_owned()],
-        expires_s: grant.expires_s,
-        not_before_s: None,
-        issued_s: Some(grant.started_s),
-        scopes: vec![],
-        acr,
-        amr,
-        confirmation: Confirmation { jkt: grant.key.clone(), x5t: None },
-        person: Some(person),
-        agent: None,
-        actors: vec![],
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-/// The name of what a human's agent is granted for a purpose: a digest, each part with its length.
+/// The name of what a human's agent is granted for a purpose.
 pub fn window_name(parties: &Parties, purpose: &Uid) -> String {
-    let mut name = Sha256::new();
     let actor = parties.actor.as_ref().unwrap_or(&parties.principal);
-    for uid in [&parties.principal, actor, purpose] {
-        for part in [&uid.kind, &uid.id] {
-            name.update(part.len().to_le_bytes());
-            name.update(part.as_bytes());
-        }
-    }
-    let digest: [u8; 32] = name.finalize().into();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let uids = [&parties.principal, actor, purpose];
+    digest(uids.iter().flat_map(|uid| [uid.kind.as_bytes(), uid.id.as_bytes()]))
 }

@@ -219,7 +219,7 @@ pub(super) fn encode_decision(decision: Decision, decision_id: String, revision:
         reason_text: decision.reason,
         decision_id,
         revision,
-        determining: decision.determining.into_iter().map(determining).collect(),
+        determining: decision.determining.iter().map(determining).collect(),
     }
 }
 

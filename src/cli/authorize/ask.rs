@@ -40,6 +40,9 @@ pub(super) struct Ask {
     /// The context, a JSON object.
     #[arg(long, value_name = "JSON", requires = "action")]
     context: Option<String>,
+    /// Only ask what would be answered: nothing of a task's budget is spent.
+    #[arg(long)]
+    preview: bool,
     /// The session's id, for the record.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
@@ -64,7 +67,7 @@ impl Ask {
             purpose: String::new(),
             intent: self.intent.clone().unwrap_or_default(),
             explain: false,
-            mode: v1::Mode::Enforce.into(),
+            mode: if self.preview { v1::Mode::Preview } else { v1::Mode::Enforce }.into(),
             min_state_revision: 0,
         })
     }

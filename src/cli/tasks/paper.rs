@@ -40,6 +40,10 @@ fn or_dash(text: &str) -> String {
 
 /// Everything about one task, a line each; what it has not is left out.
 pub(super) fn task(task: &v1::Task, now_s: i64) -> String {
+    if task.subject.is_none() {
+        let (id, state) = (&task.id, state(task.state()));
+        return format!("task   {id}\nstate  {state}\nit is over: the audit log has the rest, as records of this task\n");
+    }
     let v1::Task {
         id,
         state: _,

@@ -16,8 +16,9 @@ use crate::value::Uid;
 /// What a task's token, verified as ours, says of its parties.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskParties<'a> {
-    /// The token as it was sent, and the same as one among others; none when a caller names a task that it answers for.
-    pub shown: Option<(&'a Token, &'a Arc<Verified>)>,
+    /// The token as it was sent, and the same as one among others; none when a caller names a task that it answers for. Of a
+    /// token that is exchanged the former is none: a proof for the token endpoint does not name it (RFC 9449, section 5).
+    pub shown: Option<(Option<&'a Token>, &'a Arc<Verified>)>,
     /// What to make of the subject when the bundle does not have it.
     pub described: Option<&'a Description>,
     /// Whose authority is used.

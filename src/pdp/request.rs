@@ -1,0 +1,64 @@
+//! What is asked of the PDP, and what the shell gives to each decision.
+//! Never believed: establishing who asks, and under which task, is the PDP's own.
+
+use std::sync::Arc;
+
+use super::TaskAsk;
+use crate::access::{DecisionId, Question, Timestamp};
+use crate::audit::Face;
+use crate::identity::{Caller, Claim, Credentials};
+use crate::mcp;
+
+/// What a PEP asks. Nothing in it is believed yet.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where it came in.
+    pub face: Face,
+    /// The PEP, as its transport authenticated it.
+    pub caller: Arc<Caller>,
+    /// The caller's own id for the request; may be empty.
+    pub request_id: String,
+    /// Who is said to ask.
+    pub claim: Option<Claim>,
+    /// Who is shown to ask.
+    pub credentials: Credentials,
+    /// What is asked.
+    pub ask: Ask,
+    /// The session.
+    pub session: Option<String>,
+    /// The task; recorded, grants nothing.
+    pub task: Option<String>,
+    /// The task's purpose; recorded, grants nothing.
+    pub purpose: Option<String>,
+    /// The agent's own words; recorded, never decided on.
+    pub intent: Option<String>,
+    /// Whether the answer is all that is wanted: nothing is spent for it, and no step follows.
+    pub preview: bool,
+    /// The state that the answer is to know at least; 0 asks for nothing.
+    pub min_state: u64,
+    /// Whether the answer explains itself. The face has checked that the caller may have that.
+    pub explain: bool,
+    /// The W3C trace id.
+    pub trace_id: Option<String>,
+}
+
+/// The question, in terms of the schema or as a message of a protocol.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// In terms of the Cedar schema.
+    Access(Question),
+    /// A message of the Model Context Protocol.
+    Mcp(mcp::Message),
+    /// About a task itself.
+    Task(TaskAsk),
+}
+
+/// What the shell gives to each decision.
+pub struct Occasion<'a> {
+    /// The decision's id, fresh.
+    pub id: DecisionId,
+    /// The instant of the decision.
+    pub now: Timestamp,
+    /// Microseconds since the request arrived.
+    pub elapsed_us: &'a dyn Fn() -> u64,
+}
