@@ -157,10 +157,15 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     /// Commits, and waits until decisions know it.
     async fn commit(&self, draft: Draft) -> Result<StateRevision, StoreError> {
         let revision = self.store.commit(draft.0).await?;
+        self.until_told(revision).await?;
+        Ok(revision)
+    }
+
+    /// Waits until decisions know a commit.
+    async fn until_told(&self, revision: StateRevision) -> Result<(), StoreError> {
         // The follower lives as long as the server; without it nothing more is acknowledged.
         let told = self.told.clone().wait_for(|told| *told >= revision.0).await.map(|_| ());
-        told.map_err(|_| StoreError::Closed)?;
-        Ok(revision)
+        told.map_err(|_| StoreError::Closed)
     }
 
     /// Puts a move on record.

@@ -64,6 +64,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         if let (Some(key), Some(what)) = (&key, &what)
             && let Some(before) = look(&*self.store, key).map_err(unwritten)?
         {
+            // What was asked at the same time may be written and not known yet.
+            self.until_told(before.changed).await.map_err(unwritten)?;
             let before: AskedBefore = serde_json::from_slice(&before.value)?;
             return if before.what == *what {
                 self.again(&request, &before, now)
@@ -142,6 +144,11 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     fn again(&self, request: &Request, before: &AskedBefore, now: Timestamp) -> Result<Begun, Fault> {
         let head = self.tasks.find(before.task).ok_or(Fault::NoTask)?;
         head.check(now.seconds()).map_err(|_| Fault::NoTask)?;
+        // With its session, or with one of its parties, a task was taken back.
+        let stops = self.tasks.stops();
+        if std::iter::once(&head).chain(head.parents()).any(|head| stops.cuts(&head.lent(), None)) {
+            return Err(Fault::NoTask);
+        }
         let answer = answered_before(before);
         let lent = Box::new(Lent::clone(&head.lent()));
         let state = self.tasks.revision();

@@ -63,15 +63,18 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let Ask::Task(TaskAsk::End { id, end }) = request.ask else { return Err(Fault::NoTask) };
         let now = moment.now;
         let key = (!idempotency_key.is_empty()).then(|| asked_key(&request.caller, &idempotency_key));
+        let shown = request.credentials.task.as_ref().and_then(|token| self.tasks.named(token));
+        let named = id.or(shown);
         if let Some(key) = &key
             && let Some(before) = look(&*self.store, key).map_err(unwritten)?
         {
+            self.until_told(before.changed).await.map_err(unwritten)?;
             let before: AskedBefore = serde_json::from_slice(&before.value)?;
-            let same = before.what == end.name() && id.is_none_or(|id| id == before.task);
+            let same = before.what == end.name() && named == Some(before.task);
             let state = self.tasks.revision();
             return if same { Ok(Closed { state, tasks: 0, denied: None }) } else { Err(Fault::KeyUsed) };
         }
-        if let Some(id) = id
+        if let Some(id) = named
             && let Some(before) = self.tasks.gone_as(id)
         {
             before.after(Event::End(end))?;
@@ -109,8 +112,14 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         if let Target::Task(id) = target {
             let Some(head) = self.tasks.find(id) else {
                 return match self.tasks.gone_as(id) {
-                    // What is over can be revoked all the same; nothing is left to be done.
-                    Some(_) => Ok(Closed { state: self.tasks.revision(), tasks: 0, denied: None }),
+                    // What is over can be revoked all the same: nothing is left to be done, but who asked stands on record.
+                    Some(before) => {
+                        let state = self.tasks.revision();
+                        let (task, state_now, tasks) = (Some(id), Some(before), Some(0));
+                        let about = About { task, state: state_now, tasks, ..About::default() };
+                        self.tell(&asking, Move::Revoked, &about, StateRevision(state))?;
+                        Ok(Closed { state, tasks: 0, denied: None })
+                    }
                     None => Err(Fault::NoTask),
                 };
             };

@@ -311,6 +311,12 @@ impl Tasks {
         self.known.get(&token.digest()).is_some() || read(token, &self.issuer.load()).is_ok()
     }
 
+    /// The task that a token of ours stands for itself, whether it is over or not. Not one for an MCP server.
+    pub fn named(&self, token: &Token) -> Option<TaskId> {
+        let read = read(token, &self.issuer.load()).ok().filter(|read| read.audience.is_none())?;
+        Some(read.grant.id)
+    }
+
     fn learn(&self, token: &Token, digest: [u8; 32], now_s: i64) -> Result<Arc<Known>, NotInForce> {
         let issuer = self.issuer.load();
         let Read { grant, basis, audience, kid } = read(token, &issuer)?;
