@@ -21,6 +21,8 @@ const CRM: &str = "https://crm.acme.example/mcp";
 /// The same of a server that is outside of the task.
 const GIT: &str = "https://git.acme.example/mcp";
 
+const LOOKUP: (&str, &str) = ("crm", "lookup_customer");
+
 /// A task that is bound to a key, and the key.
 struct World {
     place: Place,
@@ -83,7 +85,13 @@ impl World {
     }
 
     /// A tool of a server is called with an access token and a proof for it.
-    fn step(&mut self, token: &str, server: &str, tool: &str, url: &str) -> v1::AuthorizeRequest {
+    fn step(
+        &mut self,
+        token: &str,
+        (server, tool): (&str, &str),
+        arguments: &Json,
+        url: &str,
+    ) -> v1::AuthorizeRequest {
         self.proofs += 1;
         let proof = self.holder.proof(token, url, &format!("p-{}", self.proofs));
         let dpop = v1::DpopProof { proof, method: "POST".into(), url: url.into() };
@@ -92,7 +100,7 @@ impl World {
             proof: Some(Proof::Dpop(dpop)),
             ..Default::default()
         };
-        let mut request = tool_call(tool, &json!({ "customer_id": "c-1" }));
+        let mut request = tool_call(tool, arguments);
         (request.subject, request.credentials) = (None, Some(credentials));
         if let Some(Question::Mcp(message)) = &mut request.question {
             message.server = server.to_owned();
@@ -191,19 +199,20 @@ fn introspection_says_what_is_in_force_and_nothing_of_what_is_not() {
 fn an_access_token_of_one_server_is_good_for_that_server_alone() {
     let mut world = World::new();
     let access = world.access();
+    let customer = json!({ "customer_id": "c-1" });
     let desk = Desk::gateway(&world.server);
-    let good = world.step(&access, "crm", "lookup_customer", CRM);
+    let good = world.step(&access, LOOKUP, &customer, CRM);
     let answer = desk.may(good.clone()).unwrap();
     assert_eq!(answer.decision(), v1::Decision::Permit, "{answer:?}");
     let again = desk.may(good).unwrap();
     assert_eq!(again.reason(), v1::DenyReason::Unauthenticated, "the proof was used: {again:?}");
-    let elsewhere = world.step(&access, "git", "git_status", GIT);
+    let elsewhere = world.step(&access, ("git", "git_status"), &json!({ "repo_path": "/src" }), GIT);
     let elsewhere = desk.may(elsewhere).unwrap();
     assert_eq!(elsewhere.reason(), v1::DenyReason::OutOfScope, "{elsewhere:?}");
-    let beyond = world.step(&access, "crm", "issue_refund", CRM);
+    let beyond = world.step(&access, ("crm", "issue_refund"), &json!({ "order": "o-1", "amount": 10 }), CRM);
     let beyond = desk.may(beyond).unwrap();
     assert_eq!(beyond.reason(), v1::DenyReason::OutOfScope, "{beyond:?}");
-    let mut unproven = world.step(&access, "crm", "lookup_customer", CRM);
+    let mut unproven = world.step(&access, LOOKUP, &customer, CRM);
     unproven.credentials.as_mut().unwrap().proof = None;
     assert_eq!(desk.may(unproven).unwrap().reason(), v1::DenyReason::BindingMissing);
     assert_eq!(desk.get(&world.task.id).unwrap().calls_spent, 1, "it is the task's budget");
@@ -212,7 +221,7 @@ fn an_access_token_of_one_server_is_good_for_that_server_alone() {
     let proof = world.proof(&holder);
     assert_eq!(error(&world.exchange(&access, CRM, Some(&proof))), (400, "invalid_grant".into()));
     desk.end(&world.task.id, v1::Ending::Completed, "").unwrap();
-    let over = world.step(&access, "crm", "lookup_customer", CRM);
+    let over = world.step(&access, LOOKUP, &customer, CRM);
     assert_eq!(desk.may(over).unwrap().reason(), v1::DenyReason::TaskRevoked);
 }
 

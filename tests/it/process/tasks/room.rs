@@ -130,7 +130,8 @@ fn a_journal_without_room_starts_and_revokes_nothing_that_is_acknowledged() {
 /// A start is decided and committed, and then there is no room to say that it began.
 #[test]
 fn a_start_that_cannot_be_put_on_record_is_undone_and_can_be_asked_for_again() {
-    let place = desk::place("");
+    // Two tasks of a hundred calls, and not three.
+    let place = desk::place("calls_window_max: 250");
     fs::create_dir_all(place.data().join("audit")).unwrap();
     let mut journal = OpenOptions::new().create(true).append(true).open(place.journal()).unwrap();
     let line = format!("{}\n", json!({ "type": "before", "pad": "p".repeat(60_000) }));

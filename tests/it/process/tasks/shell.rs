@@ -97,7 +97,7 @@ fn a_task_is_started_once_shown_and_ended() {
     let denied = shell.run(&[&wide[..], &["--token-out=none.token"]].concat());
     check(&denied, 1, &["DENY", "name the servers or the tools", "guard/narrow-task", "decision "]);
     assert!(!shell.place.path().join("none.token").exists());
-    check(&shell.run(&shell.start(&["--token-out=none.token"])), 1, &["DENY BindingMissing", "--key"]);
+    check(&shell.run(&shell.start(&["--token-out=none.token"])), 1, &["DENY BindingMissing", "thumbprint"]);
     check(&shell.run(&shell.start(&[&bound, "--preview"])), 0, &["would be started"]);
     check(&shell.run(&[&wide[..], &["--preview"]].concat()), 1, &["DENY"]);
 
