@@ -13,7 +13,7 @@ use super::wire::{determining, encode_reason, encode_uid};
 use super::{Clock, grpc::malformed, wire::Malformed};
 use crate::access::Outcome;
 use crate::audit::{Administered, Administration, AuditSink, Face, Record};
-use crate::diagnostic::File;
+use crate::diagnostic::{Diagnostic, File};
 use crate::identity::{Caller, Callers, Role};
 use crate::lifecycle::{Drifted, Lifecycle, Preview};
 use crate::store::StateStore;
@@ -96,8 +96,8 @@ impl<S: AuditSink + 'static, T: StateStore> v1::admin_server::Admin for Administ
         });
         let preview = preview.await.map_err(|_| Status::internal("the preview failed; please report it"))?;
         let Preview { revision, review } = preview.map_err(|findings| {
-            let told: Vec<String> = findings.iter().take(FINDINGS_MAX).map(|f| f.message.clone()).collect();
-            let words = format!("the bundle has {} finding(s): {}", findings.len(), told.join("; "));
+            let findings_told: Vec<String> = findings.iter().take(FINDINGS_MAX).map(told).collect();
+            let words = format!("the bundle has {} finding(s): {}", findings.len(), findings_told.join("; "));
             Status::invalid_argument(words)
         })?;
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -109,6 +109,16 @@ impl<S: AuditSink + 'static, T: StateStore> v1::admin_server::Admin for Administ
             drifting: review.drifted.into_iter().take(DRIFTING_MAX).map(drifting).collect(),
             needs_confirmation,
         }))
+    }
+}
+
+/// A finding with its place, as compilers write it.
+fn told(finding: &Diagnostic) -> String {
+    let Diagnostic { message, file, .. } = finding;
+    match (file, finding.position()) {
+        (Some(file), Some((line, column))) => format!("{}:{line}:{column}: {message}", file.path),
+        (Some(file), None) => format!("{}: {message}", file.path),
+        (None, _) => message.clone(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::access::Timestamp;
 use crate::audit::{AuditSink, Move};
 use crate::pdp::{Answer, Ask, Request, TaskAsk};
 use crate::store::{StateRevision, StateStore, StoreError};
-use crate::task::{Calls, For, Head, Lent, State, TaskId, barriers, digest, keep, sign, window_name};
+use crate::task::{Calls, For, Head, Lent, State, barriers, digest, keep, sign, window_name};
 
 /// How often a write is tried again that others came in the way of, when what was decided still holds.
 const TRIES: usize = 16;
@@ -97,6 +97,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 AskedBefore { task: lent.grant.id, what, decision, revision, until_s: lent.grant.ceiling_s },
             )
         });
+        let beside = written_beside(&lent, credential.as_ref(), asked.as_ref());
         let (what, revision) = self.write(&request, &lent, credential, asked, now).await?;
         let head = self.tasks.find(lent.grant.id).ok_or(Fault::Changed)?;
         let asking = Asking {
@@ -111,7 +112,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         if let Err(fault) = self.tell(&asking, what, &About::open(&lent, &head), revision) {
             // Nobody has its token: what is not on record should not stay.
             if what != Move::Renewed {
-                self.undo(head.id()).await;
+                self.undo(&head, &beside, now).await;
             }
             return Err(fault);
         }
@@ -333,22 +334,17 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         }
         Ok(())
     }
+}
 
-    /// Takes back what could not be put on record. What stays for all that expires, and nobody has its token.
-    async fn undo(&self, id: TaskId) {
-        let mut draft = Draft::default();
-        draft.delete(&task_key(id));
-        let state = State::Revoked.into();
-        let event =
-            StoredEvent::Ended { tasks: vec![(id, 0)], state, reason: "it could not be recorded".into() };
-        let undone = match draft.put(book::EVENT, &event) {
-            Ok(()) => self.commit(draft).await.map(|_| ()).map_err(unwritten),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = undone {
-            tracing::warn!(%error, task = %id, "a task that was not recorded stays until it expires");
-        }
-    }
+/// What a start leaves beside its task: the name that it was asked by, and its credential if that has started nothing before.
+fn written_beside(
+    lent: &Lent,
+    credential: Option<&Credential>,
+    asked: Option<&(String, AskedBefore)>,
+) -> Vec<String> {
+    let first = credential.filter(|_| lent.basis.asking == crate::task::Asking::Start);
+    let used = first.map(|Credential { name, .. }| format!("{USED}{name}"));
+    asked.map(|(key, _)| key.clone()).into_iter().chain(used).collect()
 }
 
 fn write_asked(draft: &mut Draft, asked: Option<&(String, AskedBefore)>) -> Result<(), Fault> {

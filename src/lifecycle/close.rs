@@ -265,6 +265,28 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         self.tell(asking, what, &about, revision)
     }
 
+    /// Takes back what began and could not be put on record, with what it left beside (`beside`), so that it can be asked for
+    /// again. What stays for all that expires, and nobody has its token.
+    pub(super) async fn undo(&self, head: &Head, beside: &[String], now: Timestamp) {
+        let mut draft = Draft::default();
+        draft.delete(&task_key(head.id()));
+        beside.iter().for_each(|key| draft.delete(key));
+        let (tasks, reason) = (vec![(head.id(), 0)], "it could not be recorded".into());
+        let event = StoredEvent::Ended { tasks, state: State::Revoked.into(), reason };
+        let undone = match draft.put(book::EVENT, &event) {
+            Ok(()) => self.commit(draft).await.map(|_| ()).map_err(unwritten),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = undone {
+            tracing::warn!(%error, task = %head.id(), "a task that was not recorded stays until it expires");
+            return;
+        }
+        if let Some(parent) = head.parents().first() {
+            parent.calls.give_back(head.calls.max());
+        }
+        self.refund(head, now).await;
+    }
+
     /// What a task did not use counts no longer against its human's agent. Best effort: what fails only costs calls.
     async fn refund(&self, head: &Head, now: Timestamp) {
         let lent = head.lent();

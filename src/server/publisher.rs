@@ -56,7 +56,7 @@ impl<S> Publisher<S> {
         let _second = self.weigher.set(Box::new(weigher));
     }
 
-    /// Somebody says yes to the bundle of this revision, whatever it ends.
+    /// Somebody says yes to the bundle of this revision, whatever it ends, for the next time that it comes into force.
     pub fn confirm(&self, revision: &str) {
         *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision.to_owned());
     }
@@ -92,6 +92,10 @@ impl<S: AuditSink + 'static> Target for Arc<Publisher<S>> {
     }
 
     fn publish(&self, snapshot: Arc<Snapshot>) {
+        // A yes is for once: the same bundle may come back when other tasks are open.
+        let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        confirmed.take_if(|revision| **revision == *snapshot.revision().0);
+        drop(confirmed);
         match self.pdp.get() {
             Some(pdp) => pdp.publish(snapshot),
             None => *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot),

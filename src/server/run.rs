@@ -304,7 +304,9 @@ impl State {
         let lending = Lending::open(&data, &settings.tasks)?;
         let journal = Arc::new(Journal::open(&data, settings.journal.clone(), metrics.clone())?);
         let open = Arc::new(OpenDecisions::new(settings.limits.open_decisions_max));
-        if let Err(error) = refill::refill(&open, lending.as_ref().map(|lending| &*lending.tasks), journal.directory()) {
+        if let Err(error) =
+            refill::refill(&open, lending.as_ref().map(|lending| &*lending.tasks), journal.directory())
+        {
             tracing::warn!(%error, "outcomes of calls from before this start can only be reported in part");
         }
         let publisher = Arc::new(Publisher::default());

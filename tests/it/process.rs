@@ -21,6 +21,7 @@ mod secrets;
 mod signing;
 mod start;
 mod stop;
+mod tasks;
 mod thousand;
 mod tls;
 mod traces;

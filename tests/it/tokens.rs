@@ -16,6 +16,7 @@ pub const ISSUER: &str = "https://as.acme.example";
 pub const AUDIENCE: &str = "https://pdp.acme.example";
 
 /// A key of P-256.
+#[derive(Clone)]
 pub struct Signer {
     secret: EncodingKey,
     x: String,
@@ -94,6 +95,11 @@ pub fn with(claims: &Json, name: &str, value: impl Into<Json>) -> Json {
 /// Base64url without padding.
 pub fn b64(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What base64url without padding stands for.
+pub fn unb64(text: &str) -> Vec<u8> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
 /// Now, in seconds.

@@ -42,7 +42,9 @@ fn or_dash(text: &str) -> String {
 pub(super) fn task(task: &v1::Task, now_s: i64) -> String {
     if task.subject.is_none() {
         let (id, state) = (&task.id, state(task.state()));
-        return format!("task   {id}\nstate  {state}\nit is over: the audit log has the rest, as records of this task\n");
+        return format!(
+            "task   {id}\nstate  {state}\nit is over: the audit log has the rest, as records of this task\n"
+        );
     }
     let v1::Task {
         id,

@@ -29,7 +29,19 @@ impl Answer {
 
 /// One request without a body, with `Host: localhost` unless the headers name another.
 pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut stream = TcpStream::connect(address).expect("the administration listens");
+    send(address, method, path, headers, "")
+}
+
+/// A form that is sent, as OAuth clients do.
+pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> Answer {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let length = body.len().to_string();
+    let sent = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", &*length)];
+    send(address, "POST", path, &[&sent[..], headers].concat(), &body)
+}
+
+fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -39,6 +51,7 @@ pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, 
         write!(text, "{name}: {value}\r\n").unwrap();
     }
     text.push_str("\r\n");
+    text.push_str(body);
     stream.write_all(text.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -1,0 +1,12 @@
+//! Tasks of the real server: kept through crashes, restarts and full disks, ended by drift, shown to clients of OAuth.
+//! Never reaches inside.
+
+mod desk;
+
+mod crash;
+mod damage;
+mod drift;
+mod oauth;
+mod restart;
+mod room;
+mod shell;
