@@ -9,6 +9,7 @@ mod exchange;
 mod follow;
 mod keep;
 mod look;
+mod revoke;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,12 +25,13 @@ use crate::task::{Head, Lent, NotPossible, State, TaskId, Tasks, digest};
 use book::Draft;
 
 pub use begin::{Begun, Wish};
-pub use close::{Asker, Closed};
+pub use close::Closed;
 pub use drift::{DriftRules, Drifted, Preview, Review, review};
 pub use exchange::{Exchange, Exchanged, Inspected};
 pub use follow::Follower;
 pub use keep::Keeper;
 pub use look::{Event, Events, Page, Shown};
+pub use revoke::Asker;
 
 /// Why there is no answer about a task. A deny is not an error.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +70,15 @@ pub enum Fault {
         "{0} revocations are in force, as many as may be; lift some, or stop people and agents in the bundle"
     )]
     TooManyStops(usize),
+    /// The key is revoked, and signs all the same.
+    #[error("what the key signed is denied from now on, but the key still signs: {0}")]
+    NotRetired(String),
+    /// There is nothing of that name.
+    #[error("{0}")]
+    NoTarget(String),
+    /// It is longer than the state takes.
+    #[error("this is longer than the state takes; name fewer things")]
+    TooLong(#[source] StoreError),
     /// The state has something that is not ours.
     #[error("the state holds `{0}`, which this version cannot read")]
     Strange(String),
@@ -87,8 +98,11 @@ pub struct Lifecycle<S, T> {
     /// Up to where the registry was told.
     told: watch::Receiver<u64>,
     /// What becomes of a signing key that is revoked.
-    retire: Box<dyn Fn(&str) + Send + Sync>,
+    retire: Retire,
 }
+
+/// Makes a signing key of ours neither sign nor verify; or says in words why it does.
+pub type Retire = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// When something is asked for, and the name of the decision about it.
 #[derive(Debug)]
@@ -139,7 +153,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         tasks: Arc<Tasks>,
         store: Arc<T>,
         told: watch::Receiver<u64>,
-        retire: impl Fn(&str) + Send + Sync + 'static,
+        retire: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         Self { pdp, tasks, store, told, retire: Box::new(retire) }
     }
@@ -225,10 +239,10 @@ impl<'a> About<'a> {
 fn unwritten(error: StoreError) -> Fault {
     match error {
         StoreError::Conflict { .. } => Fault::Changed,
-        StoreError::Malformed(_)
-        | StoreError::Compacted { .. }
-        | StoreError::Unavailable { .. }
-        | StoreError::Closed => Fault::Unwritten(error),
+        StoreError::Malformed(_) => Fault::TooLong(error),
+        StoreError::Compacted { .. } | StoreError::Unavailable { .. } | StoreError::Closed => {
+            Fault::Unwritten(error)
+        }
     }
 }
 
@@ -236,20 +250,6 @@ fn unwritten(error: StoreError) -> Fault {
 fn asked_key(caller: &Caller, key: &str) -> String {
     let ours = digest([caller.name.as_bytes(), key.as_bytes()]);
     format!("{}{ours}", book::ASKED)
-}
-
-/// An answer that was given before.
-fn answered_before(before: &book::AskedBefore) -> Answer {
-    Answer {
-        id: DecisionId(before.decision.as_str().into()),
-        revision: crate::access::Revision(before.revision.as_str().into()),
-        decision: crate::access::Decision::pass(),
-        arguments_digest: None,
-        resource: None,
-        explanation: vec![],
-        state: None,
-        lent: None,
-    }
 }
 
 /// Makes tasks wait to be written again: the registry's side of a [`Keeper`].

@@ -240,7 +240,12 @@ impl<S: AuditSink> Pdp<S> {
         let record = || self.sink.record(&Record::Outcome(reported));
         self.open.report(reported.decision, reported.caller, record).map(|_written| ())?;
         if let Some((tasks, task)) = self.tasks.as_ref().zip(task) {
-            tasks.saw(task, &reported.data_classes.iter().cloned().collect());
+            // Only what the bundle knows can mean anything to it, and be kept for as long as the task.
+            let snapshot = self.snapshot();
+            let known = reported.data_classes.iter().filter(|class| snapshot.classes_below(class).is_some());
+            if let Some(head) = tasks.find(task) {
+                tasks.saw(&head, &known.cloned().collect());
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! Never a timer and never a store: expiry is a comparison, and what must last is handed out to be written.
 
 mod basis;
+mod calls;
 mod grant;
 mod head;
 mod kept;
@@ -21,13 +22,14 @@ use sha2::{Digest as _, Sha256};
 use crate::value::Value;
 
 pub use basis::{Asking, Basis, Lent};
+pub use calls::{CALLS_MAX, Calls};
 pub use grant::{Asked, Ceiling, DEPTH_MAX, Exceeds, Grant, Parties};
-pub use head::{Calls, Head};
+pub use head::Head;
 pub use known::Known;
 pub use scope::{Bound, Limit, Only, OutOfScope, Scope, Touched};
 pub use state::{End, Event, NotPossible, State};
 pub use stops::{NotATarget, Stop, Stops, Target, barriers};
-pub use tasks::{NotInForce, Required, Rules, Tasks, Window, window_name};
+pub use tasks::{NotInForce, Required, Rules, Tasks, Window, is_cut, window_name};
 pub use token::{ACCESS_TOKEN, For, Read, TASK_TOKEN, TaskTokenFault, keep, kept, read, sign};
 
 /// How the text of a task's id begins.

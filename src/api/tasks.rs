@@ -9,6 +9,7 @@ mod wishes;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -28,6 +29,8 @@ use taken_back::TakenBack;
 
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
+/// How many may watch at once.
+const WATCHES_MAX: usize = 1000;
 
 /// The service. Cheap to clone.
 pub struct TaskService<S, T> {
@@ -46,6 +49,8 @@ struct Inner<S, T> {
     callers: Callers,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
+    /// Who may watch still.
+    watches: Arc<Semaphore>,
 }
 
 /// Who calls, and the tasks that it may ask about.
@@ -70,7 +75,8 @@ impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Self {
-        Self { inner: Arc::new(Inner { life, callers, clock, stop }) }
+        let watches = Arc::new(Semaphore::new(WATCHES_MAX));
+        Self { inner: Arc::new(Inner { life, callers, clock, stop, watches }) }
     }
 
     fn life(&self) -> Result<Arc<Lifecycle<S, T>>, Status> {
@@ -247,14 +253,14 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
-        let (_, life) = self.caller(&request)?;
+        let (caller, life) = self.caller(&request)?;
         let id = wire::task_id("id", &request.get_ref().id).map_err(|problem| malformed(&problem))?;
-        let shown = life.get(id, self.inner.clock.now()).map_err(|fault| status(&fault))?;
+        let shown = life.get(id, &caller, self.inner.clock.now()).map_err(|fault| status(&fault))?;
         Ok(Response::new(v1::GetResponse { task: Some(wire::shown(&shown)) }))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
-        let (_, life) = self.caller(&request)?;
+        let (caller, life) = self.caller(&request)?;
         let v1::ListRequest { page_size, page_token, party } = request.into_inner();
         let asked = || {
             let from = optional("page_token", page_token, NAME_BYTES_MAX)?;
@@ -270,7 +276,7 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
         };
         let now = self.inner.clock.now();
         // Many tasks take a while to look through.
-        let page = tokio::task::spawn_blocking(move || life.list(from, count, party.as_ref(), now));
+        let page = tokio::task::spawn_blocking(move || life.list(from, count, party.as_ref(), &caller, now));
         let page = page.await.map_err(|_| defect())?.map_err(|fault| status(&fault))?;
         Ok(Response::new(v1::ListResponse {
             tasks: page.tasks.iter().map(wire::shown).collect(),
@@ -293,12 +299,15 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
             let now = service.inner.clock.now();
             let known = shown.caller(&service.inner.callers, &life.pdp().trusted(), now)?;
             if known.name == caller.name {
-                Ok(())
+                require(&known, Role::Tasks)
             } else {
                 Err(Status::unauthenticated("the caller is another now"))
             }
         };
-        Ok(Response::new(watch::follow(events, still, self.inner.stop.clone())))
+        let place = self.inner.watches.clone().try_acquire_owned();
+        let place =
+            place.map_err(|_| Status::resource_exhausted("as many watch as may; end one, or ask later"))?;
+        Ok(Response::new(watch::follow(events, still, place, self.inner.stop.clone())))
     }
 }
 
@@ -320,8 +329,9 @@ fn status(fault: &Fault) -> Status {
             Status::unavailable(words)
         }
         Fault::Unsigned(_) | Fault::Strange(_) => Status::internal(words),
-        Fault::NoTask | Fault::NotRevoked => Status::not_found(words),
-        Fault::Otherwise(_) => Status::failed_precondition(words),
+        Fault::NoTask | Fault::NotRevoked | Fault::NoTarget(_) => Status::not_found(words),
+        Fault::TooLong(_) => Status::invalid_argument(words),
+        Fault::Otherwise(_) | Fault::NotRetired(_) => Status::failed_precondition(words),
         Fault::KeyUsed => Status::already_exists(words),
         Fault::TooManyStops(_) => Status::resource_exhausted(words),
     }

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use super::book::{
-    AskedBefore, Draft, Stored, StoredEvent, StoredWindow, USED, Used, WINDOW, look, stop_key, task_key,
+    AskedBefore, Draft, Stored, StoredEvent, StoredStop, StoredWindow, USED, Used, WINDOW, look, stop_key,
+    task_key,
 };
-use super::{About, Asking, Fault, Lifecycle, Moment, answered_before, asked_key, book, unwritten};
+use super::{About, Asking, Fault, Lifecycle, Moment, asked_key, book, unwritten};
 use crate::access::Timestamp;
 use crate::audit::{AuditSink, Move};
 use crate::pdp::{Answer, Ask, Request, TaskAsk};
 use crate::store::{StateRevision, StateStore, StoreError};
-use crate::task::{Calls, For, Head, Lent, State, barriers, digest, keep, sign, window_name};
+use crate::task::{Calls, For, Head, Lent, TaskId, barriers, digest, keep, sign, window_name};
 
 /// How often a write is tried again that others came in the way of, when what was decided still holds.
 const TRIES: usize = 16;
@@ -59,7 +60,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     pub async fn begin(&self, wish: Wish, moment: Moment) -> Result<Begun, Fault> {
         let Wish { mut request, approvals, idempotency_key } = wish;
         let now = moment.now;
-        let key = (!idempotency_key.is_empty()).then(|| asked_key(&request.caller, &idempotency_key));
+        // What is only previewed begins nothing that could be had again.
+        let named = !idempotency_key.is_empty() && !request.preview;
+        let key = named.then(|| asked_key(&request.caller, &idempotency_key));
         let what = key.as_ref().map(|_| digest_of(&request));
         if let (Some(key), Some(what)) = (&key, &what)
             && let Some(before) = look(&*self.store, key).map_err(unwritten)?
@@ -68,7 +71,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             self.until_told(before.changed).await.map_err(unwritten)?;
             let before: AskedBefore = serde_json::from_slice(&before.value)?;
             return if before.what == *what {
-                self.again(&request, &before, now)
+                self.again(request, before.task, moment)
             } else {
                 Err(Fault::KeyUsed)
             };
@@ -98,6 +101,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             )
         });
         let beside = written_beside(&lent, credential.as_ref(), asked.as_ref());
+        let before = self.tasks.find(lent.grant.id).map(|head| head.lent());
         let (what, revision) = self.write(&request, &lent, credential, asked, now).await?;
         let head = self.tasks.find(lent.grant.id).ok_or(Fault::Changed)?;
         let asking = Asking {
@@ -111,8 +115,13 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         };
         if let Err(fault) = self.tell(&asking, what, &About::open(&lent, &head), revision) {
             // Nobody has its token: what is not on record should not stay.
-            if what != Move::Renewed {
-                self.undo(&head, &beside, now).await;
+            match before {
+                None => self.undo(&head, &beside, now).await,
+                Some(before) => {
+                    if let Err(error) = self.write_renewed(&before).await {
+                        tracing::warn!(%error, task = %head.id(), "a renewal that was not recorded stays");
+                    }
+                }
             }
             return Err(fault);
         }
@@ -141,18 +150,15 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         })
     }
 
-    /// The same start, asked for again: the same task, with a token of it.
-    fn again(&self, request: &Request, before: &AskedBefore, now: Timestamp) -> Result<Begun, Fault> {
-        let head = self.tasks.find(before.task).ok_or(Fault::NoTask)?;
-        head.check(now.seconds()).map_err(|_| Fault::NoTask)?;
-        // With its session, or with one of its parties, a task was taken back.
-        let stops = self.tasks.stops();
-        if std::iter::once(&head).chain(head.parents()).any(|head| stops.cuts(&head.lent(), None)) {
-            return Err(Fault::NoTask);
-        }
-        let answer = answered_before(before);
-        let lent = Box::new(Lent::clone(&head.lent()));
+    /// The same start, asked for again by who asked before: the same task, with a token of it.
+    fn again(&self, request: Request, id: TaskId, moment: Moment) -> Result<Begun, Fault> {
+        let now = moment.now;
+        let request = Request { ask: Ask::Task(TaskAsk::Reissue { id }), ..request };
+        let mut answer = moment.decide(&self.pdp, &request)?;
         let state = self.tasks.revision();
+        let Some((lent, head)) = answer.lent.take().zip(self.tasks.find(id)) else {
+            return Ok(Begun { state, answer, lent: None, head: None, token: None });
+        };
         let asking = Asking {
             face: Some(request.face),
             caller: &request.caller.name,
@@ -160,9 +166,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             decision: Some(&answer.id),
             ..Asking::nobody("", now)
         };
-        let about =
-            About { task: Some(head.id()), state: Some(State::Open), head: Some(&head), ..About::default() };
-        self.tell(&asking, Move::Reissued, &about, StateRevision(state))?;
+        self.tell(&asking, Move::Reissued, &About::open(&lent, &head), StateRevision(state))?;
         let token = sign(&lent, For::Us, &self.tasks.issuer())?;
         Ok(Begun { answer, lent: Some(lent), head: Some(head), token: Some(token), state })
     }
@@ -298,7 +302,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let max = lent.grant.calls_max.unwrap_or_default();
         let charged = Calls::piece(max).min(max);
         let lent = keep(lent, &self.tasks.issuer())?;
-        Ok(Stored { lent, charged, seen: std::collections::BTreeSet::new(), intent: intent.to_owned() })
+        let kid = self.tasks.issuer().signing().kid().to_owned();
+        let seen = std::collections::BTreeSet::new();
+        Ok(Stored { lent, charged, kid, seen, intent: intent.to_owned() })
     }
 
     /// Counts the calls of a task among those of its human's agent for its purpose.
@@ -325,11 +331,13 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     fn expect_no_stops(&self, draft: &mut Draft, lent: &Lent) -> Result<(), Fault> {
         for target in barriers(lent) {
             let key = stop_key(&target);
+            let entry = look(&*self.store, &key).map_err(unwritten)?;
             // What was lifted is there still, for the tasks from before.
-            let entry = match self.tasks.stops().of(&target) {
-                Some(_) => look(&*self.store, &key).map_err(unwritten)?,
-                None => None,
-            };
+            if let Some(entry) = &entry
+                && !serde_json::from_slice::<StoredStop>(&entry.value)?.lifted
+            {
+                return Err(Fault::Changed);
+            }
             draft.unchanged(&key, entry.as_ref());
         }
         Ok(())
@@ -358,12 +366,12 @@ fn write_asked(draft: &mut Draft, asked: Option<&(String, AskedBefore)>) -> Resu
 /// What is asked, but for what differs from try to try: proofs and the caller's id for the request.
 fn digest_of(request: &Request) -> String {
     let Request { claim, credentials, ask, session, intent, .. } = request;
-    let token =
-        |token: &Option<crate::identity::Token>| token.as_ref().map(crate::identity::Token::signed_digest);
+    let token = |token: &Option<crate::identity::Token>| token.as_ref().map(crate::identity::Token::digest);
     let ask = match ask {
         Ask::Task(TaskAsk::Start { purpose, wanted, .. }) => format!("start {purpose} {wanted:?}"),
         Ask::Task(TaskAsk::Delegate { agent, wanted, .. }) => format!("delegate {agent:?} {wanted:?}"),
         Ask::Task(TaskAsk::Renew { ttl_s }) => format!("renew {ttl_s:?}"),
+        Ask::Task(TaskAsk::Reissue { id }) => format!("reissue {id}"),
         Ask::Task(TaskAsk::End { id, end }) => format!("end {id:?} {end:?}"),
         Ask::Access(_) | Ask::Mcp(_) => String::new(),
     };

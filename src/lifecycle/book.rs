@@ -29,6 +29,8 @@ pub(super) struct Stored {
     pub(super) lent: Box<RawValue>,
     /// How many of its calls may be spent.
     pub(super) charged: u64,
+    /// The key that its first token was signed with.
+    pub(super) kid: String,
     /// The classes of the data that it has seen.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) seen: BTreeSet<String>,

@@ -1,24 +1,22 @@
-//! Tasks that end, and authority that is taken back.
-//! Never lets a part outlive its whole, and never lifts what was revoked from before.
+//! Tasks that end, however that comes about.
+//! Never lets a part outlive its whole, and never counts one end twice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::book::{
-    AskedBefore, Draft, StoredEvent, StoredStop, StoredWindow, WINDOW, look, stop_key, task_key,
-};
+use super::book::{AskedBefore, Draft, StoredEvent, StoredWindow, WINDOW, look, task_key};
 use super::{About, Asking, Fault, Lifecycle, Moment, Wish, asked_key, book, unwritten};
 use crate::access::{Decision, Timestamp};
-use crate::audit::{AuditSink, Face, Move};
-use crate::identity::Caller;
+use crate::audit::{AuditSink, Move};
 use crate::pdp::{Ask, TaskAsk};
-use crate::store::{Expect, StateRevision, StateStore};
-use crate::task::{Event, Head, State, Stop, Target, window_name};
+use crate::store::{Expect, StateRevision, StateStore, StoreError};
+use crate::task::{Event, Head, State, window_name};
 
 /// How many tasks end with one commit.
-const TASKS_OF_COMMIT_MAX: usize = 100;
+const TASKS_OF_COMMIT_MAX: usize = 50;
 
-/// How many revocations may be in force at once: each new one copies them.
-const STOPS_MAX: usize = 100_000;
+/// How often a commit is tried again that others came in the way of.
+const TRIES: usize = 16;
 
 /// What came of a request to end or to revoke.
 #[derive(Debug)]
@@ -29,28 +27,6 @@ pub struct Closed {
     pub tasks: usize,
     /// Why it was denied, if it was.
     pub denied: Option<Decision>,
-}
-
-/// Who asks for a revocation, and why.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker<'a> {
-    /// Where it came in.
-    pub face: Face,
-    /// Who.
-    pub caller: &'a Caller,
-    /// The caller's own id for the request.
-    pub request_id: &'a str,
-    /// Why.
-    pub reason: &'a str,
-    /// The instant.
-    pub now: Timestamp,
-}
-
-impl<'a> From<Asker<'a>> for Asking<'a> {
-    fn from(asker: Asker<'a>) -> Self {
-        let Asker { face, caller, request_id, reason, now } = asker;
-        Self { face: Some(face), caller: &caller.name, request_id, ..Self::nobody(reason, now) }
-    }
 }
 
 impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
@@ -103,98 +79,6 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         Ok(Closed { state: state.0, tasks, denied: None })
     }
 
-    /// Takes authority back.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn revoke(&self, target: Target, asker: Asker<'_>) -> Result<Closed, Fault> {
-        let asking = Asking::from(asker);
-        if let Target::Task(id) = target {
-            let Some(head) = self.tasks.find(id) else {
-                return match self.tasks.gone_as(id) {
-                    // What is over can be revoked all the same: nothing is left to be done, but who asked stands on record.
-                    Some(before) => {
-                        let state = self.tasks.revision();
-                        let (task, state_now, tasks) = (Some(id), Some(before), Some(0));
-                        let about = About { task, state: state_now, tasks, ..About::default() };
-                        self.tell(&asking, Move::Revoked, &about, StateRevision(state))?;
-                        Ok(Closed { state, tasks: 0, denied: None })
-                    }
-                    None => Err(Fault::NoTask),
-                };
-            };
-            let all = self.with_parts(&head);
-            let tasks = all.len();
-            let state = self.close(all, State::Revoked, &asking, Move::Revoked, None).await?;
-            return Ok(Closed { state: state.0, tasks, denied: None });
-        }
-        if self.tasks.stops().len() >= STOPS_MAX {
-            return Err(Fault::TooManyStops(STOPS_MAX));
-        }
-        let now = asker.now;
-        let stop = Stop {
-            at_ms: now.0,
-            reason: asker.reason.to_owned(),
-            caller: asker.caller.name.to_string(),
-            until_s: self.forgettable(&target, now),
-            lifted: false,
-        };
-        let stored = StoredStop::of(&target, &stop);
-        let mut draft = Draft::default();
-        draft.put(&stop_key(&target), &stored)?;
-        draft.put(book::EVENT, &StoredEvent::Revoked { stop: stored })?;
-        let state = self.commit(draft).await.map_err(unwritten)?;
-        if let Target::Key(kid) = &target {
-            (self.retire)(kid);
-        }
-        let stops = self.tasks.stops();
-        let cut = |head: &Arc<Head>| stops.cuts(&head.lent(), None);
-        let tasks = self.tasks.all().iter().filter(|head| cut(head)).count();
-        let name = target.to_string();
-        let about = About { target: &name, tasks: Some(tasks), ..About::default() };
-        self.tell(&asking, Move::Revoked, &about, state)?;
-        Ok(Closed { state: state.0, tasks, denied: None })
-    }
-
-    /// Lets new tasks and steps of a target through again.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn lift(&self, target: Target, asker: Asker<'_>) -> Result<Closed, Fault> {
-        let Some(before) = self.tasks.stops().of(&target).filter(|stop| !stop.lifted).cloned() else {
-            return Err(Fault::NotRevoked);
-        };
-        // For as long as a task from before could last.
-        let ceiling_s = self.tasks.rules().ceiling.ttl_max_s;
-        let until_s = Some(asker.now.seconds().saturating_add(ceiling_s));
-        let stored = StoredStop::of(&target, &Stop { lifted: true, until_s, ..before });
-        let key = stop_key(&target);
-        let mut draft = Draft::default();
-        draft.unchanged(&key, look(&*self.store, &key).map_err(unwritten)?.as_ref());
-        draft.put(&key, &stored)?;
-        let told =
-            StoredStop { reason: asker.reason.to_owned(), caller: asker.caller.name.to_string(), ..stored };
-        draft.put(book::EVENT, &StoredEvent::Lifted { stop: told })?;
-        let state = self.commit(draft).await.map_err(unwritten)?;
-        let name = target.to_string();
-        self.tell(&asker.into(), Move::Lifted, &About { target: &name, ..About::default() }, state)?;
-        Ok(Closed { state: state.0, tasks: 0, denied: None })
-    }
-
-    /// Until when a revocation must be kept; none: until it is lifted. What only tasks from before have is over with them.
-    fn forgettable(&self, target: &Target, now: Timestamp) -> Option<i64> {
-        let ceiling_s = self.tasks.rules().ceiling.ttl_max_s;
-        match target {
-            Target::Task(_) | Target::Session { .. } => Some(now.seconds().saturating_add(ceiling_s)),
-            Target::Agent(_)
-            | Target::Human(_)
-            | Target::Tool(_)
-            | Target::Server(_)
-            | Target::Class(_)
-            | Target::Key(_) => None,
-        }
-    }
-
     /// A task with everything that was split off from it, the task first.
     pub(super) fn with_parts(&self, head: &Arc<Head>) -> Vec<Arc<Head>> {
         let mut all = vec![head.clone()];
@@ -205,8 +89,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         all
     }
 
-    /// Closes tasks: durable, then on record. The first is what was asked for; what is left of calls goes back to the window
-    /// of its human's agent.
+    /// Closes tasks: durable, then on record. What is left of their calls goes back to the window of their human's agent. Goes on
+    /// when a record fails: what is closed is closed.
     pub(super) async fn close(
         &self,
         all: Vec<Arc<Head>>,
@@ -217,33 +101,88 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     ) -> Result<StateRevision, Fault> {
         let mut asked = asked;
         let mut revision = StateRevision(self.tasks.revision());
+        let mut unrecorded = Ok(());
         for some in all.chunks(TASKS_OF_COMMIT_MAX) {
-            // What others have closed meanwhile is closed.
-            let open: Vec<&Arc<Head>> =
-                some.iter().filter(|head| self.tasks.find(head.id()).is_some()).collect();
-            if open.is_empty() {
+            let Some((at, closed)) =
+                self.close_some(some, state, asking.reason, &mut asked, asking.now).await?
+            else {
                 continue;
+            };
+            revision = at;
+            for head in closed {
+                let told = self.tell_closed(head, state, asking, what, revision);
+                unrecorded = unrecorded.and(told);
+            }
+        }
+        unrecorded.map(|()| revision)
+    }
+
+    /// Closes those that others have not closed meanwhile, with one commit.
+    async fn close_some<'h>(
+        &self,
+        some: &'h [Arc<Head>],
+        state: State,
+        reason: &str,
+        asked: &mut Option<(String, AskedBefore)>,
+        now: Timestamp,
+    ) -> Result<Option<(StateRevision, Vec<&'h Arc<Head>>)>, Fault> {
+        for _ in 0..TRIES {
+            let open: Vec<_> = some.iter().filter(|head| self.tasks.find(head.id()).is_some()).collect();
+            if open.is_empty() {
+                return Ok(None);
             }
             let mut draft = Draft::default();
             for head in &open {
-                draft.delete(&task_key(head.id()));
+                let key = task_key(head.id());
+                draft.0.expects.push(Expect::Present(key.as_str().into()));
+                draft.delete(&key);
             }
-            if let [only] = open.as_slice() {
-                draft.0.expects.push(Expect::Present(task_key(only.id()).into()));
-            }
-            if let Some((key, before)) = asked.take() {
-                draft.put(&key, &before)?;
+            self.refund(&mut draft, &open, now)?;
+            if let Some((key, before)) = asked.as_ref() {
+                draft.put(key, before)?;
             }
             let tasks = open.iter().map(|head| (head.id(), head.lent().grant.expires_s)).collect();
-            let event = StoredEvent::Ended { tasks, state: state.into(), reason: asking.reason.to_owned() };
-            draft.put(book::EVENT, &event)?;
-            revision = self.commit(draft).await.map_err(unwritten)?;
-            for head in open {
-                self.tell_closed(head, state, asking, what, revision)?;
-                self.refund(head, asking.now).await;
+            draft.put(
+                book::EVENT,
+                &StoredEvent::Ended { tasks, state: state.into(), reason: reason.to_owned() },
+            )?;
+            match self.commit(draft).await {
+                Ok(revision) => {
+                    *asked = None;
+                    return Ok(Some((revision, open)));
+                }
+                // Closed by another, or their window was written: what is known here is looked at again.
+                Err(StoreError::Conflict { .. }) => self
+                    .until_told(self.store.barrier().await.map_err(unwritten)?)
+                    .await
+                    .map_err(unwritten)?,
+                Err(error) => return Err(unwritten(error)),
             }
         }
-        Ok(revision)
+        Err(Fault::Changed)
+    }
+
+    /// What tasks did not use counts no longer against their human's agent.
+    fn refund(&self, draft: &mut Draft, heads: &[&Arc<Head>], now: Timestamp) -> Result<(), Fault> {
+        let mut unused: BTreeMap<String, (u64, i64)> = BTreeMap::new();
+        for head in heads.iter().filter(|head| head.parents().is_empty()) {
+            let lent = head.lent();
+            // Nothing is spent from now on that was given back.
+            let left = head.calls.max().saturating_sub(head.calls.settle());
+            let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
+            let of_window = unused.entry(key).or_insert((0, i64::MAX));
+            *of_window = (of_window.0.saturating_add(left), of_window.1.min(lent.grant.started_s));
+        }
+        for (key, (left, started_s)) in unused {
+            let Some(entry) = look(&*self.store, &key).map_err(unwritten)? else { continue };
+            let window: StoredWindow = serde_json::from_slice(&entry.value)?;
+            if left == 0 || started_s < window.since_s || window.until_s <= now.seconds() {
+                continue;
+            }
+            draft.unchanged(&key, Some(&entry));
+            draft.put(&key, &StoredWindow { calls: window.calls.saturating_sub(left), ..window })?;
+        }
+        Ok(())
     }
 
     fn tell_closed(
@@ -267,10 +206,13 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
 
     /// Takes back what began and could not be put on record, with what it left beside (`beside`), so that it can be asked for
     /// again. What stays for all that expires, and nobody has its token.
-    pub(super) async fn undo(&self, head: &Head, beside: &[String], now: Timestamp) {
+    pub(super) async fn undo(&self, head: &Arc<Head>, beside: &[String], now: Timestamp) {
         let mut draft = Draft::default();
         draft.delete(&task_key(head.id()));
         beside.iter().for_each(|key| draft.delete(key));
+        if self.refund(&mut draft, &[head], now).is_err() {
+            tracing::warn!(task = %head.id(), "the calls of a task that was not recorded stay spent");
+        }
         let (tasks, reason) = (vec![(head.id(), 0)], "it could not be recorded".into());
         let event = StoredEvent::Ended { tasks, state: State::Revoked.into(), reason };
         let undone = match draft.put(book::EVENT, &event) {
@@ -283,30 +225,6 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         }
         if let Some(parent) = head.parents().first() {
             parent.calls.give_back(head.calls.max());
-        }
-        self.refund(head, now).await;
-    }
-
-    /// What a task did not use counts no longer against its human's agent. Best effort: what fails only costs calls.
-    async fn refund(&self, head: &Head, now: Timestamp) {
-        let lent = head.lent();
-        let unused = head.calls.left();
-        if unused == 0 || !lent.grant.ancestors.is_empty() {
-            return;
-        }
-        let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
-        let Ok(Some(entry)) = look(&*self.store, &key) else { return };
-        let Ok(window) = serde_json::from_slice::<StoredWindow>(&entry.value) else { return };
-        if lent.grant.started_s < window.since_s || window.until_s <= now.seconds() {
-            return;
-        }
-        let mut draft = Draft::default();
-        draft.unchanged(&key, Some(&entry));
-        let calls = window.calls.saturating_sub(unused);
-        if draft.put(&key, &StoredWindow { calls, ..window }).is_ok()
-            && let Err(error) = self.store.commit(draft.0).await
-        {
-            tracing::debug!(%error, task = %head.id(), "unused calls were not given back");
         }
     }
 }

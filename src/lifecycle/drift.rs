@@ -20,6 +20,9 @@ use crate::task::{Head, Lent, State};
 /// How many tasks are looked at before others get their turn.
 const AT_ONCE: usize = 32;
 
+/// How soon what failed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 /// What the configuration says of drift.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DriftRules {
@@ -102,7 +105,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         review(&self.tasks.all(), snapshot)
     }
 
-    /// Looks at the open tasks whenever another bundle is in force, and ends those that would not be granted any more.
+    /// Looks at the open tasks whenever another bundle is in force, and ends those that would not be granted any more. What fails
+    /// is tried again. At the start nobody has weighed the bundle: then too many ends wait for a confirmation.
     pub async fn tend_drift(
         &self,
         rules: DriftRules,
@@ -110,19 +114,29 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         now: fn() -> Timestamp,
         stop: CancellationToken,
     ) {
+        let mut share_max = Some(rules.share_max);
         loop {
             published.mark_unchanged();
             let snapshot = self.pdp.snapshot();
-            let tended = async {
-                if let Err(error) = self.drift(rules, &snapshot, now).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "tasks that drifted stay for now; their steps are denied"
-                    );
+            let tended = self.drift(rules.grace, share_max, &snapshot, now, &stop).await;
+            let again = match &tended {
+                Ok(()) => None,
+                Err(error) => {
+                    let error = error as &dyn std::error::Error;
+                    tracing::warn!(error, "tasks that drifted stay for now; their steps are denied");
+                    Some(AGAIN_AFTER)
                 }
-                published.changed().await.is_ok()
             };
-            match stop.run_until_cancelled(tended).await {
+            let next = async {
+                match again {
+                    Some(after) => {
+                        tokio::time::timeout(after, published.changed()).await.unwrap_or(Ok(())).is_ok()
+                    }
+                    None => published.changed().await.is_ok(),
+                }
+            };
+            match stop.run_until_cancelled(next).await {
+                Some(true) if tended.is_ok() => share_max = None,
                 Some(true) => {}
                 Some(false) | None => return,
             }
@@ -131,9 +145,11 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
 
     async fn drift(
         &self,
-        rules: DriftRules,
+        grace: Duration,
+        share_max: Option<f64>,
         snapshot: &Snapshot,
         now: fn() -> Timestamp,
+        stop: &CancellationToken,
     ) -> Result<(), Fault> {
         self.announce(snapshot).await?;
         let heads = self.tasks.all();
@@ -145,20 +161,28 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         if found.drifted.is_empty() {
             return Ok(());
         }
-        let (open, drifting) = (found.open, found.drifted.len());
-        tracing::info!(
-            open,
-            drifting,
-            revision = snapshot.revision().short(),
-            "tasks would not be granted any more"
-        );
-        tokio::time::sleep(rules.grace).await;
-        // Another bundle may be in force by now, under which they would be.
+        let (open, drifting, revision) = (found.open, found.drifted.len(), snapshot.revision().short());
+        if share_max.is_some_and(|share_max| found.is_too_much(share_max)) {
+            tracing::error!(
+                open,
+                drifting,
+                revision,
+                "the bundle that this server began with would end more tasks than `tasks.drift_share_max`: their steps are denied, \
+                 but they are not revoked until `POST /reload?confirm=<revision>` on the admin port says so"
+            );
+            return Ok(());
+        }
+        tracing::info!(open, drifting, revision, "tasks would not be granted any more");
+        if stop.run_until_cancelled(tokio::time::sleep(grace)).await.is_none() {
+            return Ok(());
+        }
+        // Another bundle may be in force by now, under which they would be; or they were renewed under this one.
         if self.pdp.snapshot().revision() != snapshot.revision() {
             return Ok(());
         }
+        let still = found.drifted.into_iter().map(|found| found.head);
+        let ended: Vec<Arc<Head>> = still.filter(|head| drifted(head, snapshot).is_some()).collect();
         let asking = Asking::nobody("drift", now());
-        let ended: Vec<Arc<Head>> = found.drifted.into_iter().map(|drifted| drifted.head).collect();
         self.close(ended, State::Revoked, &asking, Move::Drifted, None).await.map(|_| ())
     }
 

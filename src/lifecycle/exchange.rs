@@ -3,10 +3,10 @@
 
 use super::{About, Asking, Fault, Lifecycle, Moment};
 use crate::access::{DenyReason, Timestamp};
-use crate::audit::{AuditSink, Face, Move};
+use crate::audit::{Administered, Administration, AuditSink, Face, Move, Record};
 use crate::identity::{Caller, Proof, Token};
 use crate::store::{StateRevision, StateStore};
-use crate::task::{For, Lent, Only, Scope, State, sign};
+use crate::task::{For, Lent, Only, Scope, State, Target, sign};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -58,22 +58,33 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     pub fn exchange(&self, asked: &Exchange<'_>, moment: &Moment) -> Result<Exchanged, Fault> {
         let Exchange { caller, token, proof, audience, request_id } = *asked;
         let now = moment.now;
-        let known = match self.pdp.show_task(token, proof, caller, now) {
+        let shown = self.pdp.show_task(token, proof, caller, now).and_then(|known| match known.audience {
+            None => Ok(known),
+            Some(_) => {
+                Err((DenyReason::Unauthenticated, "is an access token for an MCP server itself".to_owned()))
+            }
+        });
+        let known = match shown {
             Ok(known) => known,
-            Err((reason, words)) => return Ok(Exchanged::Denied(reason, words)),
+            Err((reason, words)) => {
+                self.tell_refused(asked, &words, now)?;
+                return Ok(Exchanged::Denied(reason, words));
+            }
         };
-        if known.audience.is_some() {
-            let words = "is an access token for an MCP server, and stands for no other".to_owned();
-            return Ok(Exchanged::Denied(DenyReason::Unauthenticated, words));
-        }
         let snapshot = self.pdp.snapshot();
         let mut servers = snapshot.catalog().servers();
         let Some(server) = servers.find(|server| server.audience.as_deref() == Some(audience)) else {
+            self.tell_refused(asked, "no server of the catalog has this audience", now)?;
             return Ok(Exchanged::NoTarget("no server of the catalog has this audience".into()));
         };
+        if self.tasks.stops().bars(&Target::Server(server.id.clone())) {
+            self.tell_refused(asked, "the server was closed by an operator", now)?;
+            return Ok(Exchanged::NoTarget("the server was closed by an operator".into()));
+        }
         let grant = &known.lent.grant;
         let Ok(scope) = grant.scope.part(&Scope { servers: Only::these([&*server.id]), ..Scope::default() })
         else {
+            self.tell_refused(asked, "the task does not cover this server", now)?;
             return Ok(Exchanged::NoTarget("the task does not cover this server".into()));
         };
         let lent =
@@ -100,9 +111,26 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         Ok(Exchanged::Issued { token, expires_in_s, bound: lent.grant.key.is_some() })
     }
 
-    /// What a token of ours says, if its task stands and would still be granted.
-    pub fn introspect(&self, token: &Token, now: Timestamp) -> Option<Inspected> {
+    /// Puts on record what was refused.
+    fn tell_refused(&self, asked: &Exchange<'_>, reason: &str, time: Timestamp) -> Result<(), Fault> {
+        let (face, outcome) = (Face::Http, Administration::Refused);
+        let (caller, call) = (&*asked.caller.name, "token_exchange");
+        let told = Administered { time, face, caller, call, outcome, reason, session: None };
+        self.pdp.sink().record(&Record::Admin(&told)).map(|_written| ()).map_err(Fault::Unrecorded)
+    }
+
+    /// What a token of ours says, if its task stands and would still be granted, and its server is open and one of this
+    /// caller's.
+    pub fn introspect(&self, caller: &Caller, token: &Token, now: Timestamp) -> Option<Inspected> {
         let known = self.pdp.standing_task(token, now)?;
+        if let Some(audience) = &known.audience {
+            let snapshot = self.pdp.snapshot();
+            let server =
+                snapshot.catalog().servers().find(|server| server.audience.as_ref() == Some(audience))?;
+            if !caller.enforces(&server.id) || self.tasks.stops().bars(&Target::Server(server.id.clone())) {
+                return None;
+            }
+        }
         Some(Inspected { lent: known.lent.clone(), audience: known.audience.clone() })
     }
 }

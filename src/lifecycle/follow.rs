@@ -1,7 +1,7 @@
 //! What was committed becomes what decisions know: the state's order is the registry's.
 //! Never skips a commit, and never shows one before the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -11,16 +11,16 @@ use super::book::{
     ASKED, AskedBefore, EVENT, STOP, Stored, StoredEvent, StoredStop, StoredWindow, TASK, USED, Used, WINDOW,
 };
 use crate::store::{Change, Committed, StateRevision, StateStore, StoreError, Watch};
-use crate::task::{Calls, Head, State, TaskId, Tasks, Window, kept};
+use crate::task::{Calls, Head, State, Target, TaskId, Tasks, Window, kept};
 
 /// When keys can be forgotten, by the second.
 #[derive(Debug, Default)]
-pub(super) struct Due(Mutex<BTreeMap<i64, Vec<Arc<str>>>>);
+pub(super) struct Due(Mutex<BTreeMap<i64, BTreeSet<Arc<str>>>>);
 
 impl Due {
     fn at(&self, at_s: i64, key: &Arc<str>) {
         let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        due.entry(at_s).or_default().push(key.clone());
+        due.entry(at_s).or_default().insert(key.clone());
     }
 
     /// Keys that may be forgotten by now, a bounded number of them.
@@ -29,10 +29,11 @@ impl Due {
         let mut taken = Vec::new();
         while let Some(mut entry) = due.first_entry().filter(|entry| *entry.key() <= now_s) {
             let keys = entry.get_mut();
-            let some = keys.len().min(count_max.saturating_sub(taken.len()));
-            taken.extend(keys.drain(..some));
-            if !keys.is_empty() {
-                break;
+            while let Some(key) = keys.pop_first() {
+                taken.push(key);
+                if taken.len() >= count_max {
+                    return taken;
+                }
             }
             entry.remove();
         }
@@ -53,6 +54,8 @@ pub struct Follower {
     watch: Watch,
     told: watch::Sender<u64>,
     pub(super) due: Arc<Due>,
+    /// What the keys of revocations stand for.
+    stops: HashMap<Arc<str>, Target>,
 }
 
 /// The registry; it has no debug form of its own.
@@ -73,7 +76,8 @@ impl Follower {
         let snapshot = store.snapshot().map_err(Fault::Unwritten)?;
         let watch = store.watch(snapshot.revision).map_err(Fault::Unwritten)?;
         let (told, receiver) = watch::channel(snapshot.revision.0);
-        let follower = Self { tasks: TasksOf(tasks), watch, told, due: Arc::default() };
+        let stops = HashMap::new();
+        let mut follower = Self { tasks: TasksOf(tasks), watch, told, due: Arc::default(), stops };
         // Parents before their parts.
         let mut open = Vec::new();
         for (key, entry) in &snapshot.entries {
@@ -113,7 +117,7 @@ impl Follower {
         }
     }
 
-    fn apply(&self, committed: &Committed) -> Result<(), Fault> {
+    fn apply(&mut self, committed: &Committed) -> Result<(), Fault> {
         let Committed { revision: StateRevision(revision), changes } = committed;
         let event = changes.iter().find(|change| **change.key() == *EVENT).and_then(Change::value);
         let event: Option<StoredEvent> = event.map(|event| serde_json::from_slice(event)).transpose()?;
@@ -156,13 +160,15 @@ impl Follower {
         }
         let calls = Calls::new(lent.grant.calls_max.unwrap_or_default(), stored.charged, spent);
         let wants_more = calls.wants_more();
-        tasks.open(Arc::new(Head::new(Arc::new(lent), parents, calls, stored.seen.clone())));
+        let head = Head::new(Arc::new(lent), parents, calls, stored.seen.clone(), stored.kid.clone());
+        let head = Arc::new(head);
+        tasks.open(head.clone());
         if wants_more {
-            tasks.want(id);
+            tasks.want(&head);
         }
     }
 
-    fn put(&self, key: &Arc<str>, value: &[u8]) -> Result<(), Fault> {
+    fn put(&mut self, key: &Arc<str>, value: &[u8]) -> Result<(), Fault> {
         let tasks = &self.tasks.0;
         if let Some(name) = key.strip_prefix(USED) {
             let Used { until_s } = serde_json::from_slice(value)?;
@@ -176,7 +182,8 @@ impl Follower {
             let stored: StoredStop = serde_json::from_slice(value)?;
             let until_s = stored.until_s;
             let (target, stop) = stored.read().ok_or_else(|| Fault::Strange(key.to_string()))?;
-            tasks.stop(target, stop);
+            tasks.stop(target.clone(), stop);
+            self.stops.insert(key.clone(), target);
             if let Some(until_s) = until_s {
                 self.due.at(until_s, key);
             }
@@ -187,7 +194,7 @@ impl Follower {
         Ok(())
     }
 
-    fn delete(&self, key: &str, ended: State) {
+    fn delete(&mut self, key: &str, ended: State) {
         let tasks = &self.tasks.0;
         if let Some(id) = task_of(key) {
             tasks.close(id, ended);
@@ -195,13 +202,8 @@ impl Follower {
             tasks.used(name.to_owned(), None);
         } else if let Some(name) = key.strip_prefix(WINDOW) {
             tasks.granted(name.to_owned(), None);
-        } else if key.starts_with(STOP) {
-            let stops = tasks.stops();
-            let gone =
-                stops.iter().map(|(target, _)| target).find(|target| super::book::stop_key(target) == key);
-            if let Some(target) = gone.cloned() {
-                tasks.forget_stop(&target);
-            }
+        } else if let Some(target) = self.stops.remove(key) {
+            tasks.forget_stop(&target);
         }
     }
 }

@@ -54,16 +54,15 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                // First, or a steady demand for calls would keep everything open.
+                _ = sweep.tick() => self.sweep((self.now)()).await,
                 count = self.wanting.recv_many(&mut wanted, TOGETHER_MAX) => {
                     if count == 0 {
                         break;
                     }
-                    wanted.sort_unstable();
-                    wanted.dedup();
                     self.write_again(&wanted, Charge::Ahead).await;
                     wanted.clear();
                 }
-                _ = sweep.tick() => self.sweep((self.now)()).await,
             }
         }
         let unspent = |head: &Arc<crate::task::Head>| head.calls.spent() < head.calls.charged();
@@ -92,13 +91,14 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
             let key = task_key(*id);
             let Some(entry) = look(&*self.life.store, &key).map_err(unwritten)? else { continue };
             let stored: Stored = serde_json::from_slice(&entry.value)?;
+            head.is_written();
             let spent = head.calls.spent();
             let charged = match charge {
                 Charge::Ahead if head.calls.wants_more() => {
                     spent.saturating_add(Calls::piece(head.calls.max())).min(head.calls.max())
                 }
                 Charge::Ahead => head.calls.charged(),
-                Charge::Spent => spent,
+                Charge::Spent => head.calls.settle(),
             };
             let seen = head.seen().as_ref().clone();
             draft.unchanged(&key, Some(&entry));
@@ -122,6 +122,7 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
                 self.due.give_back(now.seconds().saturating_add(AGAIN_S), keys);
                 return;
             }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -133,13 +134,17 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
             tasks.iter().filter_map(|key| task_of(key)).filter_map(|id| is_over(&id)).collect();
         if !expired.is_empty() {
             let asking = Asking::nobody("", now);
-            match self.life.close(expired, State::Expired, &asking, Move::Expired, None).await {
-                // Somebody ended one meanwhile: the next look finds the others.
-                Err(Fault::Changed) | Ok(_) => {}
-                Err(fault) => return Err(fault),
-            }
+            self.life.close(expired, State::Expired, &asking, Move::Expired, None).await?;
         }
         let mut draft = Draft::default();
+        // A part that lost its whole in a crash is known to nobody.
+        let is_lost = |key: &&Arc<str>| task_of(key).is_some_and(|id| self.life.tasks.find(id).is_none());
+        for key in tasks.into_iter().filter(is_lost) {
+            let Some(entry) = look(&*self.life.store, key).map_err(unwritten)? else { continue };
+            draft.unchanged(key, Some(&entry));
+            draft.delete(key);
+            tracing::info!(%key, "a part of a task that was over is forgotten");
+        }
         for key in others {
             let Some(entry) = look(&*self.life.store, key).map_err(unwritten)? else { continue };
             if until_s(key, &entry.value)?.is_some_and(|until_s| until_s <= now.seconds())

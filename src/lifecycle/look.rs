@@ -7,8 +7,9 @@ use super::book::{EVENT, Stored, StoredEvent, look, task_key};
 use super::{Fault, Lifecycle, unwritten};
 use crate::access::Timestamp;
 use crate::audit::AuditSink;
+use crate::identity::{Caller, Role};
 use crate::store::{Change, StateRevision, StateStore, StoreError, Watch};
-use crate::task::{Head, State, Stop, Target, TaskId};
+use crate::task::{Head, State, Stop, Target, TaskId, is_cut};
 use crate::value::Uid;
 
 /// How a task stands.
@@ -124,20 +125,25 @@ fn told(event: StoredEvent) -> Vec<Event> {
     }
 }
 
+/// Whether a task is any business of a caller's.
+fn may_see(caller: &Caller, head: &Head) -> bool {
+    caller.may(Role::Admin) || head.lent().basis.caller == caller.name
+}
+
 impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
-    /// How a task stands.
+    /// How a task stands that was started through this caller; whoever administrates sees all.
     ///
     /// # Errors
     /// [`Fault::NoTask`] for one that nobody knows here any more.
-    pub fn get(&self, id: TaskId, now: Timestamp) -> Result<Shown, Fault> {
+    pub fn get(&self, id: TaskId, caller: &Caller, now: Timestamp) -> Result<Shown, Fault> {
         if let Some(head) = self.tasks.find(id) {
-            return self.shown(head, now);
+            return if may_see(caller, &head) { self.shown(head, now) } else { Err(Fault::NoTask) };
         }
         let state = self.tasks.gone_as(id).ok_or(Fault::NoTask)?;
         Ok(Shown { id, state, head: None, intent: String::new() })
     }
 
-    /// The open tasks from a name on, by their names.
+    /// The open tasks from a name on, by their names, that were started through this caller; whoever administrates sees all.
     ///
     /// # Errors
     /// [`Fault`] when the state cannot be read.
@@ -146,6 +152,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         from: Option<TaskId>,
         count_max: usize,
         party: Option<&Uid>,
+        caller: &Caller,
         now: Timestamp,
     ) -> Result<Page, Fault> {
         let mut heads = self.tasks.all();
@@ -156,24 +163,26 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 || parties.earlier_actors.contains(party)
         };
         heads.retain(|head| {
-            from.is_none_or(|from| from <= head.id()) && party.is_none_or(|p| has_part(head, p))
+            may_see(caller, head)
+                && from.is_none_or(|from| from <= head.id())
+                && party.is_none_or(|p| has_part(head, p))
         });
         heads.sort_unstable_by_key(|head| head.id());
         let next = heads.get(count_max).map(|head| head.id());
         heads.truncate(count_max);
         let tasks = heads.into_iter().map(|head| self.shown(head, now)).collect::<Result<_, _>>()?;
-        let stops = self.tasks.stops();
-        let stops = stops.iter().filter(|(_, stop)| from.is_none() && !stop.lifted);
-        let mut stops: Vec<_> = stops.map(|(target, stop)| (target.clone(), stop.clone())).collect();
+        let (stops, sees_all) = (self.tasks.stops(), caller.may(Role::Admin));
+        let stops = stops
+            .iter()
+            .filter(|(_, stop)| from.is_none() && !stop.lifted && (sees_all || *stop.caller == *caller.name));
+        let mut stops: Vec<_> = stops.map(|(target, stop)| (target, stop.clone())).collect();
         stops.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Page { tasks, next, stops, state: self.tasks.revision() })
     }
 
     fn shown(&self, head: Arc<Head>, now: Timestamp) -> Result<Shown, Fault> {
-        let lent = head.lent();
         let stops = self.tasks.stops();
-        let is_cut =
-            stops.cuts(&lent, None) || head.parents().iter().any(|parent| stops.cuts(&parent.lent(), None));
+        let is_cut = is_cut(&stops, &head);
         let over = head.parents().iter().map(|parent| parent.state()).find(|state| *state != State::Open);
         let state = match (head.state(), over) {
             (State::Open, _) if is_cut => State::Revoked,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::judge::{Judged, Terms, decide};
 use crate::access::{Decision, Entity, Facts, Question, Timestamp};
 use crate::policy::{Round, Snapshot};
-use crate::task::{Grant, Known, Lent, Only, Parties, Scope};
+use crate::task::{Grant, Head, Known, Lent, Only, Parties, Scope};
 use crate::value::{Extension, Uid, Value};
 
 /// Makes the decision that a grant rests on, on this snapshot: at its own instant, with its own facts.
@@ -21,6 +21,14 @@ pub fn would_grant(snapshot: &Snapshot, lent: &Lent) -> Decision {
     crate::policy::decide(snapshot, &question, &facts)
 }
 
+/// Whether a task that is open would be granted now, with all that it is a part of.
+pub(super) fn would_still_grant(snapshot: &Snapshot, head: &Head) -> bool {
+    let grants = |lent: &Lent| {
+        lent.basis.revision == snapshot.revision().0 || would_grant(snapshot, lent).outcome.is_permit()
+    };
+    grants(&head.lent()) && head.parents().iter().all(|parent| grants(&parent.lent()))
+}
+
 /// Whether a task that is used would still be granted, with all that it is a part of. What is found is remembered for as long
 /// as this bundle is in force.
 pub(super) fn still_granted(snapshot: &Snapshot, known: &Known) -> bool {
@@ -33,8 +41,11 @@ pub(super) fn still_granted(snapshot: &Snapshot, known: &Known) -> bool {
     if let Some(would) = known.would_start(revision) {
         return would;
     }
+    // What is shown to an MCP server is narrower than what was decided on.
+    let narrowed = known.audience.is_some().then(|| known.head.lent());
+    let own = narrowed.as_deref().unwrap_or(&known.lent);
     let grants = |lent: &Lent| is_same(lent) || would_grant(snapshot, lent).outcome.is_permit();
-    let would = grants(&known.lent) && parents.iter().all(|parent| grants(&parent.lent()));
+    let would = grants(own) && parents.iter().all(|parent| grants(&parent.lent()));
     known.remember(revision.clone(), would);
     would
 }

@@ -100,11 +100,12 @@ pub(super) fn establish<S>(
         && let Some(party) = tasks.stops().party(everybody(principal))
     {
         let words = format!(
-            "{} was stopped by an operator",
-            if party.kind == "Agent" { "the agent" } else { "a party" }
+            "the {} was stopped by an operator",
+            if party.kind == "Agent" { "agent" } else { "party" }
         );
+        let task = established.task.as_ref().map(|known| TaskTold::of(&known.lent.grant));
         let principal = Some(Box::new(established.principal.clone()));
-        return Err(Refused { principal, ..Refused::because(DenyReason::TaskRevoked, words) });
+        return Err(Refused { principal, task, ..Refused::because(DenyReason::TaskRevoked, words) });
     }
     // A task is started before its key is shown, so that a session that it names is bound by its first step.
     let session = request.session.as_ref().filter(|_| !matches!(request.ask, Ask::Task(_)));
@@ -164,7 +165,8 @@ fn parties<S>(
 
 /// An access token of ours in the place of the subject's. One that another issuer is known for needs no second look.
 fn own<'r>(tasks: &Tasks, trust: &Trust, request: &'r Request) -> Option<&'r Token> {
-    let token = request.credentials.subject.as_ref()?;
+    // A task is not begun with the token of another: parts are handed on.
+    let token = request.credentials.subject.as_ref().filter(|_| !matches!(request.ask, Ask::Task(_)))?;
     (trust.known(token).is_none() && tasks.is_ours(token)).then_some(token)
 }
 
@@ -177,7 +179,7 @@ fn under<S>(
     token: &Token,
 ) -> Result<Established, Refused> {
     let credentials = &request.credentials;
-    let is_handing_on = matches!(request.ask, Ask::Task(TaskAsk::Delegate { .. }));
+    let is_handing_on = matches!(request.ask, Ask::Task(TaskAsk::Delegate { .. } | TaskAsk::Reissue { .. }));
     let beside = credentials.task.is_some() && credentials.subject.is_some();
     if beside || (credentials.actor.is_some() && !is_handing_on) {
         return Err(Unauthenticated::TaskTokenBesideOthers.into());

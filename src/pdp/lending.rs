@@ -4,18 +4,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::again::{decide_again, still_granted};
+use super::again::{decide_again, still_granted, would_still_grant};
 use super::establish::{Established, facts};
 use super::judge::{Judged, Terms, decide};
 use super::{Pdp, Request};
-use crate::access::{DenyReason, Question, Timestamp};
-use crate::identity::{Asks, Assurance, Directory as _, Trust, authenticate_agent};
+use crate::access::{Decision, DenyReason, Question, Timestamp};
+use crate::identity::{Asks, Assurance, Directory as _, TOKEN_BYTES_MAX, Token, Trust, authenticate_agent};
 use crate::policy::{Round, Snapshot, token_value};
 use crate::task::{
-    Asked, Asking, Basis, Bound, End, Exceeds, Grant, Head, Known, Lent, Only, Parties, Scope, TaskId, Tasks,
-    barriers, window_name,
+    Asked, Asking, Basis, Bound, End, Exceeds, For, Grant, Head, Known, Lent, Only, Parties, Scope, TaskId,
+    Tasks, barriers, is_cut, keep, read, sign, window_name,
 };
 use crate::value::{Shape, Uid, Value};
+
+/// Claims of this length fit into a token whatever they say.
+const SHORT_CLAIMS_BYTES: usize = 4096;
 
 /// The action that ends a task.
 const END: &str = "tasks/end";
@@ -55,6 +58,11 @@ pub enum TaskAsk {
         agent: Option<Uid>,
         /// What is wanted.
         wanted: Wanted,
+    },
+    /// To have the token once more of a task that was begun by the same request.
+    Reissue {
+        /// Its name.
+        id: TaskId,
     },
     /// To give it more time.
     Renew {
@@ -113,15 +121,31 @@ pub(super) fn judge<S>(
             }
         }
         TaskAsk::Renew { ttl_s } => lending.renew(round.snapshot(), *ttl_s),
+        TaskAsk::Reissue { id } => return lending.reissue(round.snapshot(), *id),
         TaskAsk::End { end: _, id: _ } => return lending.end(round),
     };
     let lent = match made {
-        Ok(lent) => lent,
+        Ok(lent) if is_readable(tasks, &lent) => lent,
+        Ok(_) => {
+            let words =
+                "the task's token would be longer than any that is taken: name fewer tools, bounds or texts";
+            return deny(DenyReason::InvalidInput, words);
+        }
         Err(judged) => return *judged,
     };
     let judged = decide_again(round, &lent);
     let lent = judged.decision.outcome.is_permit().then(|| Box::new(lent));
     Judged { lent, ..judged }
+}
+
+/// Whether the token of what would be lent can be read again: tokens have limits. Most are far from them.
+fn is_readable(tasks: &Tasks, lent: &Lent) -> bool {
+    let issuer = tasks.issuer();
+    if keep(lent, &issuer).is_ok_and(|claims| claims.get().len() <= SHORT_CLAIMS_BYTES) {
+        return true;
+    }
+    let Ok(token) = sign(lent, For::Us, &issuer) else { return false };
+    token.len() <= TOKEN_BYTES_MAX && read(&Token::new(token), &issuer).is_ok()
 }
 
 /// A request about a task, with who asks.
@@ -139,12 +163,12 @@ impl Lending<'_> {
     fn start(&self, snapshot: &Snapshot, id: TaskId, purpose: &Uid, wanted: &Wanted, again: bool) -> Made {
         let rules = self.tasks.rules();
         let principal = &self.established.principal;
-        self.check_assured(principal.assurance(), principal.actor_assurance())?;
-        if self.tasks.open_len() >= rules.open_max {
-            let words =
-                format!("{} tasks are open here, as many as may be; raise `tasks.open_max`", rules.open_max);
-            return Err(deny(DenyReason::OverBudget, words).into());
+        if self.established.task.is_some() {
+            let words = "a task is not begun with the token of another: hand a part of it on";
+            return Err(deny(DenyReason::Unauthenticated, words).into());
         }
+        self.check_assured(principal.assurance(), principal.actor_assurance())?;
+        self.check_room()?;
         if !snapshot.knows(purpose) {
             let words = format!("the purpose is a `{}` that is not known here", purpose.kind);
             return Err(deny(DenyReason::InvalidInput, words).into());
@@ -184,6 +208,7 @@ impl Lending<'_> {
         let known = self.known()?;
         let rules = self.tasks.rules();
         self.check_assured(self.established.principal.assurance(), Some(assurance))?;
+        self.check_room()?;
         // What is handed on must still be there.
         if !still_granted(snapshot, known) {
             return Err(deny(DenyReason::PolicyDrift, DenyReason::PolicyDrift.words()).into());
@@ -208,11 +233,34 @@ impl Lending<'_> {
         let now_s = self.now.seconds();
         let ttl_s = ttl_s
             .unwrap_or_else(|| self.tasks.rules().ttl_default_s.min(grant.ceiling_s.saturating_sub(now_s)));
-        let expires_s = grant.renewed(ttl_s, now_s).map_err(|fault| Box::new(exceeds(&fault)))?;
+        let renewed = grant.renewed(ttl_s, now_s).map_err(|fault| Box::new(exceeds(&fault)))?;
+        if renewed <= grant.expires_s {
+            let words = "the task lasts that long already; ask for more, or for nothing";
+            return Err(deny(DenyReason::OutOfScope, words).into());
+        }
         let revision = snapshot.revision().0.clone();
-        // More time than it has is what was asked for: a renewal takes none away.
-        let grant = Grant { expires_s: expires_s.max(grant.expires_s), ..grant };
+        let grant = Grant { expires_s: renewed, ..grant };
         self.unless_stopped(Lent { grant, basis: Basis { revision, at_ms: self.now.0, ttl_s, ..basis } })
+    }
+
+    /// The same request once more, by who made it: what it began, if that stands and would still begin.
+    fn reissue(&self, snapshot: &Snapshot, id: TaskId) -> Judged {
+        let over = || deny(DenyReason::TaskRevoked, "the task that began so is over; begin another one");
+        let Some(head) = self.tasks.find(id) else { return over() };
+        let lent = Lent::clone(&head.lent());
+        let Established { principal, task, .. } = self.established;
+        let acting = lent.grant.parties.actor.as_ref().unwrap_or(&lent.grant.parties.principal);
+        let is_theirs = match task {
+            Some(parent) => lent.grant.ancestors.first() == Some(&parent.head.id()),
+            None => *principal.subject() == lent.grant.parties.principal && principal.acting() == acting,
+        };
+        if !is_theirs || head.check(self.now.seconds()).is_err() || is_cut(&self.tasks.stops(), &head) {
+            return over();
+        }
+        if !would_still_grant(snapshot, &head) {
+            return deny(DenyReason::PolicyDrift, DenyReason::PolicyDrift.words());
+        }
+        Judged { lent: Some(Box::new(lent)), ..Judged::bare(Decision::pass()) }
     }
 
     fn end(&self, round: &mut Round<'_, '_>) -> Judged {
@@ -232,6 +280,16 @@ impl Lending<'_> {
     fn known(&self) -> Result<&Arc<Known>, Box<Judged>> {
         let missing = || deny(DenyReason::TaskRequired, "send the token of the task that is meant");
         self.established.task.as_ref().ok_or_else(|| Box::new(missing()))
+    }
+
+    /// One task more may be open.
+    fn check_room(&self) -> Result<(), Box<Judged>> {
+        let open_max = self.tasks.rules().open_max;
+        if self.tasks.open_len() < open_max {
+            return Ok(());
+        }
+        let words = format!("{open_max} tasks are open here, as many as may be; raise `tasks.open_max`");
+        Err(deny(DenyReason::OverBudget, words).into())
     }
 
     /// A task is lent by somebody who was verified, to an agent that was verified.

@@ -52,16 +52,18 @@ impl<S> Pdp<S> {
             Ok(wants_more) => wants_more,
             Err(fault) => {
                 if let (NotInForce::Uncharged, Some(tasks)) = (&fault, &self.tasks) {
-                    tasks.want(head.id());
+                    tasks.want(head);
                 }
                 let Refused { reason, words, .. } = fault.into();
                 let decision = Decision::deny(reason, words);
                 return Judged { decision, ..judged };
             }
         };
-        let saw_more = head.see(&judged.data_classes);
-        if let Some(tasks) = self.tasks.as_ref().filter(|_| wants_more || saw_more) {
-            tasks.want(head.id());
+        if let Some(tasks) = &self.tasks {
+            tasks.saw(head, &judged.data_classes);
+            if wants_more {
+                tasks.want(head);
+            }
         }
         judged
     }

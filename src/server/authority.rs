@@ -55,8 +55,8 @@ impl<S: AuditSink + 'static, T: StateStore> TaskAuthority for Authority<S, T> {
         }
     }
 
-    fn introspect(&self, _caller: &Caller, token: &Token) -> Option<Inspected> {
-        let inspected = self.life.introspect(token, SystemClock.now())?;
+    fn introspect(&self, caller: &Caller, token: &Token) -> Option<Inspected> {
+        let inspected = self.life.introspect(caller, token, SystemClock.now())?;
         let issuer = self.life.tasks().issuer().name().to_owned();
         let grant = inspected.lent.grant;
         let kind = if inspected.audience.is_some() { Kind::Access } else { Kind::Task };

@@ -6,18 +6,21 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, watch};
 
-use super::clock;
 use super::config;
 use super::data::DataDir;
 use super::metrics::Metrics;
 use super::signing::{Signing, SigningError};
 use super::tasks::Tasks as Running;
+use super::{SystemClock, clock};
+use crate::access::Timestamp;
+use crate::api::Clock as _;
 use crate::audit::AuditSink;
+use crate::diagnostic::chain;
 use crate::identity::OwnIssuer;
 use crate::lifecycle::{DriftRules, Fault, Follower, Keeper, Lifecycle, wanting};
 use crate::pdp::Pdp;
 use crate::store::{Embedded, FileError, History};
-use crate::task::{Ceiling, Rules, TaskId, Tasks};
+use crate::task::{Ceiling, Rules, Target, TaskId, Tasks};
 
 /// Why there is no state of tasks.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +77,13 @@ impl Lending {
         tasks.issue_as(signing.issuer());
         let store = Arc::new(Embedded::open(data.path(), History::default())?);
         let (follower, told) = Follower::start(tasks.clone(), &*store)?;
+        // A process that ended between the two has revoked a key and not retired it.
+        for kid in tasks.stops().iter().filter_map(|(target, _)| key_of(target)) {
+            match signing.retire(&kid, now_s) {
+                Ok(()) | Err(SigningError::Unknown { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         let open = tasks.open_len();
         tracing::info!(open, state = tasks.revision(), "the state of tasks is known");
         let drift = DriftRules { grace: config.drift_grace, share_max: config.drift_share_max };
@@ -83,15 +93,8 @@ impl Lending {
     /// The life of these tasks, decided by `pdp`.
     pub fn life<S: AuditSink + 'static>(&self, pdp: Arc<Pdp<S>>) -> Arc<Lifecycle<S, Embedded>> {
         let signing = self.signing.clone();
-        let retire = move |kid: &str| {
-            if let Err(error) = signing.retire(kid, clock::now().seconds()) {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    kid,
-                    "the revoked key is none of ours, or stays; its tokens are denied"
-                );
-            }
-        };
+        let retire =
+            move |kid: &str| signing.retire(kid, clock::now().seconds()).map_err(|error| chain(&error));
         Arc::new(Lifecycle::new(pdp, self.tasks.clone(), self.store.clone(), self.told.clone(), retire))
     }
 
@@ -115,10 +118,10 @@ impl Lending {
         running.spawn("signing", |stop| signing.run(|| clock::now().seconds(), stop));
         let drifting = life.clone();
         running.spawn("drift", |stop| async move {
-            drifting.tend_drift(drift, published, clock::now, stop).await;
+            drifting.tend_drift(drift, published, now, stop).await;
             Ok(())
         });
-        let keeper = Keeper::new(life.clone(), &follower, wanting, clock::now);
+        let keeper = Keeper::new(life.clone(), &follower, wanting, now);
         // Calls that have begun still commit, so it outlives them.
         running.spawn_last("tasks", |end| async move {
             tokio::select! {
@@ -127,6 +130,18 @@ impl Lending {
             }
         });
     }
+}
+
+fn key_of(target: Target) -> Option<String> {
+    match target {
+        Target::Key(kid) => Some(kid),
+        _ => None,
+    }
+}
+
+/// The instant as decisions know it: it never goes back.
+fn now() -> Timestamp {
+    SystemClock.now()
 }
 
 /// What the configuration says, as the core takes it.

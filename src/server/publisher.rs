@@ -56,15 +56,23 @@ impl<S> Publisher<S> {
         let _second = self.weigher.set(Box::new(weigher));
     }
 
-    /// Somebody says yes to the bundle of this revision, whatever it ends, for the next time that it comes into force.
-    pub fn confirm(&self, revision: &str) {
-        *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision.to_owned());
-    }
-
     /// From now on snapshots come into force in this PDP. A second PDP changes nothing.
     pub fn serve(&self, pdp: Arc<Pdp<S>>) {
         // Only the first counts, and there is only one.
         let _second = self.pdp.set(pdp);
+    }
+}
+
+impl<S: AuditSink> Publisher<S> {
+    /// Somebody says yes to the bundle of this revision, whatever it ends, for the next time that it comes into force.
+    pub fn confirm(&self, revision: &str) {
+        let in_force = self.pdp.get().map(|pdp| pdp.snapshot());
+        if in_force.is_some_and(|snapshot| *snapshot.revision().0 == *revision) {
+            // It is the tasks that wait.
+            self.published.send_modify(|count| *count = count.wrapping_add(1));
+            return;
+        }
+        *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision.to_owned());
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::journal::for_each_recent_line;
 use crate::audit::OpenDecisions;
-use crate::task::Tasks;
+use crate::task::{TaskId, Tasks};
 
 /// How much of the journal is read again at the start.
 const REFILL_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -28,14 +28,25 @@ pub fn refill(open: &OpenDecisions, tasks: Option<&Tasks>, journal_directory: &P
                 let task = task.filter(|_| task_assurance.is_some()).and_then(|id| id.parse().ok());
                 // What a step handled is written to the state a moment after its answer.
                 if let Some((tasks, task)) = tasks.zip(task) {
-                    tasks.saw(task, &data_classes);
+                    saw(tasks, task, &data_classes);
                 }
                 open.opened(decision.as_ref().into(), caller.as_ref().into(), task);
             }
-            Ok(Line::Outcome { decision }) => open.closed(&decision),
+            Ok(Line::Outcome { decision, caller, data_classes }) => {
+                if let Some((tasks, task)) = tasks.zip(open.task_of(&decision, &caller)) {
+                    saw(tasks, task, &data_classes);
+                }
+                open.closed(&decision);
+            }
             Ok(Line::Decided { .. } | Line::Other) | Err(_) => {}
         }
     })
+}
+
+fn saw(tasks: &Tasks, task: TaskId, data_classes: &BTreeSet<String>) {
+    if let Some(head) = tasks.find(task) {
+        tasks.saw(&head, data_classes);
+    }
 }
 
 /// What matters here of a line of the journal.
@@ -61,6 +72,10 @@ enum Line<'a> {
     Outcome {
         #[serde(borrow)]
         decision: Cow<'a, str>,
+        #[serde(borrow)]
+        caller: Cow<'a, str>,
+        #[serde(default)]
+        data_classes: BTreeSet<String>,
     },
     #[serde(other)]
     Other,

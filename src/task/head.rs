@@ -3,99 +3,28 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
 
+use super::TaskId;
 use super::basis::Lent;
+use super::calls::Calls;
 use super::state::{End, State};
 use super::tasks::NotInForce;
-use super::{TaskId, Value};
 use crate::value::{Extension, Uid};
 
-/// The calls of a task. They are charged ahead, in pieces that are written before they are spent: a crash can lose calls and
-/// never gain any.
+/// The classes of the data that the steps of a task, and of all that was split off from it, have handled. One for all of them:
+/// what a part has read its task could tell.
+#[derive(Debug, Default)]
+pub struct Seen(ArcSwap<BTreeSet<String>>);
+
+/// What policies see of a task, with what that was made of.
 #[derive(Debug)]
-pub struct Calls {
-    max: u64,
-    /// What may be spent: durable.
-    charged: AtomicU64,
-    /// What was spent since the process began, on top of what was charged before.
-    spent: AtomicU64,
-}
-
-impl Calls {
-    /// A task of `max` calls, of which the first `spent` are gone and those up to `charged` may be spent.
-    pub fn new(max: u64, charged: u64, spent: u64) -> Self {
-        Self { max, charged: AtomicU64::new(charged.min(max)), spent: AtomicU64::new(spent.min(max)) }
-    }
-
-    /// How many there are.
-    pub fn max(&self) -> u64 {
-        self.max
-    }
-
-    /// How many are gone.
-    pub fn spent(&self) -> u64 {
-        self.spent.load(Ordering::Acquire)
-    }
-
-    /// How many may be spent before more must be charged.
-    pub fn charged(&self) -> u64 {
-        self.charged.load(Ordering::Acquire)
-    }
-
-    /// How many are left of all.
-    pub fn left(&self) -> u64 {
-        self.max.saturating_sub(self.spent())
-    }
-
-    /// How many are charged at once: small tasks lose little with a crash, and large ones write seldom.
-    pub fn piece(max: u64) -> u64 {
-        (max / 4).clamp(16, 4096)
-    }
-
-    /// More may be spent from now on.
-    pub fn charge(&self, up_to: u64) {
-        self.charged.fetch_max(up_to.min(self.max), Ordering::AcqRel);
-    }
-
-    /// Spends one. Says whether more should be charged.
-    ///
-    /// # Errors
-    /// [`NotInForce::OverBudget`] when all are gone, [`NotInForce::Uncharged`] when the next piece is not written yet.
-    pub fn spend(&self) -> Result<bool, NotInForce> {
-        let charged = self.charged();
-        let next = |spent: u64| (spent < charged).then_some(spent + 1);
-        match self.spent.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
-            Ok(before) => Ok(self.runs_low(charged, before + 1)),
-            Err(spent) if spent >= self.max => Err(NotInForce::OverBudget { calls_max: self.max }),
-            Err(_) => Err(NotInForce::Uncharged),
-        }
-    }
-
-    /// Sets calls aside, all or none.
-    #[must_use]
-    pub fn take(&self, calls: u64) -> bool {
-        let next = |spent: u64| spent.checked_add(calls).filter(|sum| *sum <= self.max);
-        self.spent.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok()
-    }
-
-    /// Gives back what was set aside and not used.
-    pub fn give_back(&self, calls: u64) {
-        let next = |spent: u64| Some(spent.saturating_sub(calls));
-        // It always says some.
-        let _before = self.spent.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-    }
-
-    /// Whether more should be charged.
-    pub fn wants_more(&self) -> bool {
-        self.runs_low(self.charged(), self.spent())
-    }
-
-    fn runs_low(&self, charged: u64, spent: u64) -> bool {
-        charged < self.max && charged.saturating_sub(spent) <= Self::piece(self.max) / 2
-    }
+struct Made {
+    lent: Arc<Lent>,
+    seen: Arc<BTreeSet<String>>,
+    value: Arc<super::Value>,
 }
 
 /// An open task.
@@ -107,25 +36,37 @@ pub struct Head {
     parents: Box<[Arc<Head>]>,
     state: AtomicU8,
     is_parent: AtomicBool,
+    is_wanted: AtomicBool,
     /// Its calls.
     pub calls: Calls,
-    seen: ArcSwap<BTreeSet<String>>,
-    /// What policies see of it.
-    value: ArcSwap<Value>,
+    /// The key that its first token was signed with.
+    kid: String,
+    seen: Arc<Seen>,
+    value: ArcSwap<Made>,
 }
 
 impl Head {
-    /// An open task.
-    pub fn new(lent: Arc<Lent>, parents: Vec<Arc<Self>>, calls: Calls, seen: BTreeSet<String>) -> Self {
-        let value = value_of(&lent, &seen);
+    /// An open task. `kid` is the key of its first token.
+    pub fn new(
+        lent: Arc<Lent>,
+        parents: Vec<Arc<Self>>,
+        calls: Calls,
+        seen: BTreeSet<String>,
+        kid: String,
+    ) -> Self {
+        let shared = parents.first().map_or_else(Arc::default, |parent| parent.seen.clone());
+        shared.add(&seen);
+        let value = Made::of(lent.clone(), shared.0.load_full());
         Self {
             id: lent.grant.id,
             lent: ArcSwap::new(lent),
             parents: parents.into(),
             state: AtomicU8::new(code(State::Open)),
             is_parent: AtomicBool::new(false),
+            is_wanted: AtomicBool::new(false),
             calls,
-            seen: ArcSwap::from_pointee(seen),
+            kid,
+            seen: shared,
             value: ArcSwap::from_pointee(value),
         }
     }
@@ -133,6 +74,11 @@ impl Head {
     /// Its name.
     pub fn id(&self) -> TaskId {
         self.id
+    }
+
+    /// The key that its first token was signed with.
+    pub fn kid(&self) -> &str {
+        &self.kid
     }
 
     /// What was lent, as it is now.
@@ -155,35 +101,42 @@ impl Head {
         self.is_parent.load(Ordering::Acquire)
     }
 
+    /// It should be written again. Whether nobody has asked for that yet.
+    pub(super) fn want(&self) -> bool {
+        !self.is_wanted.swap(true, Ordering::AcqRel)
+    }
+
+    /// It is being written: whoever wants more from now on asks again.
+    pub fn is_written(&self) {
+        self.is_wanted.store(false, Ordering::Release);
+    }
+
     /// What policies see of it: `context.task`.
-    pub fn value(&self) -> Arc<Value> {
-        self.value.load_full()
+    pub fn value(&self) -> Arc<super::Value> {
+        let (lent, seen) = (self.lent.load_full(), self.seen.0.load_full());
+        let known = self.value.load();
+        if Arc::ptr_eq(&known.lent, &lent) && Arc::ptr_eq(&known.seen, &seen) {
+            return known.value.clone();
+        }
+        let made = Made::of(lent, seen);
+        let value = made.value.clone();
+        self.value.store(Arc::new(made));
+        value
     }
 
-    /// The classes of the data that its steps have handled.
+    /// The classes of the data that its steps have handled, and those of all that it shares them with.
     pub fn seen(&self) -> Arc<BTreeSet<String>> {
-        self.seen.load_full()
+        self.seen.0.load_full()
     }
 
-    /// It was renewed, or saw more.
+    /// It was renewed.
     pub fn change(&self, lent: Arc<Lent>) {
-        self.value.store(Arc::new(value_of(&lent, &self.seen.load())));
         self.lent.store(lent);
     }
 
     /// It has seen these too. Whether any of them is new.
     pub fn see(&self, classes: &BTreeSet<String>) -> bool {
-        let seen = self.seen.load();
-        if classes.is_subset(&seen) {
-            return false;
-        }
-        self.seen.rcu(|seen| {
-            let mut more = BTreeSet::clone(seen);
-            more.extend(classes.iter().cloned());
-            more
-        });
-        self.value.store(Arc::new(value_of(&self.lent.load(), &self.seen.load())));
-        true
+        self.seen.add(classes)
     }
 
     /// It is over. Whether it was open until now.
@@ -217,8 +170,26 @@ impl Head {
     }
 }
 
+impl Seen {
+    fn add(&self, classes: &BTreeSet<String>) -> bool {
+        if classes.is_subset(&self.0.load()) {
+            return false;
+        }
+        self.0.rcu(|seen| seen.union(classes).cloned().collect::<BTreeSet<_>>());
+        true
+    }
+}
+
+impl Made {
+    fn of(lent: Arc<Lent>, seen: Arc<BTreeSet<String>>) -> Self {
+        let value = Arc::new(value_of(&lent, &seen));
+        Self { lent, seen, value }
+    }
+}
+
 /// A task as policies see it.
-pub(super) fn value_of(lent: &Lent, seen: &BTreeSet<String>) -> Value {
+fn value_of(lent: &Lent, seen: &BTreeSet<String>) -> super::Value {
+    use super::Value;
     let grant = &lent.grant;
     let class = |class: &String| Value::Entity(Uid::new("DataClass", class.clone()));
     let depth = i64::try_from(grant.depth()).unwrap_or(i64::MAX);
@@ -232,11 +203,11 @@ pub(super) fn value_of(lent: &Lent, seen: &BTreeSet<String>) -> Value {
     ])
 }
 
-fn instant(at_s: i64) -> Value {
+fn instant(at_s: i64) -> super::Value {
     let at = time::OffsetDateTime::from_unix_timestamp(at_s).ok();
     let text = at.and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok());
     // No task begins or ends beyond the year 9999; what could not be told is refused by the schema.
-    Value::Extension(Extension::Datetime, text.unwrap_or_default())
+    super::Value::Extension(Extension::Datetime, text.unwrap_or_default())
 }
 
 const ENDINGS: [(u8, State); 6] = [

@@ -129,30 +129,37 @@ pub struct Stop {
 /// Everything that was revoked, at one instant. Another revocation makes another one.
 #[derive(Debug, Clone, Default)]
 pub struct Stops {
-    parties: HashMap<Uid, Arc<Stop>>,
-    others: HashMap<String, Arc<Stop>>,
-    all: HashMap<Target, Arc<Stop>>,
+    agents: HashMap<Uid, Arc<Stop>>,
+    humans: HashMap<Uid, Arc<Stop>>,
+    others: HashMap<Target, Arc<Stop>>,
 }
 
 impl Stops {
     /// Whether nothing was revoked.
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.len() == 0
     }
 
     /// How many revocations there are.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.agents.len() + self.humans.len() + self.others.len()
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&Target, &Stop)> {
-        self.all.iter().map(|(target, stop)| (target, &**stop))
+    pub fn iter(&self) -> impl Iterator<Item = (Target, &Stop)> {
+        let agents = self.agents.iter().map(|(uid, stop)| (Target::Agent(uid.clone()), &**stop));
+        let humans = self.humans.iter().map(|(uid, stop)| (Target::Human(uid.clone()), &**stop));
+        agents.chain(humans).chain(self.others.iter().map(|(target, stop)| (target.clone(), &**stop)))
     }
 
     /// The revocation of a target.
     pub fn of(&self, target: &Target) -> Option<&Stop> {
-        self.all.get(target).map(Arc::as_ref)
+        let stop = match target {
+            Target::Agent(uid) => self.agents.get(uid),
+            Target::Human(uid) => self.humans.get(uid),
+            other => self.others.get(other),
+        };
+        stop.map(Arc::as_ref)
     }
 
     /// The same with this one.
@@ -160,15 +167,11 @@ impl Stops {
     pub fn with(&self, target: Target, stop: Stop) -> Self {
         let mut changed = self.clone();
         let stop = Arc::new(stop);
-        match &target {
-            Target::Agent(uid) | Target::Human(uid) => {
-                changed.parties.insert(uid.clone(), stop.clone());
-            }
-            _ => {
-                changed.others.insert(target.to_string(), stop.clone());
-            }
-        }
-        changed.all.insert(target, stop);
+        match target {
+            Target::Agent(uid) => changed.agents.insert(uid, stop),
+            Target::Human(uid) => changed.humans.insert(uid, stop),
+            other => changed.others.insert(other, stop),
+        };
         changed
     }
 
@@ -177,23 +180,23 @@ impl Stops {
     pub fn without(&self, target: &Target) -> Self {
         let mut changed = self.clone();
         match target {
-            Target::Agent(uid) | Target::Human(uid) => {
-                changed.parties.remove(uid);
-            }
-            _ => {
-                changed.others.remove(&target.to_string());
-            }
-        }
-        changed.all.remove(target);
+            Target::Agent(uid) => changed.agents.remove(uid),
+            Target::Human(uid) => changed.humans.remove(uid),
+            other => changed.others.remove(other),
+        };
         changed
+    }
+
+    fn of_party(&self, uid: &Uid) -> impl Iterator<Item = &Stop> {
+        [self.agents.get(uid), self.humans.get(uid)].into_iter().flatten().map(Arc::as_ref)
     }
 
     /// A party that may not do anything now.
     pub fn party<'u>(&self, mut parties: impl Iterator<Item = &'u Uid>) -> Option<&'u Uid> {
-        if self.parties.is_empty() {
+        if self.agents.is_empty() && self.humans.is_empty() {
             return None;
         }
-        parties.find(|uid| self.parties.get(*uid).is_some_and(|stop| !stop.lifted))
+        parties.find(|uid| self.of_party(uid).any(|stop| !stop.lifted))
     }
 
     /// What a step touches that may not be touched now. A class comes with all that stand below it.
@@ -214,18 +217,20 @@ impl Stops {
 
     /// Whether new tasks and steps of a target are refused.
     pub fn bars(&self, target: &Target) -> bool {
-        self.all.get(target).is_some_and(|stop| !stop.lifted)
+        self.of(target).is_some_and(|stop| !stop.lifted)
     }
 
-    /// Whether a task was revoked with one of its parties, its session or its key.
-    pub fn cuts(&self, lent: &Lent, kid: Option<&str>) -> bool {
+    /// Whether a task was revoked with one of its parties, its session or the key of its token.
+    pub fn cuts(&self, lent: &Lent, kid: &str) -> bool {
         if self.is_empty() {
             return false;
         }
-        let cut = |stop: Option<&Arc<Stop>>| stop.is_some_and(|stop| lent.basis.at_ms <= stop.at_ms);
-        parties(lent).any(|uid| cut(self.parties.get(uid)))
-            || kid.is_some_and(|kid| cut(self.others.get(&Target::Key(kid.to_owned()).to_string())))
-            || session(lent).is_some_and(|session| cut(self.others.get(&session.to_string())))
+        // Until it is lifted it also cuts what claims to be from later.
+        let cut = |stop: &Stop| !stop.lifted || lent.basis.at_ms <= stop.at_ms;
+        parties(lent).any(|uid| self.of_party(uid).any(cut))
+            // Whoever has the key writes any instant: what it signed is dead for good.
+            || self.others.contains_key(&Target::Key(kid.to_owned()))
+            || session(lent).and_then(|session| self.of(&session)).is_some_and(cut)
     }
 }
 

@@ -14,7 +14,7 @@ use super::grant::{Ceiling, Grant, Parties};
 use super::head::Head;
 use super::known::Known;
 use super::state::{End, State};
-use super::stops::{Stop, Stops, Target, parties};
+use super::stops::{Stop, Stops, Target};
 use super::token::{Read, TaskTokenFault, read};
 use super::{TaskId, digest};
 use crate::identity::{OwnIssuer, Token};
@@ -159,6 +159,8 @@ impl Tasks {
     /// Other keys are in force.
     pub fn issue_as(&self, issuer: Arc<OwnIssuer>) {
         self.issuer.store(issuer);
+        // What a key signed that is no longer among them counts no more.
+        self.known.clear();
     }
 
     /// The state that is known here.
@@ -260,17 +262,19 @@ impl Tasks {
     }
 
     /// A task has seen data of these classes: it is written, if that is new.
-    pub fn saw(&self, id: TaskId, classes: &BTreeSet<String>) {
-        if let Some(head) = self.find(id)
-            && head.see(classes)
-        {
-            self.want(id);
+    pub fn saw(&self, head: &Head, classes: &BTreeSet<String>) {
+        if head.see(classes) {
+            self.want(head);
+            // What a part has seen, its tasks have seen.
+            head.parents().iter().for_each(|parent| self.want(parent));
         }
     }
 
-    /// Says that a task should be written again.
-    pub fn want(&self, id: TaskId) {
-        (self.wanted)(id);
+    /// Says that a task should be written again, once until it is.
+    pub fn want(&self, head: &Head) {
+        if head.want() {
+            (self.wanted)(head.id());
+        }
     }
 
     /// The task of a token, as long as it stands. Who shows it has still to show its key.
@@ -288,11 +292,7 @@ impl Tasks {
         }
         known.head.check(now_s)?;
         let stops = self.stops.load();
-        let mut parents = known.head.parents().iter();
-        if stops.cuts(&known.lent, Some(&known.kid))
-            || (!stops.is_empty() && parents.any(|parent| stops.cuts(&parent.lent(), None)))
-            || stops.party(parties(&known.lent)).is_some()
-        {
+        if stops.cuts(&known.lent, &known.kid) || is_cut(&stops, &known.head) {
             return Err(NotInForce::Revoked);
         }
         Ok(known)
@@ -331,7 +331,12 @@ impl Tasks {
                 Some(State::Open) | None => NotInForce::Unknown,
             });
         };
-        let basis = basis.unwrap_or_else(|| head.lent().basis.clone());
+        // A token says no more than the state does, whoever has our key.
+        let ours = head.lent();
+        if !is_within(&grant, &ours.grant) {
+            return Err(NotInForce::Token(TaskTokenFault::Foreign));
+        }
+        let basis = basis.unwrap_or_else(|| ours.basis.clone());
         let lent = Lent { grant, basis };
         let known = Arc::new(Known::new(lent, head, audience, kid, issuer.name()));
         self.known.insert(digest, known.clone());
@@ -347,6 +352,28 @@ impl Tasks {
     fn gone(&self) -> MutexGuard<'_, Gone> {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a task, or one that it is a part of, was revoked with something else.
+pub fn is_cut(stops: &Stops, head: &Head) -> bool {
+    let cut = |head: &Head| stops.cuts(&head.lent(), head.kid());
+    !stops.is_empty() && (cut(head) || head.parents().iter().any(|parent| cut(parent)))
+}
+
+/// Whether a token grants what the state has, or a part of it.
+fn is_within(grant: &Grant, ours: &Grant) -> bool {
+    let Grant { id, ancestors, parties, purpose, scope, calls_max, started_s, expires_s, ceiling_s, key } =
+        grant;
+    *id == ours.id
+        && *ancestors == ours.ancestors
+        && *parties == ours.parties
+        && *purpose == ours.purpose
+        && ours.scope.part(scope).as_ref() == Ok(scope)
+        && *calls_max == ours.calls_max
+        && *started_s == ours.started_s
+        && *expires_s <= ours.expires_s
+        && *ceiling_s == ours.ceiling_s
+        && *key == ours.key
 }
 
 /// Nothing panics while one is held.

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -42,10 +43,12 @@ fn token(state: u64) -> String {
 pub(super) fn follow(
     mut events: Events,
     still: impl Fn() -> Result<(), Status> + Send + 'static,
+    place: OwnedSemaphorePermit,
     stop: CancellationToken,
 ) -> Responses {
     let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
+        let _place = place;
         let mut signs = tokio::time::interval(SIGN_EVERY);
         loop {
             let responses = tokio::select! {
@@ -56,17 +59,18 @@ pub(super) fn follow(
                     return;
                 }
                 () = sender.closed() => return,
-                next = events.next() => match next {
-                    Ok((state, events)) => encode(state, events),
-                    Err(error) => {
-                        drop(sender.send(Err(ended(&error))).await);
-                        return;
-                    }
-                },
+                // First: on a busy server there would be no sign of life otherwise, and nobody would be asked again who it is.
                 _ = signs.tick() => match still() {
                     Ok(()) => vec![sign(events.seen())],
                     Err(status) => {
                         drop(sender.send(Err(status)).await);
+                        return;
+                    }
+                },
+                next = events.next() => match next {
+                    Ok((state, events)) => encode(state, events),
+                    Err(error) => {
+                        drop(sender.send(Err(ended(&error))).await);
                         return;
                     }
                 },

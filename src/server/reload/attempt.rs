@@ -34,8 +34,8 @@ pub struct Bundle<T: Target> {
     refused: Option<(Content, Fault)>,
     /// What compiled and awaits its record, or somebody's yes.
     ready: Option<(Content, Candidate<T::Snapshot>)>,
-    /// Whether it awaits the latter.
-    held: bool,
+    /// Why it awaits the latter.
+    held: Option<String>,
 }
 
 /// Why an attempt failed.
@@ -86,7 +86,7 @@ impl<T: Target> Bundle<T> {
             in_force: content,
             refused: None,
             ready: None,
-            held: false,
+            held: None,
         })
     }
 
@@ -97,7 +97,7 @@ impl<T: Target> Bundle<T> {
 
     /// Whether a publication awaits its record.
     pub(super) fn awaits_record(&self) -> bool {
-        self.ready.is_some() && !self.held
+        self.ready.is_some() && self.held.is_none()
     }
 
     /// Makes the directory's content come into force, if it is another and a good one.
@@ -148,13 +148,13 @@ impl<T: Target> Bundle<T> {
         self.directories = directories;
         let content = Content::of(&files);
         if content == self.in_force {
-            (self.refused, self.ready) = (None, None);
+            (self.refused, self.ready, self.held) = (None, None, None);
             return Ok(());
         }
         if self.ready.as_ref().is_some_and(|(ready, _)| *ready == content) {
             return Ok(());
         }
-        self.ready = None;
+        (self.ready, self.held) = (None, None);
         if let Some((_, fault)) = self.refused.as_ref().filter(|(refused, _)| *refused == content) {
             return Err(fault.clone());
         }
@@ -187,9 +187,11 @@ impl<T: Target> Bundle<T> {
             self.in_force = content;
             return Ok(None);
         }
-        let weighed = self.target.weigh(&candidate.snapshot);
-        self.held = weighed.is_err();
+        // Weighing takes long: a regular look at the same bundle does not do it again.
+        let known = self.held.take().filter(|_| cause == Cause::Poll);
+        let weighed = known.map_or_else(|| self.target.weigh(&candidate.snapshot), Err);
         if let Err(why) = weighed {
+            self.held = Some(why.clone());
             self.ready = Some((content, candidate));
             return Err(Fault::new(why));
         }
