@@ -6,15 +6,12 @@ use std::sync::Arc;
 use super::book::{
     AskedBefore, Draft, Stored, StoredEvent, StoredWindow, USED, Used, WINDOW, look, stop_key, task_key,
 };
-use super::{About, Asking, Fault, Lifecycle, Moment, answered_before, asked_key, book, unwritten};
+use super::{About, Asking, Fault, Lifecycle, Moment, TRIES, answered_before, asked_key, book, unwritten};
 use crate::access::Timestamp;
 use crate::audit::{AuditSink, Move};
 use crate::pdp::{Answer, Ask, Request, TaskAsk};
 use crate::store::{StateRevision, StateStore, StoreError};
 use crate::task::{Calls, For, Head, Lent, State, TaskId, barriers, keep, sign, window_name};
-
-/// How often a write is tried again that others came in the way of, when what was decided still holds.
-const TRIES: usize = 16;
 
 /// How much longer a used credential is remembered than it lasts, in seconds: more than any leeway.
 const USED_LEEWAY_S: i64 = 600;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::book::{
     AskedBefore, Draft, StoredEvent, StoredStop, StoredWindow, WINDOW, look, stop_key, task_key,
 };
-use super::{About, Asking, Fault, Lifecycle, Moment, Wish, asked_key, book, unwritten};
+use super::{About, Asking, Fault, Lifecycle, Moment, TRIES, Wish, asked_key, book, unwritten};
 use crate::access::{Decision, Timestamp};
 use crate::audit::{AuditSink, Face, Move};
 use crate::identity::Caller;
 use crate::pdp::{Ask, TaskAsk};
-use crate::store::{Expect, StateRevision, StateStore};
+use crate::store::{Expect, StateRevision, StateStore, StoreError};
 use crate::task::{Event, Head, State, Stop, Target, window_name};
 
 /// How many tasks end with one commit.
@@ -215,35 +215,62 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         what: Move,
         asked: Option<(String, AskedBefore)>,
     ) -> Result<StateRevision, Fault> {
-        let mut asked = asked;
         let mut revision = StateRevision(self.tasks.revision());
+        // What somebody asked to end must still be there; what comes about ends what is left.
+        let mut needed = all.first().filter(|_| asking.face.is_some());
+        let mut asked = asked.as_ref();
         for some in all.chunks(TASKS_OF_COMMIT_MAX) {
-            // What others have closed meanwhile is closed.
-            let open: Vec<&Arc<Head>> =
-                some.iter().filter(|head| self.tasks.find(head.id()).is_some()).collect();
-            if open.is_empty() {
-                continue;
-            }
-            let mut draft = Draft::default();
-            for head in &open {
-                draft.delete(&task_key(head.id()));
-            }
-            if let [only] = open.as_slice() {
-                draft.0.expects.push(Expect::Present(task_key(only.id()).into()));
-            }
-            if let Some((key, before)) = asked.take() {
-                draft.put(&key, &before)?;
-            }
-            let tasks = open.iter().map(|head| (head.id(), head.lent().grant.expires_s)).collect();
-            let event = StoredEvent::Ended { tasks, state: state.into(), reason: asking.reason.to_owned() };
-            draft.put(book::EVENT, &event)?;
-            revision = self.commit(draft).await.map_err(unwritten)?;
-            for head in open {
+            let (closed, at) = self.write_closed(some, needed.take(), state, asking.reason, asked).await?;
+            let Some(at) = at else { continue };
+            (revision, asked) = (at, None);
+            for head in closed {
                 self.tell_closed(head, state, asking, what, revision)?;
                 self.refund(head, asking.now).await;
             }
         }
         Ok(revision)
+    }
+
+    /// Ends those of some tasks that are still there, each once: which they are, and the state that has it.
+    async fn write_closed<'h>(
+        &self,
+        some: &'h [Arc<Head>],
+        needed: Option<&Arc<Head>>,
+        state: State,
+        reason: &str,
+        asked: Option<&(String, AskedBefore)>,
+    ) -> Result<(Vec<&'h Arc<Head>>, Option<StateRevision>), Fault> {
+        for _ in 0..TRIES {
+            let mut draft = Draft::default();
+            let mut open = Vec::new();
+            for head in some {
+                let key = task_key(head.id());
+                if look(&*self.store, &key).map_err(unwritten)?.is_some() {
+                    draft.0.expects.push(Expect::Present(key.as_str().into()));
+                    draft.delete(&key);
+                    open.push(head);
+                }
+            }
+            if needed.is_some_and(|needed| !open.iter().any(|head| head.id() == needed.id())) {
+                return Err(Fault::Changed);
+            }
+            if open.is_empty() {
+                return Ok((open, None));
+            }
+            if let Some((key, before)) = asked {
+                draft.put(key, before)?;
+            }
+            let tasks = open.iter().map(|head| (head.id(), head.lent().grant.expires_s)).collect();
+            let event = StoredEvent::Ended { tasks, state: state.into(), reason: reason.to_owned() };
+            draft.put(book::EVENT, &event)?;
+            match self.commit(draft).await {
+                Ok(revision) => return Ok((open, Some(revision))),
+                // Others have ended one of them meanwhile.
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(unwritten(error)),
+            }
+        }
+        Err(Fault::Changed)
     }
 
     fn tell_closed(
