@@ -326,7 +326,7 @@ async fn every_call_about_tasks_by_every_caller_is_as_the_table_says() {
         for cell in task_codes(&pdp, &token).await {
             write!(row, "{cell:<19}").unwrap();
         }
-        found += &format!("{}\n", row.trim_end());
+        writeln!(found, "{}", row.trim_end()).unwrap();
     }
     assert!(found == TASKS_TABLE, "{}", similar::TextDiff::from_lines(TASKS_TABLE, &found).unified_diff());
     let refused = |record: &Json| record["type"] == "admin" && record["outcome"] == "refused";

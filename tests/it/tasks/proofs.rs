@@ -109,10 +109,10 @@ impl House {
     /// A fresh proof of a key for a token.
     fn proof(&self, key: &Signer, token: &str) -> v1::DpopProof {
         let jti = self.proofs.fetch_add(1, Ordering::SeqCst);
-        self.made(key, token, &json!({ "jti": format!("p-{jti}"), "iat": NOW.seconds() }))
+        Self::made(key, token, &json!({ "jti": format!("p-{jti}"), "iat": NOW.seconds() }))
     }
 
-    fn made(&self, key: &Signer, token: &str, claims: &Json) -> v1::DpopProof {
+    fn made(key: &Signer, token: &str, claims: &Json) -> v1::DpopProof {
         let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk() });
         let mut all = json!({ "htm": "POST", "htu": URL, "ath": b64(Sha256::digest(token)) });
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
@@ -212,10 +212,13 @@ async fn a_proof_counts_once_for_its_own_token_request_and_key() {
     for (proof, why) in [
         (house.proof(&stranger, &task.token), "another key"),
         (house.proof(&house.agent, &other.token), "another token"),
-        (house.made(&house.agent, &task.token, &iat(now_s - 61)), "too old"),
-        (house.made(&house.agent, &task.token, &iat(now_s + 6)), "from the future"),
-        (house.made(&house.agent, &task.token, &json!({ "jti": "p", "iat": now_s, "htm": "GET" })), "method"),
-        (house.made(&house.agent, &task.token, &json!({ "jti": "p", "iat": now_s, "htu": CRM })), "URL"),
+        (House::made(&house.agent, &task.token, &iat(now_s - 61)), "too old"),
+        (House::made(&house.agent, &task.token, &iat(now_s + 6)), "from the future"),
+        (
+            House::made(&house.agent, &task.token, &json!({ "jti": "p", "iat": now_s, "htm": "GET" })),
+            "method",
+        ),
+        (House::made(&house.agent, &task.token, &json!({ "jti": "p", "iat": now_s, "htu": CRM })), "URL"),
         (v1::DpopProof { proof: "a.b.c".into(), method: "POST".into(), url: URL.into() }, "no proof"),
     ] {
         let (reason, words) = house.step(&task.token, proof, refund(1)).await;

@@ -244,7 +244,7 @@ impl World {
     }
 
     /// Asks for a refund under a task.
-    async fn step(&mut self, at: usize, amount: i64) {
+    fn step(&mut self, at: usize, amount: i64) {
         let refund = json!({ "name": "issue_refund", "arguments": { "order": "o", "amount": amount } });
         let message = Message {
             server: "crm".into(),
@@ -305,18 +305,18 @@ async fn no_part_outlives_or_exceeds_its_whole_in_whatever_order_things_happen()
                 11..=13 => world.pdp.clock().advance_s(dice.seconds(60)),
                 _ => {
                     let amount = amount(&mut dice);
-                    world.step(at, amount).await;
+                    world.step(at, amount);
                 }
             }
             world.check();
         }
         for at in 0..world.nodes.len() {
-            world.step(at, 1).await;
+            world.step(at, 1);
         }
         // Whatever is left of it is over with its root.
         world.revoke(0).await;
         for at in 0..world.nodes.len() {
-            world.step(at, 1).await;
+            world.step(at, 1);
         }
     }
     let Some((what, few)) = world.counts.iter().find(|(_, count)| **count < 50) else { return };
