@@ -33,6 +33,9 @@ pub use keep::Keeper;
 pub use look::{Event, Events, Page, Shown};
 pub use revoke::Asker;
 
+/// How often a write is tried again that others came in the way of, when what was decided still holds.
+const TRIES: usize = 16;
+
 /// Why there is no answer about a task. A deny is not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {

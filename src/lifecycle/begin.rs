@@ -7,15 +7,12 @@ use super::book::{
     AskedBefore, Draft, Stored, StoredEvent, StoredStop, StoredWindow, USED, Used, WINDOW, look, stop_key,
     task_key,
 };
-use super::{About, Asking, Fault, Lifecycle, Moment, asked_key, book, unwritten};
+use super::{About, Asking, Fault, Lifecycle, Moment, TRIES, asked_key, book, unwritten};
 use crate::access::Timestamp;
 use crate::audit::{AuditSink, Move};
 use crate::pdp::{Answer, Ask, Request, TaskAsk};
 use crate::store::{StateRevision, StateStore, StoreError};
 use crate::task::{Calls, For, Head, Lent, TaskId, barriers, digest, keep, sign, window_name};
-
-/// How often a write is tried again that others came in the way of, when what was decided still holds.
-const TRIES: usize = 16;
 
 /// How much longer a used credential is remembered than it lasts, in seconds: more than any leeway.
 const USED_LEEWAY_S: i64 = 600;

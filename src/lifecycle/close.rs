@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::book::{AskedBefore, Draft, StoredEvent, StoredWindow, WINDOW, look, task_key};
-use super::{About, Asking, Fault, Lifecycle, Moment, Wish, asked_key, book, unwritten};
+use super::{About, Asking, Fault, Lifecycle, Moment, TRIES, Wish, asked_key, book, unwritten};
 use crate::access::{Decision, Timestamp};
 use crate::audit::{AuditSink, Move};
 use crate::pdp::{Ask, TaskAsk};
@@ -14,9 +14,6 @@ use crate::task::{Event, Head, State, window_name};
 
 /// How many tasks end with one commit.
 const TASKS_OF_COMMIT_MAX: usize = 50;
-
-/// How often a commit is tried again that others came in the way of.
-const TRIES: usize = 16;
 
 /// What came of a request to end or to revoke.
 #[derive(Debug)]
@@ -76,6 +73,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let all = self.with_parts(&head);
         let tasks = all.len();
         let state = self.close(all, State::Ended(end), &asking, Move::Ended, asked).await?;
+        // Of several who end it at once one does, and the others hear how.
+        self.tasks.gone_as(head.id()).unwrap_or(State::Revoked).after(Event::End(end))?;
         Ok(Closed { state: state.0, tasks, denied: None })
     }
 
@@ -97,9 +96,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         state: State,
         asking: &Asking<'_>,
         what: Move,
-        asked: Option<(String, AskedBefore)>,
+        mut asked: Option<(String, AskedBefore)>,
     ) -> Result<StateRevision, Fault> {
-        let mut asked = asked;
         let mut revision = StateRevision(self.tasks.revision());
         let mut unrecorded = Ok(());
         for some in all.chunks(TASKS_OF_COMMIT_MAX) {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
+use palisade::api::proto::v1::target::Target;
 use palisade::diagnostic::File;
 use palisade::identity::{Caller, Role, Servers};
 use serde_json::{Value as Json, json};
@@ -17,8 +18,9 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
-use crate::asks::{access, by, crm, lookup, mcp, streamed};
-use crate::pdp::{TOKEN, TestPdp, caller, gateway, shipped_files, snapshot};
+use crate::asks::{access, by, crm, lookup, mcp, streamed, uid};
+use crate::pdp::{TOKEN, TestPdp, caller, gateway, shipped_files, snapshot, task_rules};
+use crate::tasks::{Held, KEY, a_part, by_id, delegate, handle, refund_task, revoke};
 
 /// `deny` is the answer of a PDP that knows nobody: a caller without `assert` names nobody.
 const TABLE: &str = "\
@@ -260,4 +262,123 @@ async fn explanations_and_the_texts_of_policy_errors_are_for_those_who_may_have_
     let answer =
         desk.authorize(v1::AuthorizeRequest { explain: true, ..lookup() }).await.unwrap().into_inner();
     assert!(answer.explanation.iter().any(|line| line.contains("support/crm")), "{:?}", answer.explanation);
+}
+
+/// Every call about tasks. The tasks that are named are another caller's. `deny`: who may not assert names nobody, and who may
+/// not attest shows no key. `InvalidArgument`: the bundle is none.
+const TASKS_TABLE: &str = "\
+caller         Start              Delegate           Renew              End                Revoke session     Revoke task        Revoke human       Lift               Get                List               Watch              PreviewDrift
+a wrong token  Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated
+no role        PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+authorize      PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+assert         PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+attest         PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+outcome        PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+explain        PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+tasks          Ok, deny           Ok, deny           Ok, deny           NotFound           Ok                 PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok                 Ok                 PermissionDenied
+admin          PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   InvalidArgument
+tasks assert   Ok, permit         Ok, deny           Ok, deny           NotFound           Ok                 PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok                 Ok                 PermissionDenied
+tasks attest   Ok, deny           Ok, deny           Ok, permit         NotFound           Ok                 PermissionDenied   PermissionDenied   PermissionDenied   Ok                 Ok                 Ok                 PermissionDenied
+tasks admin    Ok, deny           Ok, deny           Ok, deny           Ok                 Ok                 Ok                 Ok                 Ok                 Ok                 Ok                 Ok                 InvalidArgument
+all            Ok, permit         Ok, permit         Ok, permit         Ok                 Ok                 Ok                 Ok                 Ok                 Ok                 Ok                 Ok                 InvalidArgument
+";
+
+const TASKS_COLUMNS: [&str; 12] = [
+    "Start",
+    "Delegate",
+    "Renew",
+    "End",
+    "Revoke session",
+    "Revoke task",
+    "Revoke human",
+    "Lift",
+    "Get",
+    "List",
+    "Watch",
+    "PreviewDrift",
+];
+
+#[tokio::test]
+async fn every_call_about_tasks_by_every_caller_is_as_the_table_says() {
+    let mut builder = TestPdp::builder().tasks(task_rules());
+    let alone = Role::ALL.iter().map(|role| (role.name().to_owned(), vec![*role]));
+    let mut callers = vec![
+        ("no role".to_owned(), vec![]),
+        ("tasks assert".to_owned(), vec![Role::Tasks, Role::Assert]),
+        ("tasks attest".to_owned(), vec![Role::Tasks, Role::Attest]),
+        ("tasks admin".to_owned(), vec![Role::Tasks, Role::Admin]),
+        ("all".to_owned(), Role::ALL.to_vec()),
+    ];
+    callers.splice(1..1, alone);
+    for (name, roles) in &callers {
+        builder = builder.caller(name, caller(name, roles));
+    }
+    let pdp = builder.caller("t-owner", caller("owner", &[Role::Tasks, Role::Assert])).start().await;
+    let wrong = [("a wrong token".to_owned(), "nobody".to_owned())];
+    let named = callers.into_iter().map(|(name, _)| (name.clone(), name));
+    let mut found = format!("{:<15}", "caller");
+    for column in TASKS_COLUMNS {
+        write!(found, "{column:<19}").unwrap();
+    }
+    found = format!("{}\n", found.trim_end());
+    for (name, token) in wrong.into_iter().chain(named) {
+        let mut row = format!("{name:<15}");
+        for cell in task_codes(&pdp, &token).await {
+            write!(row, "{cell:<19}").unwrap();
+        }
+        writeln!(found, "{}", row.trim_end()).unwrap();
+    }
+    assert!(found == TASKS_TABLE, "{}", similar::TextDiff::from_lines(TASKS_TABLE, &found).unified_diff());
+    let refused = |record: &Json| record["type"] == "admin" && record["outcome"] == "refused";
+    let count = pdp.ledger.records().iter().filter(|record| refused(record)).count();
+    assert_eq!(count, TASKS_TABLE.matches("PermissionDenied").count(), "each refusal is on record");
+}
+
+/// What one caller gets for each call about tasks.
+async fn task_codes(pdp: &TestPdp, token: &str) -> [String; 12] {
+    let mut owner = pdp.tasks_of("t-owner").await;
+    // A second later than what an operator has lifted.
+    pdp.clock().advance_s(1);
+    let lent = owner.start(refund_task()).await.unwrap().into_inner();
+    let id = lent.task.unwrap().id;
+    let held = Held { id: id.clone(), token: lent.token, key: KEY.into(), state: 0 };
+    let mut tasks = pdp.tasks_of(token).await;
+    let decided = |decision: Option<v1::TaskDecision>| {
+        let is_permit = decision.unwrap().decision() == v1::Decision::Permit;
+        format!("Ok, {}", if is_permit { "permit" } else { "deny" })
+    };
+    let renew = v1::RenewRequest { task: Some(handle(&held)), ..v1::RenewRequest::default() };
+    let end = v1::EndRequest {
+        task: Some(by_id(&id)),
+        ending: v1::Ending::Completed.into(),
+        ..v1::EndRequest::default()
+    };
+    let session = Target::Session(v1::SessionOfCaller { caller: String::new(), session: "s".into() });
+    let human = || Target::Human(uid("Human::\"bo\""));
+    let started = tasks.start(refund_task()).await.map(|answer| decided(answer.into_inner().decision));
+    let handed_on = tasks.delegate(delegate(&held, a_part())).await;
+    let renewed = tasks.renew(renew).await.map(|answer| decided(answer.into_inner().decision));
+    let ended = tasks.end(end).await.map(|_| "Ok".to_owned());
+    let of_session = tasks.revoke(revoke(session)).await.map(|_| "Ok".to_owned());
+    let another = owner.start(refund_task()).await.unwrap().into_inner().task.unwrap().id;
+    let of_task = tasks.revoke(revoke(Target::Task(another))).await.map(|_| "Ok".to_owned());
+    let of_human = tasks.revoke(revoke(human())).await.map(|_| "Ok".to_owned());
+    let v1::RevokeRequest { target, reason, request_id } = revoke(human());
+    let lifted = tasks.lift(v1::LiftRequest { target, reason, request_id }).await.map(|_| "Ok".to_owned());
+    let files = vec![v1::BundleFile { path: "policies/a.cedar".into(), text: "permit".into() }];
+    let preview = pdp.admin_of(token).await.preview_drift(v1::PreviewDriftRequest { files }).await;
+    [
+        word(started),
+        word(handed_on.map(|answer| decided(answer.into_inner().decision))),
+        word(renewed),
+        word(ended),
+        word(of_session),
+        word(of_task),
+        word(of_human),
+        word(lifted),
+        word(tasks.get(v1::GetRequest { id }).await.map(|_| "Ok".to_owned())),
+        word(tasks.list(v1::ListRequest::default()).await.map(|_| "Ok".to_owned())),
+        word(tasks.watch(v1::WatchRequest::default()).await.map(|_| "Ok".to_owned())),
+        word(preview.map(|_| "Ok".to_owned())),
+    ]
 }

@@ -5,8 +5,11 @@ mod again;
 mod drift;
 mod faults;
 mod parts;
+mod proofs;
+mod races;
 mod renewals;
 mod revocations;
+mod schedule;
 mod starts;
 mod story;
 mod table;
@@ -199,6 +202,7 @@ fn held(decision: Option<v1::TaskDecision>, task: Option<v1::Task>, token: Strin
     Held { id: task.id, token, key: task.key_thumbprint, state }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as it stands in messages")]
 pub fn names<const N: usize>(names: [&str; N]) -> Option<v1::Names> {
     Some(v1::Names { names: names.map(str::to_owned).to_vec() })
 }
@@ -235,6 +239,7 @@ pub fn scoped(scope: v1::Scope) -> v1::StartRequest {
     v1::StartRequest { wanted: Some(v1::Wanted { scope: Some(scope), ..wanted() }), ..refund_task() }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as it stands in messages")]
 pub fn subject(principal: &str, actor: &str) -> Option<v1::Subject> {
     Some(v1::Subject { principal: Some(uid(principal)), actor: Some(uid(actor)), earlier_actors: vec![] })
 }
