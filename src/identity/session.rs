@@ -84,20 +84,13 @@ impl Sessions {
         principal: &Principal,
         now_s: i64,
     ) -> Result<(), SessionFault> {
-        let (subject, acting) = (principal.subject(), principal.acting());
+        let subject = principal.subject();
         let session = name([&caller.name, session]);
         let one = name([&caller.name, &subject.kind, &subject.id]);
-        let key = principal.key().map_or(["no key", ""], |key| ["key", key]);
-        let [bound_to, key] = key;
-        let parties = name([&subject.kind, &subject.id, &acting.kind, &acting.id, bound_to, key]);
+        let parties = parties(principal);
         let mut table = self.lock();
         if let Some(bound) = table.by_name.get_mut(&session).filter(|bound| bound.is_remembered(now_s)) {
-            if bound.ended {
-                return Err(SessionFault::Ended);
-            }
-            if bound.parties != parties {
-                return Err(SessionFault::Another);
-            }
+            bound.admits(parties)?;
             bound.used_s = bound.used_s.max(now_s);
             return Ok(());
         }
@@ -109,6 +102,22 @@ impl Sessions {
         }
         *table.of_one.entry(one).or_default() += 1;
         Ok(())
+    }
+
+    /// Whether a session would let these parties in. Binds nothing: no step follows.
+    ///
+    /// # Errors
+    /// [`SessionFault`].
+    pub fn check(
+        &self,
+        caller: &Caller,
+        session: &str,
+        principal: &Principal,
+        now_s: i64,
+    ) -> Result<(), SessionFault> {
+        let table = self.lock();
+        let bound = table.by_name.get(&name([&caller.name, session]));
+        bound.filter(|bound| bound.is_remembered(now_s)).map_or(Ok(()), |b| b.admits(parties(principal)))
     }
 
     /// Ends a session: whoever uses it afterwards is refused. Whether it was open.
@@ -180,7 +189,21 @@ fn name<const PARTS: usize>(parts: [&str; PARTS]) -> Name {
     name.finalize().into()
 }
 
+/// Subject, who acts, and the key, as one name.
+fn parties(principal: &Principal) -> Name {
+    let (subject, acting) = (principal.subject(), principal.acting());
+    let [bound_to, key] = principal.key().map_or(["no key", ""], |key| ["key", key]);
+    name([&subject.kind, &subject.id, &acting.kind, &acting.id, bound_to, key])
+}
+
 impl Bound {
+    fn admits(&self, parties: Name) -> Result<(), SessionFault> {
+        if self.ended {
+            return Err(SessionFault::Ended);
+        }
+        if self.parties == parties { Ok(()) } else { Err(SessionFault::Another) }
+    }
+
     fn is_remembered(&self, now_s: i64) -> bool {
         now_s.saturating_sub(self.used_s) <= SESSION_IDLE_S
     }

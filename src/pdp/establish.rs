@@ -109,7 +109,13 @@ pub(super) fn establish<S>(
     // A task is started before its key is shown, so that a session that it names is bound by its first step.
     let session = request.session.as_ref().filter(|_| !matches!(request.ask, Ask::Task(_)));
     let Some(session) = session else { return Ok(established) };
-    match pdp.sessions.enter(&request.caller, session, principal, now.seconds()) {
+    let (sessions, caller) = (&pdp.sessions, &request.caller);
+    let entered = if request.preview {
+        sessions.check(caller, session, principal, now.seconds())
+    } else {
+        sessions.enter(caller, session, principal, now.seconds())
+    };
+    match entered {
         Ok(()) => Ok(established),
         // Whose token it was that came with somebody else's session is what an investigator asks first.
         Err(fault) => Err(Refused {

@@ -31,6 +31,7 @@ mod spiffe;
 mod spire;
 mod svids;
 mod swap;
+mod tasks;
 mod tls;
 mod tokens;
 mod wire;

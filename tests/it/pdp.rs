@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use palisade::access::{DecisionId, Timestamp};
+use palisade::api::proto::v1::admin_client::AdminClient;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
 use palisade::api::proto::v1::tasks_client::TasksClient;
 use palisade::api::{Administrator, Authorization, Clock, TaskService};
@@ -168,6 +169,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     moving: Arc<TestClock>,
     rules: Option<Rules>,
+    history: store::History,
 }
 
 /// The rules of tasks unless a test says otherwise.
@@ -249,6 +251,12 @@ impl Builder {
         self
     }
 
+    /// Remembers so much of the past for watches.
+    pub fn history(mut self, history: store::History) -> Self {
+        self.history = history;
+        self
+    }
+
     /// Serves. Needs a runtime, and ends with the value.
     pub async fn start(self) -> TestPdp {
         let ledger = Arc::new(Ledger::new());
@@ -259,7 +267,7 @@ impl Builder {
         let (pdp, life) = match self.rules {
             None => (Arc::new(pdp), None),
             Some(rules) => {
-                let (pdp, life) = lend(pdp, rules, &stop);
+                let (pdp, life) = lend(pdp, rules, self.history, &stop);
                 (pdp, Some(life))
             }
         };
@@ -293,11 +301,16 @@ impl Builder {
 pub type Life = Lifecycle<Arc<Ledger>, store::Memory>;
 
 /// A PDP that serves tasks.
-fn lend(pdp: Pdp<Arc<Ledger>>, rules: Rules, stop: &CancellationToken) -> (Arc<Pdp<Arc<Ledger>>>, Arc<Life>) {
+fn lend(
+    pdp: Pdp<Arc<Ledger>>,
+    rules: Rules,
+    history: store::History,
+    stop: &CancellationToken,
+) -> (Arc<Pdp<Arc<Ledger>>>, Arc<Life>) {
     let (wanted, wanting) = wanting();
     let tasks = Arc::new(Tasks::new(rules, own_issuer(), wanted));
     let pdp = Arc::new(pdp.with_tasks(tasks.clone()));
-    let state = Arc::new(store::Memory::new(store::History::default()));
+    let state = Arc::new(store::Memory::new(history));
     let (follower, told) = Follower::start(tasks.clone(), &*state).unwrap();
     let life = Arc::new(Lifecycle::new(pdp.clone(), tasks, state, told, |_kid| {}));
     // The sweep looks at this clock: tests expire tasks by their own.
@@ -332,6 +345,7 @@ impl TestPdp {
             clock: clock.clone(),
             moving: clock,
             rules: None,
+            history: store::History::default(),
         }
     }
 
@@ -370,6 +384,12 @@ impl TestPdp {
     pub async fn tasks_of(&self, token: &str) -> TasksClient<InterceptedService<Channel, Bearer>> {
         let bearer = Some(format!("Bearer {token}").parse().unwrap());
         TasksClient::with_interceptor(self.channel().await, Bearer(bearer))
+    }
+
+    /// A client of the administration with this token.
+    pub async fn admin_of(&self, token: &str) -> AdminClient<InterceptedService<Channel, Bearer>> {
+        let bearer = Some(format!("Bearer {token}").parse().unwrap());
+        AdminClient::with_interceptor(self.channel().await, Bearer(bearer))
     }
 
     /// The same PDP, asked by a call of the library.

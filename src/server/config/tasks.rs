@@ -73,7 +73,7 @@ pub(super) struct Typed {
     calls_window_max: Option<Spanned<u64>>,
     calls_window_s: Option<Spanned<u64>>,
     bearer: bool,
-    asserted: bool,
+    asserted: Option<bool>,
     required: Required,
     drift_grace_ms: Option<Spanned<u64>>,
     drift_share_max: Option<Spanned<f64>>,
@@ -136,7 +136,8 @@ pub(super) fn check(
         calls_window_max: file.number("tasks.calls_window_max", calls_window_max, 100_000, many)?,
         calls_window_s: within("calls_window_s", calls_window_s, DAY_S, 1..=31_536_000)?,
         bearer,
-        asserted,
+        // Where nobody's tokens are believed, nobody could start anything otherwise.
+        asserted: asserted.unwrap_or(trust.config.issuers.is_empty() && trust.config.domains.is_empty()),
         required,
         drift_grace: Duration::from_millis(file.number(
             "tasks.drift_grace_ms",

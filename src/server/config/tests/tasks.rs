@@ -35,7 +35,7 @@ fn nothing_configured_has_tasks_that_live_short_and_are_bound_to_keys() {
         calls_window_max: 100_000,
         calls_window_s: 86_400,
         bearer: false,
-        asserted: false,
+        asserted: true,
         required: Required::Never,
         drift_grace: Duration::from_secs(5),
         drift_share_max: 0.5,
