@@ -270,7 +270,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     pub(super) async fn undo(&self, head: &Head, beside: &[String], now: Timestamp) {
         let mut draft = Draft::default();
         draft.delete(&task_key(head.id()));
-        beside.iter().for_each(|key| draft.delete(key));
+        for key in beside {
+            draft.delete(key);
+        }
         let (tasks, reason) = (vec![(head.id(), 0)], "it could not be recorded".into());
         let event = StoredEvent::Ended { tasks, state: State::Revoked.into(), reason };
         let undone = match draft.put(book::EVENT, &event) {
