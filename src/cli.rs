@@ -91,6 +91,26 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl Arguments {
+    /// What was typed.
+    ///
+    /// # Errors
+    /// How the process is to end when it is not understood, or asks for help; then that is printed. A token that was typed is
+    /// not shown again.
+    pub fn typed() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| {
+            if error.use_stderr() && std::env::args().any(|word| secret::holds_a_token(&word)) {
+                let words = "a token stands on the command line, where others can see it, and not in its place; put it into a file and \
+                             name that (`--help` says how)";
+                return trouble(words).into();
+            }
+            // Nobody is left to be told.
+            let _unread = error.print();
+            u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        })
+    }
+}
+
 /// Runs one command.
 pub fn run(arguments: Arguments) -> ExitCode {
     // Compiling, testing and explaining recurse as deep as a policy does.

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    palisade::cli::run(palisade::cli::Arguments::parse())
+    match palisade::cli::Arguments::typed() {
+        Ok(arguments) => palisade::cli::run(arguments),
+        Err(ended) => ended,
+    }
 }

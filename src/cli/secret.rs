@@ -8,6 +8,8 @@ use std::path::Path;
 pub(super) const STDIN: &str = "-";
 /// The longest file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// The header of a JWT begins so.
+const JWT: &str = "eyJ";
 /// What may stand before a token in a header.
 const SCHEMES: [&str; 2] = ["bearer", "dpop"];
 
@@ -53,7 +55,12 @@ pub(super) fn read(what: &str, path: &Path) -> Result<String, String> {
     }
 }
 
-/// Whether somebody gave the token in place of its file: the header of a JWT begins so.
+/// Whether somebody gave the token in place of its file.
 fn looks_like_a_token(path: &Path) -> bool {
-    path.to_str().is_some_and(|text| text.starts_with("eyJ") && text.matches('.').count() >= 2)
+    path.to_str().is_some_and(|text| text.starts_with(JWT) && holds_a_token(text))
+}
+
+/// Whether a word has a token in it.
+pub(super) fn holds_a_token(word: &str) -> bool {
+    word.split_once(JWT).is_some_and(|(_, rest)| rest.matches('.').count() >= 2)
 }

@@ -207,7 +207,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     pub(super) async fn undo(&self, head: &Arc<Head>, beside: &[String], now: Timestamp) {
         let mut draft = Draft::default();
         draft.delete(&task_key(head.id()));
-        beside.iter().for_each(|key| draft.delete(key));
+        for key in beside {
+            draft.delete(key);
+        }
         if self.refund(&mut draft, &[head], now).is_err() {
             tracing::warn!(task = %head.id(), "the calls of a task that was not recorded stay spent");
         }

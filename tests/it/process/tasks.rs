@@ -3,6 +3,8 @@
 
 mod desk;
 
+mod canary;
+mod clock;
 mod crash;
 mod damage;
 mod drift;

@@ -127,7 +127,8 @@ fn exactly_the_tasks_that_are_no_longer_granted_are_denied_at_once_and_revoked_a
         })
         .collect();
     let mut expected = drifting.clone().map(|task| task.id);
-    (ended.sort(), expected.sort());
+    ended.sort();
+    expected.sort();
     assert_eq!(ended, expected);
     for task in &drifting {
         assert_eq!(desk.get(&task.id).unwrap().state(), v1::TaskState::Revoked);

@@ -103,7 +103,7 @@ impl World {
         let mut request = tool_call(tool, arguments);
         (request.subject, request.credentials) = (None, Some(credentials));
         if let Some(Question::Mcp(message)) = &mut request.question {
-            message.server = server.to_owned();
+            server.clone_into(&mut message.server);
         }
         request
     }

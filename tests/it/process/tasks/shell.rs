@@ -49,15 +49,15 @@ impl Shell {
         serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
     }
 
-    /// A task of support, with further options.
-    fn start<'l>(&self, more: &[&'l str]) -> Vec<&'l str> {
-        let line = ["tasks", "start", "--purpose=customer-care", "--human=ana", "--agent=support-bot"];
-        [&line[..], &["--tool=crm/lookup_customer", "--calls=5", "--ttl=15m"], more].concat()
-    }
-
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.place.path().join(name)).unwrap()
     }
+}
+
+/// To start a task of support, with further options.
+fn start<'l>(more: &[&'l str]) -> Vec<&'l str> {
+    let line = ["tasks", "start", "--purpose=customer-care", "--human=ana", "--agent=support-bot"];
+    [&line[..], &["--tool=crm/lookup_customer", "--calls=5", "--ttl=15m"], more].concat()
 }
 
 fn text(document: &Json) -> String {
@@ -78,7 +78,7 @@ fn a_task_is_started_once_shown_and_ended() {
     let shell = Shell::new();
     let desk = Desk::gateway(&shell.server);
     let bound = format!("--key={}", key());
-    let wish = shell.start(&[&bound, "--idempotency-key=k-1"]);
+    let wish = start(&[&bound, "--idempotency-key=k-1"]);
     let started = shell.json(0, &[&wish[..], &["--token-out=task.token"]].concat());
     let id = text(&started["task"]["id"]);
     let file = shell.place.path().join("task.token");
@@ -97,8 +97,8 @@ fn a_task_is_started_once_shown_and_ended() {
     let denied = shell.run(&[&wide[..], &["--token-out=none.token"]].concat());
     check(&denied, 1, &["DENY", "name the servers or the tools", "guard/narrow-task", "decision "]);
     assert!(!shell.place.path().join("none.token").exists());
-    check(&shell.run(&shell.start(&["--token-out=none.token"])), 1, &["DENY BindingMissing", "thumbprint"]);
-    check(&shell.run(&shell.start(&[&bound, "--preview"])), 0, &["would be started"]);
+    check(&shell.run(&start(&["--token-out=none.token"])), 1, &["DENY BindingMissing", "thumbprint"]);
+    check(&shell.run(&start(&[&bound, "--preview"])), 0, &["would be started"]);
     check(&shell.run(&[&wide[..], &["--preview"]].concat()), 1, &["DENY"]);
 
     let listed = shell.json(0, &["tasks", "list", "--all"]);
@@ -128,20 +128,20 @@ fn an_agent_is_revoked_and_lifted_and_a_watch_tells_of_it_in_order() {
     // A place to watch from: some event.
     let watch = Process::spawn(&mut shell.command(&["tasks", "watch", "--count=1", "--format=json"]));
     let seen = until("an event", || {
-        shell.json(0, &shell.start(&[&bound, "--token-out=-"]));
+        shell.json(0, &start(&[&bound, "--token-out=-"]));
         watch.stdout.text().lines().next().map(|line| serde_json::from_str::<Json>(line).unwrap())
     });
     check(&watch.end(), 0, &["--after '"]);
     for task in desk.list().tasks {
         desk.end(&task.id, v1::Ending::Cancelled, "").unwrap();
     }
-    let after = shell.json(0, &shell.start(&[&bound, "--token-out=a.token"]));
+    let after = shell.json(0, &start(&[&bound, "--token-out=a.token"]));
     let (id, token) = (text(&after["task"]["id"]), shell.read("a.token").trim().to_owned());
     let revoked = shell.json(0, &["tasks", "revoke", "--agent=support-bot", "--reason=astray"]);
     assert_eq!(revoked["tasks"], 1);
     assert_eq!(desk.denied(&lookup(&token)), Some(v1::DenyReason::TaskRevoked));
     assert_eq!(shell.json(0, &["tasks", "show", &id])["state"], "REVOKED");
-    let denied = shell.json(1, &shell.start(&[&bound, "--token-out=b.token"]));
+    let denied = shell.json(1, &start(&[&bound, "--token-out=b.token"]));
     assert_eq!((&denied["decision"], &denied["task"]), (&"DENY".into(), &Json::Null));
     let listed = shell.json(0, &["tasks", "list"]);
     assert_eq!(listed["revocations"][0]["reason"], "astray");
@@ -149,7 +149,7 @@ fn an_agent_is_revoked_and_lifted_and_a_watch_tells_of_it_in_order() {
     check(&shell.run(&["tasks", "lift", "--agent=support-bot", "--reason=over"]), 0, &["lifted agent"]);
     check(&shell.run(&["tasks", "lift", "--agent=support-bot", "--reason=over"]), 2, &["nothing to lift"]);
     assert_eq!(desk.denied(&lookup(&token)), Some(v1::DenyReason::TaskRevoked), "it stays revoked");
-    let later = shell.json(0, &shell.start(&[&bound, "--token-out=c.token"]));
+    let later = shell.json(0, &start(&[&bound, "--token-out=c.token"]));
     let later = text(&later["task"]["id"]);
     check(&shell.run(&["tasks", "revoke", "--task", &later, "--reason=astray"]), 0, &["1 open task"]);
 
@@ -188,8 +188,8 @@ fn drift_is_asked_for_before_anything_is_published() {
     let shell = Shell::new();
     let desk = Desk::gateway(&shell.server);
     let bound = format!("--key={}", key());
-    let staying = shell.json(0, &shell.start(&[&bound, "--token-out=a"]));
-    let drifting = shell.json(0, &shell.start(&[&bound, "--tool=crm/issue_refund", "--token-out=b"]));
+    let staying = shell.json(0, &start(&[&bound, "--token-out=a"]));
+    let drifting = shell.json(0, &start(&[&bound, "--tool=crm/issue_refund", "--token-out=b"]));
     let (staying, drifting) = (text(&staying["task"]["id"]), text(&drifting["task"]["id"]));
     // The same bundle beside it.
     let new = shell.place.path().join("new");
