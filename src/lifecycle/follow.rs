@@ -11,7 +11,7 @@ use super::book::{
     ASKED, AskedBefore, EVENT, STOP, Stored, StoredEvent, StoredStop, StoredWindow, TASK, USED, Used, WINDOW,
 };
 use crate::store::{Change, Committed, StateRevision, StateStore, StoreError, Watch};
-use crate::task::{Calls, Head, State, TaskId, Tasks, Window, kept};
+use crate::task::{Calls, Head, State, Stop, Target, TaskId, Tasks, Window, kept};
 
 /// When keys can be forgotten, by the second.
 #[derive(Debug, Default)]
@@ -74,14 +74,18 @@ impl Follower {
         let watch = store.watch(snapshot.revision).map_err(Fault::Unwritten)?;
         let (told, receiver) = watch::channel(snapshot.revision.0);
         let follower = Self { tasks: TasksOf(tasks), watch, told, due: Arc::default() };
-        // Parents before their parts.
-        let mut open = Vec::new();
+        // Parents before their parts, and revocations together: each time that some are told, all are copied.
+        let (mut open, mut stops) = (Vec::new(), Vec::new());
         for (key, entry) in &snapshot.entries {
-            match key.strip_prefix(TASK) {
-                Some(_) => open.push(read_task(key, &entry.value)?),
-                None => follower.put(key, &entry.value)?,
+            if key.starts_with(TASK) {
+                open.push(read_task(key, &entry.value)?);
+            } else if key.starts_with(STOP) {
+                stops.push(follower.read_stop(key, &entry.value)?);
+            } else {
+                follower.put(key, &entry.value)?;
             }
         }
+        follower.tasks.0.stop(stops);
         open.sort_by_key(|(lent, _)| lent.grant.depth());
         for (lent, stored) in open {
             let key = super::book::task_key(lent.grant.id).into();
@@ -171,18 +175,20 @@ impl Follower {
             tasks.granted(name.to_owned(), Some(Window { since_s, calls }));
             self.due.at(until_s, key);
         } else if key.starts_with(STOP) {
-            let stored: StoredStop = serde_json::from_slice(value)?;
-            let until_s = stored.until_s;
-            let (target, stop) = stored.read().ok_or_else(|| Fault::Strange(key.to_string()))?;
-            tasks.stop(target, stop);
-            if let Some(until_s) = until_s {
-                self.due.at(until_s, key);
-            }
+            tasks.stop([self.read_stop(key, value)?]);
         } else if key.starts_with(ASKED) {
             let AskedBefore { until_s, .. } = serde_json::from_slice(value)?;
             self.due.at(until_s, key);
         }
         Ok(())
+    }
+
+    fn read_stop(&self, key: &Arc<str>, value: &[u8]) -> Result<(Target, Stop), Fault> {
+        let stored: StoredStop = serde_json::from_slice(value)?;
+        if let Some(until_s) = stored.until_s {
+            self.due.at(until_s, key);
+        }
+        stored.read().ok_or_else(|| Fault::Strange(key.to_string()))
     }
 
     fn delete(&self, key: &str, ended: State) {

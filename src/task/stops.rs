@@ -155,20 +155,22 @@ impl Stops {
         self.all.get(target).map(Arc::as_ref)
     }
 
-    /// The same with this one.
+    /// The same with these: all of them are copied once.
     #[must_use]
-    pub fn with(&self, target: Target, stop: Stop) -> Self {
+    pub fn with(&self, stops: impl IntoIterator<Item = (Target, Stop)>) -> Self {
         let mut changed = self.clone();
-        let stop = Arc::new(stop);
-        match &target {
-            Target::Agent(uid) | Target::Human(uid) => {
-                changed.parties.insert(uid.clone(), stop.clone());
+        for (target, stop) in stops {
+            let stop = Arc::new(stop);
+            match &target {
+                Target::Agent(uid) | Target::Human(uid) => {
+                    changed.parties.insert(uid.clone(), stop.clone());
+                }
+                _ => {
+                    changed.others.insert(target.to_string(), stop.clone());
+                }
             }
-            _ => {
-                changed.others.insert(target.to_string(), stop.clone());
-            }
+            changed.all.insert(target, stop);
         }
-        changed.all.insert(target, stop);
         changed
     }
 
