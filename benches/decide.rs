@@ -41,7 +41,8 @@ fn tokens(criterion: &mut Criterion) {
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
         let signer = Signer::new(algorithm);
         pdp.trust(signer.trust());
-        let shown = |number| Request { claim: None, credentials: signer.token(number), ..said.clone() };
+        let shown =
+            |number| Request { claim: None, credentials: signer.token(number, token::CRM), ..said.clone() };
         let first = shown(0);
         let answer = decide(&pdp, &first);
         assert!(answer.is_some_and(|answer| answer.decision.outcome.is_permit()), "the token is taken");
