@@ -1,6 +1,7 @@
 //! Tasks that end, and authority that is taken back.
 //! Never lets a part outlive its whole, and never lifts what was revoked from before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::book::{
@@ -11,11 +12,14 @@ use crate::access::{Decision, Timestamp};
 use crate::audit::{AuditSink, Face, Move};
 use crate::identity::Caller;
 use crate::pdp::{Ask, TaskAsk};
-use crate::store::{Expect, StateRevision, StateStore};
+use crate::store::{Expect, StateRevision, StateStore, StoreError};
 use crate::task::{Event, Head, State, Stop, Target, window_name};
 
 /// How many tasks end with one commit.
 const TASKS_OF_COMMIT_MAX: usize = 100;
+
+/// How often unused calls are given back again, when others come in the way.
+const REFUND_TRIES: usize = 4;
 
 /// How many revocations may be in force at once: each new one copies them.
 const STOPS_MAX: usize = 100_000;
@@ -229,10 +233,10 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             let event = StoredEvent::Ended { tasks, state: state.into(), reason: asking.reason.to_owned() };
             draft.put(book::EVENT, &event)?;
             revision = self.commit(draft).await.map_err(unwritten)?;
-            for head in open {
+            for head in &open {
                 self.tell_closed(head, state, asking, what, revision)?;
-                self.refund(head, asking.now).await;
             }
+            self.refund(&open, asking.now).await;
         }
         Ok(revision)
     }
@@ -256,26 +260,57 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         self.tell(asking, what, &about, revision)
     }
 
-    /// What a task did not use counts no longer against its human's agent. Best effort: what fails only costs calls.
-    async fn refund(&self, head: &Head, now: Timestamp) {
-        let lent = head.lent();
-        let unused = head.calls.left();
-        if unused == 0 || !lent.grant.ancestors.is_empty() {
-            return;
+    /// What tasks did not use counts no longer against their humans' agents: one commit for all of them. Best effort: what
+    /// fails only costs calls.
+    async fn refund(&self, closed: &[&Arc<Head>], now: Timestamp) {
+        let mut windows: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
+        for head in closed {
+            let lent = head.lent();
+            let unused = head.calls.left();
+            if unused > 0 && lent.grant.ancestors.is_empty() {
+                let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
+                windows.entry(key).or_default().push((lent.grant.started_s, unused));
+            }
         }
-        let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
-        let Ok(Some(entry)) = look(&*self.store, &key) else { return };
-        let Ok(window) = serde_json::from_slice::<StoredWindow>(&entry.value) else { return };
-        if lent.grant.started_s < window.since_s || window.until_s <= now.seconds() {
-            return;
+        for _ in 0..REFUND_TRIES {
+            let mut draft = Draft::default();
+            for (key, unused) in &windows {
+                if let Err(error) = self.refund_window(&mut draft, key, unused, now) {
+                    tracing::debug!(%error, key, "unused calls were not given back");
+                }
+            }
+            if draft.0.changes.is_empty() {
+                return;
+            }
+            match self.store.commit(draft.0).await {
+                Ok(_) => return,
+                // A start meanwhile, of one of them.
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => {
+                    tracing::debug!(%error, windows = windows.len(), "unused calls were not given back");
+                    return;
+                }
+            }
         }
-        let mut draft = Draft::default();
-        draft.unchanged(&key, Some(&entry));
+    }
+
+    fn refund_window(
+        &self,
+        draft: &mut Draft,
+        key: &str,
+        unused: &[(i64, u64)],
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let Some(entry) = look(&*self.store, key).map_err(unwritten)? else { return Ok(()) };
+        let window: StoredWindow = serde_json::from_slice(&entry.value)?;
+        let counted = unused.iter().filter(|(started_s, _)| window.since_s <= *started_s);
+        let unused = counted.fold(0_u64, |sum, (_, calls)| sum.saturating_add(*calls));
+        if unused == 0 || window.until_s <= now.seconds() {
+            return Ok(());
+        }
         let calls = window.calls.saturating_sub(unused);
-        if draft.put(&key, &StoredWindow { calls, ..window }).is_ok()
-            && let Err(error) = self.store.commit(draft.0).await
-        {
-            tracing::debug!(%error, task = %head.id(), "unused calls were not given back");
-        }
+        draft.unchanged(key, Some(&entry));
+        draft.put(key, &StoredWindow { calls, ..window })?;
+        Ok(())
     }
 }
