@@ -109,6 +109,7 @@ fn listing(criterion: &mut Criterion) {
         session: None,
         described: None,
         token: None,
+        task: None,
         established: BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     };

@@ -111,6 +111,7 @@ fn facts(principal: Uid) -> Facts {
         session: None,
         described: None,
         token: None,
+        task: None,
         established: BTreeMap::new(),
         now: Timestamp(0),
     }
