@@ -46,6 +46,7 @@ bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmar
 	cargo bench --locked $(CRITERION:%=--bench %)
 	mkdir -p target/bench
 	cargo bench --locked --bench curve -- --svg target/bench/curve.svg
+	cargo bench --locked --bench tasks -- --out target/bench/tasks.md
 	cargo bench --locked --bench serve -- --report target/bench/report.md
 
 instructions: setup ## the instructions of one decision, held against benches/instructions.tsv

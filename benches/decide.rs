@@ -41,7 +41,8 @@ fn tokens(criterion: &mut Criterion) {
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
         let signer = Signer::new(algorithm);
         pdp.trust(signer.trust());
-        let shown = |number| Request { claim: None, credentials: signer.token(number), ..said.clone() };
+        let shown =
+            |number| Request { claim: None, credentials: signer.token(number, token::CRM), ..said.clone() };
         let first = shown(0);
         let answer = decide(&pdp, &first);
         assert!(answer.is_some_and(|answer| answer.decision.outcome.is_permit()), "the token is taken");
@@ -108,6 +109,7 @@ fn listing(criterion: &mut Criterion) {
         session: None,
         described: None,
         token: None,
+        task: None,
         established: BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     };

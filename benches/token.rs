@@ -14,6 +14,8 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::json;
 
 const ISSUER: &str = "https://login.acme.example";
+/// The audience of the server that is called.
+pub const CRM: &str = "https://crm.acme.example/mcp";
 
 /// An issuer with one key.
 pub struct Signer {
@@ -51,13 +53,13 @@ impl Signer {
         Arc::new(Trust::new(self.config.clone(), &self.keys))
     }
 
-    /// A token that differs from those of other numbers.
-    pub fn token(&self, number: usize) -> Credentials {
+    /// A token for an audience that differs from those of other numbers.
+    pub fn token(&self, number: usize, audience: &str) -> Credentials {
         let signs = if self.algorithm == Algorithm::Es256 { Signs::ES256 } else { Signs::EdDSA };
         let encode = |json: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         let header = json!({"alg": self.algorithm.name(), "typ": "at+jwt", "kid": "k"});
         let claims = json!({
-            "iss": ISSUER, "sub": "ana", "aud": "https://crm.acme.example/mcp", "client_id": "portal",
+            "iss": ISSUER, "sub": "ana", "aud": audience, "client_id": "portal",
             "jti": format!("at_{number}"), "iat": 1_795_255_100, "exp": 1_795_255_400,
             "scope": "crm.read crm.refund", "acr": "urn:acme:loa:2", "amr": ["pwd", "otp"],
             "act": {"iss": ISSUER, "sub": "spiffe://acme.example/agent/support-bot"},

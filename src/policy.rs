@@ -18,6 +18,7 @@ mod snapshot;
 mod sources;
 mod store;
 mod token;
+mod told;
 mod validate;
 
 pub use compile::{Compiled, Compiler, compile};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
@@ -110,7 +111,9 @@ pub struct Facts {
     pub described: Option<Entity>,
     /// The token that showed the principal.
     pub token: Option<TokenFacts>,
-    /// Further context that was verified: `task`, and `token` where no token is given above.
+    /// The task that it belongs to, as policies see it.
+    pub task: Option<Arc<Value>>,
+    /// Further context that was verified; `token` and `task` where none is given above.
     pub established: BTreeMap<String, Value>,
     /// The instant of the decision.
     pub now: Timestamp,

@@ -1,8 +1,8 @@
 //! What was committed becomes what decisions know: the state's order is the registry's.
 //! Never skips a commit, and never shows one before the next.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -11,40 +11,74 @@ use super::book::{
     ASKED, AskedBefore, EVENT, STOP, Stored, StoredEvent, StoredStop, StoredWindow, TASK, USED, Used, WINDOW,
 };
 use crate::store::{Change, Committed, StateRevision, StateStore, StoreError, Watch};
-use crate::task::{Calls, Head, State, Target, TaskId, Tasks, Window, kept};
+use crate::task::{Calls, Head, State, Stop, Target, TaskId, Tasks, Window, kept};
 
-/// When keys can be forgotten, by the second.
+/// When tasks are over, and when other keys can be forgotten, by the second.
 #[derive(Debug, Default)]
-pub(super) struct Due(Mutex<BTreeMap<i64, BTreeSet<Arc<str>>>>);
+pub(super) struct Due(Mutex<Dates>);
+
+/// Each once, however often it is written. What is over before its time has none here, so that a million revoked tasks are not
+/// kept until they would have expired.
+#[derive(Debug, Default)]
+struct Dates {
+    tasks: BTreeSet<(i64, TaskId)>,
+    keys: BTreeSet<(i64, Arc<str>)>,
+}
+
+/// What is due.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Tasks whose time may be over.
+    pub(super) tasks: Vec<TaskId>,
+    /// Keys that may be forgotten.
+    pub(super) keys: Vec<Arc<str>>,
+}
+
+impl Taken {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.keys.is_empty()
+    }
+}
 
 impl Due {
+    fn dates(&self) -> MutexGuard<'_, Dates> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn at(&self, at_s: i64, key: &Arc<str>) {
-        let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        due.entry(at_s).or_default().insert(key.clone());
+        self.dates().keys.insert((at_s, key.clone()));
     }
 
-    /// Keys that may be forgotten by now, a bounded number of them.
-    pub(super) fn take(&self, now_s: i64, count_max: usize) -> Vec<Arc<str>> {
-        let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = Vec::new();
-        while let Some(mut entry) = due.first_entry().filter(|entry| *entry.key() <= now_s) {
-            let keys = entry.get_mut();
-            while let Some(key) = keys.pop_first() {
-                taken.push(key);
-                if taken.len() >= count_max {
-                    return taken;
-                }
-            }
-            entry.remove();
-        }
-        taken
+    fn task_at(&self, at_s: i64, id: TaskId) {
+        self.dates().tasks.insert((at_s, id));
     }
 
-    /// Puts keys back that could not be forgotten.
-    pub(super) fn give_back(&self, at_s: i64, keys: Vec<Arc<str>>) {
-        let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        due.entry(at_s).or_default().extend(keys);
+    fn task_is_over(&self, at_s: i64, id: TaskId) {
+        self.dates().tasks.remove(&(at_s, id));
     }
+
+    /// What is due by now, a bounded number of each.
+    pub(super) fn take(&self, now_s: i64, count_max: usize) -> Taken {
+        let mut dates = self.dates();
+        let Dates { tasks, keys } = &mut *dates;
+        Taken { tasks: first(tasks, now_s, count_max), keys: first(keys, now_s, count_max) }
+    }
+
+    /// Puts back what could not be forgotten.
+    pub(super) fn give_back(&self, at_s: i64, taken: Taken) {
+        let mut dates = self.dates();
+        dates.tasks.extend(taken.tasks.into_iter().map(|id| (at_s, id)));
+        dates.keys.extend(taken.keys.into_iter().map(|key| (at_s, key)));
+    }
+}
+
+/// Takes what is due, the earliest first.
+fn first<K: Ord>(dates: &mut BTreeSet<(i64, K)>, now_s: i64, count_max: usize) -> Vec<K> {
+    let mut taken = Vec::new();
+    while taken.len() < count_max && dates.first().is_some_and(|(at_s, _)| *at_s <= now_s) {
+        taken.extend(dates.pop_first().map(|(_, key)| key));
+    }
+    taken
 }
 
 /// Follows the state.
@@ -78,19 +112,22 @@ impl Follower {
         let (told, receiver) = watch::channel(snapshot.revision.0);
         let stops = HashMap::new();
         let mut follower = Self { tasks: TasksOf(tasks), watch, told, due: Arc::default(), stops };
-        // Parents before their parts.
-        let mut open = Vec::new();
+        // Parents before their parts, and revocations together: each time that some are told, all are copied.
+        let (mut open, mut stops) = (Vec::new(), Vec::new());
         for (key, entry) in &snapshot.entries {
-            match key.strip_prefix(TASK) {
-                Some(_) => open.push(read_task(key, &entry.value)?),
-                None => follower.put(key, &entry.value)?,
+            if key.starts_with(TASK) {
+                open.push(read_task(key, &entry.value)?);
+            } else if key.starts_with(STOP) {
+                stops.push(follower.read_stop(key, &entry.value)?);
+            } else {
+                follower.put(key, &entry.value)?;
             }
         }
+        follower.tasks.0.stop(stops);
         open.sort_by_key(|(lent, _)| lent.grant.depth());
         for (lent, stored) in open {
-            let key = super::book::task_key(lent.grant.id).into();
             // What was charged and not spent when the process ended may have been spent.
-            follower.open(&key, lent, &stored, stored.charged);
+            follower.open(lent, &stored, stored.charged);
         }
         follower.tasks.0.told(snapshot.revision.0);
         Ok((follower, receiver))
@@ -129,7 +166,7 @@ impl Follower {
             match change {
                 Change::Put { key, value } if key.starts_with(TASK) => {
                     let (lent, stored) = read_task(key, value)?;
-                    self.open(key, lent, &stored, 0);
+                    self.open(lent, &stored, 0);
                 }
                 Change::Put { key, value } => self.put(key, value)?,
                 Change::Delete { key } => self.delete(key, ended),
@@ -139,20 +176,21 @@ impl Follower {
         Ok(())
     }
 
-    fn open(&self, key: &Arc<str>, lent: crate::task::Lent, stored: &Stored, spent: u64) {
+    fn open(&self, lent: crate::task::Lent, stored: &Stored, spent: u64) {
         let tasks = &self.tasks.0;
         let (id, expires_s) = (lent.grant.id, lent.grant.expires_s);
         if let Some(head) = tasks.find(id) {
             head.calls.charge(stored.charged);
             head.see(&stored.seen);
             if head.lent().grant.expires_s != expires_s || head.lent().basis != lent.basis {
+                self.due.task_is_over(head.lent().grant.expires_s, id);
                 head.change(Arc::new(lent));
-                self.due.at(expires_s, key);
+                self.due.task_at(expires_s, id);
             }
             return;
         }
         let parents: Option<Vec<Arc<Head>>> = lent.grant.ancestors.iter().map(|id| tasks.find(*id)).collect();
-        self.due.at(expires_s, key);
+        self.due.task_at(expires_s, id);
         // Without its parents it is over.
         let Some(parents) = parents else { return tasks.close(id, State::Revoked) };
         for parent in &parents {
@@ -179,14 +217,8 @@ impl Follower {
             tasks.granted(name.to_owned(), Some(Window { since_s, calls }));
             self.due.at(until_s, key);
         } else if key.starts_with(STOP) {
-            let stored: StoredStop = serde_json::from_slice(value)?;
-            let until_s = stored.until_s;
-            let (target, stop) = stored.read().ok_or_else(|| Fault::Strange(key.to_string()))?;
-            tasks.stop(target.clone(), stop);
-            self.stops.insert(key.clone(), target);
-            if let Some(until_s) = until_s {
-                self.due.at(until_s, key);
-            }
+            let stop = self.read_stop(key, value)?;
+            self.tasks.0.stop([stop]);
         } else if key.starts_with(ASKED) {
             let AskedBefore { until_s, .. } = serde_json::from_slice(value)?;
             self.due.at(until_s, key);
@@ -194,9 +226,22 @@ impl Follower {
         Ok(())
     }
 
+    fn read_stop(&mut self, key: &Arc<str>, value: &[u8]) -> Result<(Target, Stop), Fault> {
+        let stored: StoredStop = serde_json::from_slice(value)?;
+        if let Some(until_s) = stored.until_s {
+            self.due.at(until_s, key);
+        }
+        let (target, stop) = stored.read().ok_or_else(|| Fault::Strange(key.to_string()))?;
+        self.stops.insert(key.clone(), target.clone());
+        Ok((target, stop))
+    }
+
     fn delete(&mut self, key: &str, ended: State) {
         let tasks = &self.tasks.0;
         if let Some(id) = task_of(key) {
+            if let Some(head) = tasks.find(id) {
+                self.due.task_is_over(head.lent().grant.expires_s, id);
+            }
             tasks.close(id, ended);
         } else if let Some(name) = key.strip_prefix(USED) {
             tasks.used(name.to_owned(), None);
@@ -209,7 +254,7 @@ impl Follower {
 }
 
 /// The task of a key.
-pub(super) fn task_of(key: &str) -> Option<TaskId> {
+fn task_of(key: &str) -> Option<TaskId> {
     key.strip_prefix(TASK)?.parse().ok()
 }
 

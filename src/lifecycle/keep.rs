@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::book::{
     ASKED, AskedBefore, Draft, STOP, Stored, StoredStop, StoredWindow, USED, Used, WINDOW, look, task_key,
 };
-use super::follow::{Due, task_of};
+use super::follow::{Due, Taken};
 use super::{Asking, Fault, Follower, Lifecycle, unwritten};
 use crate::access::Timestamp;
 use crate::audit::{AuditSink, Move};
@@ -113,39 +113,39 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
     /// Records tasks whose time is over, and forgets what nobody can ask for any more.
     async fn sweep(&self, now: Timestamp) {
         loop {
-            let keys = self.due.take(now.seconds(), FORGET_MAX);
-            if keys.is_empty() {
+            let taken = self.due.take(now.seconds(), FORGET_MAX);
+            if taken.is_empty() {
                 return;
             }
-            if let Err(error) = self.forget(&keys, now).await {
+            if let Err(error) = self.forget(&taken, now).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what time has ended stays for now");
-                self.due.give_back(now.seconds().saturating_add(AGAIN_S), keys);
+                self.due.give_back(now.seconds().saturating_add(AGAIN_S), taken);
                 return;
             }
             tokio::task::yield_now().await;
         }
     }
 
-    async fn forget(&self, keys: &[Arc<str>], now: Timestamp) -> Result<(), Fault> {
-        let (tasks, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| task_of(key).is_some());
+    async fn forget(&self, taken: &Taken, now: Timestamp) -> Result<(), Fault> {
+        let Taken { tasks, keys } = taken;
         let is_over =
             |id: &TaskId| self.life.tasks.find(*id).filter(|head| head.lent().grant.is_over(now.seconds()));
-        let expired: Vec<_> =
-            tasks.iter().filter_map(|key| task_of(key)).filter_map(|id| is_over(&id)).collect();
+        let expired: Vec<_> = tasks.iter().filter_map(is_over).collect();
         if !expired.is_empty() {
             let asking = Asking::nobody("", now);
             self.life.close(expired, State::Expired, &asking, Move::Expired, None).await?;
         }
         let mut draft = Draft::default();
         // A part that lost its whole in a crash is known to nobody.
-        let is_lost = |key: &&Arc<str>| task_of(key).is_some_and(|id| self.life.tasks.find(id).is_none());
-        for key in tasks.into_iter().filter(is_lost) {
-            let Some(entry) = look(&*self.life.store, key).map_err(unwritten)? else { continue };
-            draft.unchanged(key, Some(&entry));
-            draft.delete(key);
-            tracing::info!(%key, "a part of a task that was over is forgotten");
+        let is_lost = |id: &&TaskId| self.life.tasks.find(**id).is_none();
+        for id in tasks.iter().filter(is_lost) {
+            let key = task_key(*id);
+            let Some(entry) = look(&*self.life.store, &key).map_err(unwritten)? else { continue };
+            draft.unchanged(&key, Some(&entry));
+            draft.delete(&key);
+            tracing::info!(key, "a part of a task that was over is forgotten");
         }
-        for key in others {
+        for key in keys {
             let Some(entry) = look(&*self.life.store, key).map_err(unwritten)? else { continue };
             if until_s(key, &entry.value)?.is_some_and(|until_s| until_s <= now.seconds())
                 && !draft.0.changes.iter().any(|change| *change.key() == *key)

@@ -70,6 +70,7 @@ fn question(lent: &Lent) -> (Question, Facts) {
             parents: described.parents.clone(),
         }),
         token: None,
+        task: None,
         established: token.into_iter().chain(parent).collect(),
         now: Timestamp(basis.at_ms),
     };

@@ -16,7 +16,7 @@ use crate::identity::{
 };
 use crate::policy::Snapshot;
 use crate::task::{Head, Known, Lent, NotInForce, Tasks};
-use crate::value::{Uid, Value};
+use crate::value::Uid;
 
 #[cfg(test)]
 mod tests;
@@ -286,7 +286,6 @@ fn everybody(principal: &Principal) -> impl Iterator<Item = &Uid> {
 pub(super) fn facts(established: &Established, request: &Request, now: Timestamp) -> Facts {
     let Established { principal, task, about: _ } = established;
     let earlier = i64::try_from(principal.earlier_actors().len()).unwrap_or(i64::MAX);
-    let task = task.as_ref().map(|known| ("task".to_owned(), Value::clone(&known.head.value())));
     Facts {
         principal: principal.subject().clone(),
         actor: principal.actor().cloned(),
@@ -298,7 +297,8 @@ pub(super) fn facts(established: &Established, request: &Request, now: Timestamp
             parents: described.parents.clone(),
         }),
         token: principal.token().cloned(),
-        established: task.into_iter().collect::<BTreeMap<_, _>>(),
+        task: task.as_ref().map(|known| known.head.value()),
+        established: BTreeMap::new(),
         now,
     }
 }

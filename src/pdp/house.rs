@@ -55,6 +55,7 @@ impl HouseRules {
             session: None,
             described: Some(described),
             token: None,
+            task: None,
             established: BTreeMap::new(),
             now: Timestamp(0),
         };

@@ -269,7 +269,7 @@ impl Lending<'_> {
         };
         let lent = head.lent();
         let mut facts = facts(self.established, self.request, self.now);
-        facts.established.entry("task".into()).or_insert_with(|| Value::clone(&head.value()));
+        facts.task.get_or_insert_with(|| head.value());
         let question = Question::new(Uid::new("Action", END), lent.grant.purpose.clone());
         let judged = decide(round, [&question], &facts, &Terms::default());
         let lent = judged.decision.outcome.is_permit().then(|| Box::new(Lent::clone(&lent)));

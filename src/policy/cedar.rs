@@ -10,7 +10,7 @@ mod scope;
 mod value;
 
 pub(super) use check::{Check, Checker};
-pub(super) use condition::{COUNTERPARTS, Condition, Differs, NOW, Opening, Path, TOKEN};
+pub(super) use condition::{COUNTERPARTS, Condition, Differs, Late, NOW, Opening, Path, TASK, TOKEN};
 pub(super) use entity::{entity, mentioned, neighbours, rebuilt, store, stored, with_attributes};
 pub(super) use evaluate::{Asked, Evaluation, error_kind, span_of};
 pub(super) use schema::{ActionShape, Shapes};

@@ -12,6 +12,7 @@ use super::rule::Rule;
 use super::schema::{CompiledSchema, Fragments, TOOL_GROUP_ACTION};
 use super::snapshot::Snapshot;
 use super::store::Store;
+use super::told::Told;
 use super::validate::{Kinds, validate};
 use super::{cedar, declared, entities, policies, schema};
 use crate::access::Revision;
@@ -195,7 +196,7 @@ impl Compiler {
                 *keys = index.action_keys(&action.uid, cedar::stored(store.entities(), &action.uid));
             }
         }
-        Snapshot { revision, schema, rules, index, store, keys, action_keys, catalog }
+        Snapshot { revision, schema, rules, index, store, keys, action_keys, catalog, told: Told::default() }
     }
 }
 

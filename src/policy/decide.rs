@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::cedar::{self, Asked, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError};
+use super::cedar::{self, Asked, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError, Late};
 use super::index::{Candidate, ConditionId, Index, RuleId};
 use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
@@ -15,7 +15,7 @@ use super::token::token_value;
 use crate::access::{
     Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question, Revision,
 };
-use crate::value::Uid;
+use crate::value::{Fault, Uid};
 
 /// Decides one question on one snapshot. When an agent acts for somebody, both halves are evaluated and both must
 /// permit. Any policy that fails to evaluate makes the answer a deny, for Cedar skips such a policy and a skipped
@@ -109,7 +109,7 @@ fn evaluate(
     Ok(verdicts(&snapshot.index, &slice, halves, None))
 }
 
-/// Puts the instant and the token into the contexts when a candidate looks at them.
+/// Puts the instant, the token and the task into the contexts when a candidate looks at them.
 pub(super) fn tell_late(
     snapshot: &Snapshot,
     prepared: &Prepared<'_>,
@@ -117,20 +117,20 @@ pub(super) fn tell_late(
 ) -> Result<(), String> {
     let candidates = halves.iter().flat_map(|half| &half.candidates);
     let conditions = candidates.filter_map(|candidate| snapshot.index.condition(candidate.condition));
-    let (reads_now, reads_token) = conditions.fold((false, false), |(now, token), condition| {
-        (now || condition.reads_now, token || condition.reads_token)
-    });
+    let reads = conditions.map(|condition| condition.reads).fold(Late::default(), Late::or);
     let types = &snapshot.schema.types;
     // Without them a rule that asks whether they are there would be passed over.
-    let mut late = Vec::with_capacity(2);
-    if let Some(now) = prepared.now.filter(|_| reads_now) {
+    let mut late = Vec::with_capacity(3);
+    if let Some(now) = prepared.now.filter(|_| reads.now) {
         late.push((cedar::NOW, types.instant(now).ok_or("the instant cannot be told")?));
     }
-    if let Some((member, facts)) = prepared.token.as_ref().filter(|_| reads_token) {
-        let value = token_value(facts);
-        let built = member.build(cedar::TOKEN, Some(&value), types);
-        let built = built.map_err(|fault| fault.within("context").to_string())?;
+    let in_context = |fault: Fault| fault.within("context").to_string();
+    if let Some((member, facts)) = prepared.token.filter(|_| reads.token) {
+        let built = member.build(cedar::TOKEN, Some(&token_value(facts)), types).map_err(in_context)?;
         late.extend(built.map(|built| (cedar::TOKEN, built)));
+    }
+    if let Some(task) = prepared.task.filter(|_| reads.task) {
+        late.extend(task.build(snapshot).map_err(in_context)?.map(|built| (cedar::TASK, built)));
     }
     for (name, value) in late {
         for Evaluable { asked, .. } in &mut *halves {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::cedar::{Action, Condition, Entity, EntityUID, Expr, Opening, Path, Record, Scope, TOKEN};
+use super::cedar::{Action, Condition, Entity, EntityUID, Expr, Late, Opening, Path, Record, Scope};
 use keys::Keys;
 pub(super) use keys::{Key, Stored};
 use shelf::Shelf;
@@ -41,8 +41,8 @@ pub(super) struct Index {
     resources: Keys,
     shelves: HashMap<(Key, Key), Shelf, FixedState>,
     paths: Vec<Path>,
-    /// Whether a rule opens with a comparison of what the token says.
-    opens_on_token: bool,
+    /// Which late members of the context rules open with a comparison of.
+    opens_on: Late,
     conditions: Vec<Arc<Condition>>,
 }
 
@@ -75,8 +75,8 @@ impl Index {
         let mut ordered: Vec<_> = paths.into_iter().collect();
         ordered.sort_by_key(|(_, id)| *id);
         index.paths = ordered.into_iter().map(|(path, _)| path).collect();
-        let first = |path: &Path| path.first().is_some_and(|(name, _)| name == TOKEN);
-        index.opens_on_token = index.paths.iter().any(first);
+        let first = |path: &Path| path.first().map(|(name, _)| Late::named(name)).unwrap_or_default();
+        index.opens_on = index.paths.iter().map(first).fold(Late::default(), Late::or);
         index
     }
 
@@ -97,9 +97,9 @@ impl Index {
         }
     }
 
-    /// Whether the token is looked at before any condition is.
-    pub(super) fn opens_on_token(&self) -> bool {
-        self.opens_on_token
+    /// Which late members of the context are looked at before any condition is.
+    pub(super) fn opens_on(&self) -> Late {
+        self.opens_on
     }
 
     /// The condition with this id.

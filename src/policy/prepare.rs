@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::cedar::{self, Entity as CedarEntity, EntityUID, NOW, Record, TOKEN};
+use super::cedar::{self, Entity as CedarEntity, EntityUID, NOW, Record, TASK, TOKEN};
 use super::entities::{CLEARANCES, DATA_CLASS, FROM_CATALOG, closure};
 use super::index::{About, Key};
 use super::schema::{ActionModel, ContextMember};
 use super::snapshot::Snapshot;
 use super::token::token_value;
+use super::told::TaskTold;
 use crate::access::{DenyReason, Entity, Facts, Half, Question, Timestamp};
 use crate::identity::TokenFacts;
 use crate::value::{Build as _, Extension, Fault, Member, Shape, Uid, Value, refuse_escapes};
@@ -47,7 +48,9 @@ pub(super) struct Prepared<'a> {
     pub(super) now: Option<Timestamp>,
     /// The token, when the action's context has it and nothing looks at it before conditions do: neither is it in the
     /// contexts yet.
-    pub(super) token: Option<(&'a Member, TokenFacts)>,
+    pub(super) token: Option<(&'a Member, &'a TokenFacts)>,
+    /// The task, in the same way.
+    pub(super) task: Option<TaskTold<'a>>,
     /// Each party that must be permitted, with the context as it is for that party.
     pub(super) halves: Vec<PreparedHalf<'a>>,
 }
@@ -87,8 +90,8 @@ impl Prepared<'_> {
 /// Types the question for each party that must be permitted.
 pub(super) fn prepare<'a>(
     snapshot: &'a Snapshot,
-    question: &Question,
-    facts: &Facts,
+    question: &'a Question,
+    facts: &'a Facts,
 ) -> Result<Prepared<'a>, Refusal> {
     let action = snapshot
         .schema
@@ -122,9 +125,10 @@ pub(super) fn prepare<'a>(
     let resource = resource(snapshot, &brought, &question.resource)?;
     let now = action.has_now().then_some(facts.now);
     let token = late_token(snapshot, action, facts);
+    let task = TaskTold::of(action, question, facts).filter(|_| !snapshot.index.opens_on().task);
     let keys = snapshot.action_keys.get(action.place).map_or(&[][..], Vec::as_slice);
     let action = Party { uid: action.uid.clone(), place: None, keys: Cow::Borrowed(keys) };
-    Ok(Prepared { action, resource, brought, now, token, halves })
+    Ok(Prepared { action, resource, brought, now, token, task, halves })
 }
 
 fn check_parties(
@@ -205,13 +209,18 @@ fn common_context(
     let in_context = |fault: Fault| fault.within("context");
     refuse_escapes(&question.context).map_err(in_context)?;
     let types = &snapshot.schema.types;
-    let late = late_token(snapshot, action, facts).is_some();
+    let late_token = late_token(snapshot, action, facts).is_some();
+    let task = TaskTold::of(action, question, facts);
     let mut context = Record::new();
     for ContextMember { name, member, ours } in &action.common {
         let built = if *ours {
             match (name.as_str(), &member.shape) {
                 (NOW, Shape::Extension(Extension::Datetime)) => None,
-                (TOKEN, _) if late => None,
+                (TOKEN, _) if late_token => None,
+                (TASK, _) if let Some(task) = task => {
+                    let early = Some(task).filter(|_| snapshot.index.opens_on().task);
+                    early.map(|task| task.build(snapshot)).transpose().map_err(in_context)?.flatten()
+                }
                 (TOKEN, _) if facts.token.is_some() => {
                     let value = facts.token.as_ref().map(token_value);
                     member.build(name, value.as_ref(), types).map_err(in_context)?
@@ -236,11 +245,11 @@ fn common_context(
 fn late_token<'a>(
     snapshot: &Snapshot,
     action: &'a ActionModel,
-    facts: &Facts,
-) -> Option<(&'a Member, TokenFacts)> {
-    let facts = facts.token.as_ref().filter(|_| !snapshot.index.opens_on_token())?;
+    facts: &'a Facts,
+) -> Option<(&'a Member, &'a TokenFacts)> {
+    let facts = facts.token.as_ref().filter(|_| !snapshot.index.opens_on().token)?;
     let member = action.common.iter().find(|member| member.ours && member.name == TOKEN)?;
-    Some((&member.member, facts.clone()))
+    Some((&member.member, facts))
 }
 
 /// What this PDP made of a message wins over what it verified beside it.

@@ -8,6 +8,7 @@ use super::index::{Index, Key, Stored};
 use super::rule::Rule;
 use super::schema::CompiledSchema;
 use super::store::Store;
+use super::told::Told;
 use crate::access::{Effect, Revision};
 use crate::catalog::Catalog;
 use crate::identity::{AgentName, Directory};
@@ -43,6 +44,8 @@ pub struct Snapshot {
     /// What scopes ask of the actions, by their places.
     pub(super) action_keys: Vec<Vec<Key>>,
     pub(super) catalog: Arc<Catalog>,
+    /// A memory of what was typed before: it changes nothing.
+    pub(super) told: Told,
 }
 
 impl Snapshot {

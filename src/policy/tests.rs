@@ -72,6 +72,7 @@ fn facts(actor: Option<&str>) -> Facts {
         session: None,
         described: None,
         token: None,
+        task: None,
         established: std::collections::BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     }

@@ -261,6 +261,7 @@ impl Reader<'_> {
             session: None,
             described: None,
             token: None,
+            task: None,
             established,
             now,
         })

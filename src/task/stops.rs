@@ -162,16 +162,18 @@ impl Stops {
         stop.map(Arc::as_ref)
     }
 
-    /// The same with this one.
+    /// The same with these: all of them are copied once.
     #[must_use]
-    pub fn with(&self, target: Target, stop: Stop) -> Self {
+    pub fn with(&self, stops: impl IntoIterator<Item = (Target, Stop)>) -> Self {
         let mut changed = self.clone();
-        let stop = Arc::new(stop);
-        match target {
-            Target::Agent(uid) => changed.agents.insert(uid, stop),
-            Target::Human(uid) => changed.humans.insert(uid, stop),
-            other => changed.others.insert(other, stop),
-        };
+        for (target, stop) in stops {
+            let stop = Arc::new(stop);
+            match target {
+                Target::Agent(uid) => changed.agents.insert(uid, stop),
+                Target::Human(uid) => changed.humans.insert(uid, stop),
+                other => changed.others.insert(other, stop),
+            };
+        }
         changed
     }
 

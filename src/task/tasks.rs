@@ -178,9 +178,9 @@ impl Tasks {
         self.stops.load()
     }
 
-    /// Something was revoked, or lifted.
-    pub fn stop(&self, target: Target, stop: Stop) {
-        self.stops.store(Arc::new(self.stops.load().with(target, stop)));
+    /// These were revoked, or lifted.
+    pub fn stop(&self, stops: impl IntoIterator<Item = (Target, Stop)>) {
+        self.stops.store(Arc::new(self.stops.load().with(stops)));
     }
 
     /// A revocation is forgotten.

@@ -148,6 +148,7 @@ fn cell(server: &str, tool: &str, arguments: &Json, (principal, actor): (&str, O
         session: None,
         described: None,
         token: None,
+        task: None,
         established: BTreeMap::new(),
         now: NOW,
     };

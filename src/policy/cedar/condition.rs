@@ -21,6 +21,36 @@ pub(in crate::policy) const NOW: &str = "now";
 /// The member of the context that holds what a verified token says.
 pub(in crate::policy) const TOKEN: &str = "token";
 
+/// The member of the context that holds the task that a call belongs to.
+pub(in crate::policy) const TASK: &str = "task";
+
+/// Members of the context that are made when something looks at them: making one costs more than most conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::policy) struct Late {
+    /// The instant of the decision.
+    pub(in crate::policy) now: bool,
+    /// The token.
+    pub(in crate::policy) token: bool,
+    /// The task.
+    pub(in crate::policy) task: bool,
+}
+
+impl Late {
+    /// All of them.
+    const ALL: Self = Self { now: true, token: true, task: true };
+
+    /// The one of that name, or none.
+    pub(in crate::policy) fn named(name: &str) -> Self {
+        Self { now: name == NOW, token: name == TOKEN, task: name == TASK }
+    }
+
+    /// Those of either.
+    #[must_use]
+    pub(in crate::policy) fn or(self, other: Self) -> Self {
+        Self { now: self.now || other.now, token: self.token || other.token, task: self.task || other.task }
+    }
+}
+
 /// With what the value of a condition can differ, on one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::policy) enum Differs {
@@ -41,10 +71,8 @@ pub(in crate::policy) struct Condition {
     pub(in crate::policy) differs: Differs,
     /// Whether it looks at the arguments of a tool, whose types differ from tool to tool.
     pub(in crate::policy) reads_input: bool,
-    /// Whether it looks at the instant of the decision.
-    pub(in crate::policy) reads_now: bool,
-    /// Whether it looks at the token.
-    pub(in crate::policy) reads_token: bool,
+    /// Which late members of the context it looks at.
+    pub(in crate::policy) reads: Late,
     /// The entities that it names.
     pub(in crate::policy) names: Box<[Arc<EntityUID>]>,
     /// How many entities in a chain it may look into: `principal.owner.active` looks into two.
@@ -57,22 +85,16 @@ impl Condition {
         let Some(expression) = policy.non_scope_constraints().map(bare) else {
             return Self::nothing();
         };
-        let mut survey = Survey {
-            differs: None,
-            reads_input: false,
-            reads_now: false,
-            reads_token: false,
-            names: HashSet::new(),
-        };
+        let mut survey =
+            Survey { differs: None, reads_input: false, reads: Late::default(), names: HashSet::new() };
         let depth = survey.visit(&expression);
-        let Survey { differs, reads_input, reads_now, reads_token, names } = survey;
+        let Survey { differs, reads_input, reads, names } = survey;
         let mut names: Vec<_> = names.into_iter().collect();
         names.sort();
         Self {
             differs: differs.unwrap_or(Differs::Question),
             reads_input,
-            reads_now,
-            reads_token,
+            reads,
             names: names.into(),
             depth,
             expression: Some(expression),
@@ -85,8 +107,7 @@ impl Condition {
             expression: None,
             differs: Differs::Question,
             reads_input: false,
-            reads_now: false,
-            reads_token: false,
+            reads: Late::default(),
             names: Box::new([]),
             depth: 0,
         }
@@ -97,8 +118,7 @@ impl Condition {
 struct Survey {
     differs: Option<Differs>,
     reads_input: bool,
-    reads_now: bool,
-    reads_token: bool,
+    reads: Late,
     names: HashSet<Arc<EntityUID>>,
 }
 
@@ -128,7 +148,7 @@ impl Survey {
             }
             ExprKind::Var(Var::Context) => {
                 self.differ(Differs::Both);
-                (self.reads_input, self.reads_now, self.reads_token) = (true, true, true);
+                (self.reads_input, self.reads) = (true, Late::ALL);
                 0
             }
             ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
@@ -166,8 +186,9 @@ impl Survey {
             self.differ(if counterpart { Differs::Both } else { Differs::Question });
         }
         self.reads_input |= of_context && name == INPUT;
-        self.reads_now |= of_context && name == NOW;
-        self.reads_token |= of_context && name == TOKEN;
+        if of_context {
+            self.reads = self.reads.or(Late::named(name));
+        }
         of_context.then_some(0)
     }
 }

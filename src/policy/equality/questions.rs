@@ -20,6 +20,7 @@ pub(super) fn decisions(snapshot: &Snapshot) -> Vec<Decision> {
         session: None,
         described: None,
         token: None,
+        task: None,
         established: std::collections::BTreeMap::new(),
         now: Timestamp(1_795_255_200_000),
     });
