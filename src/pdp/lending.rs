@@ -12,8 +12,8 @@ use crate::access::{Decision, DenyReason, Question, Timestamp};
 use crate::identity::{Asks, Assurance, Directory as _, TOKEN_BYTES_MAX, Token, Trust, authenticate_agent};
 use crate::policy::{Round, Snapshot, token_value};
 use crate::task::{
-    Asked, Asking, Basis, Bound, End, Exceeds, For, Grant, Head, Known, Lent, Only, Parties, Scope, TaskId,
-    Tasks, barriers, is_cut, keep, read, sign, window_name,
+    Asked, Asking, Basis, Bound, End, Exceeds, For, Grant, Head, Known, Lent, Only, Parties, Scope, Target,
+    TaskId, Tasks, barriers, is_cut, keep, read, sign, window_name,
 };
 use crate::value::{Shape, Uid, Value};
 
@@ -307,8 +307,14 @@ impl Lending<'_> {
     /// It, unless somebody who has a part in it was stopped, or its session.
     fn unless_stopped(&self, lent: Lent) -> Made {
         let stops = self.tasks.stops();
-        let barriers = if stops.is_empty() { BTreeSet::new() } else { barriers(&lent) };
-        match barriers.into_iter().find(|target| stops.bars(target)) {
+        if stops.is_empty() {
+            return Ok(lent);
+        }
+        let Scope { servers, tools, .. } = &lent.grant.scope;
+        let servers = servers.named().map(|name| Target::Server(name.to_owned()));
+        let tools = tools.named().map(|name| Target::Tool(name.to_owned()));
+        let stopped = barriers(&lent).into_iter().chain(servers).chain(tools).find(|target| stops.bars(target));
+        match stopped {
             None => Ok(lent),
             Some(target) => {
                 let words = format!("the {} of this task was stopped by an operator", target.kind());

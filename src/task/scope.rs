@@ -33,6 +33,15 @@ impl Only {
         }
     }
 
+    /// Those that it names; none when it is all.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        let names = match self {
+            Self::All => None,
+            Self::These(names) => Some(names),
+        };
+        names.into_iter().flatten().map(String::as_str)
+    }
+
     fn is_all(&self) -> bool {
         matches!(self, Self::All)
     }

@@ -187,10 +187,10 @@ impl<T: Target> Bundle<T> {
             self.in_force = content;
             return Ok(None);
         }
-        // Weighing takes long: a regular look at the same bundle does not do it again.
         let known = self.held.take().filter(|_| cause == Cause::Poll);
-        let weighed = known.map_or_else(|| self.target.weigh(&candidate.snapshot), Err);
-        if let Err(why) = weighed {
+        if let Err(why) = self.target.weigh(&candidate.snapshot) {
+            // Its figures change while it waits; that it waits is no news.
+            let why = known.unwrap_or(why);
             self.held = Some(why.clone());
             self.ready = Some((content, candidate));
             return Err(Fault::new(why));

@@ -2,6 +2,7 @@
 //! Never two tasks for one idempotency key.
 
 use palisade::api::proto::v1;
+use palisade::api::proto::v1::DenyReason;
 use tonic::Code;
 
 use super::{Desk, Held, PERMITTED, a_part, delegate, handle, refund, refund_task};
@@ -18,7 +19,7 @@ async fn the_same_start_is_answered_with_the_same_task_and_a_token_that_counts()
     let ids = |answer: &v1::StartResponse| answer.task.as_ref().unwrap().id.clone();
     assert_eq!(ids(&first), ids(&again));
     let decisions = [&first, &again].map(|answer| answer.decision.clone().unwrap());
-    assert_eq!(decisions[0].decision_id, decisions[1].decision_id);
+    assert_ne!(decisions[0].decision_id, decisions[1].decision_id, "it is decided again");
     assert_eq!(decisions[1].decision(), v1::Decision::Permit);
     let held = Held { id: ids(&again), token: again.token, key: super::KEY.into(), state: 0 };
     assert_eq!(desk.step(&held, refund(1)).await, PERMITTED);
@@ -26,7 +27,7 @@ async fn the_same_start_is_answered_with_the_same_task_and_a_token_that_counts()
     assert_eq!(desk.moves(), ["started", "reissued"]);
     let record = desk.records("task").pop().unwrap();
     assert_eq!((&record["task"], &record["request_id"]), (&held.id.as_str().into(), &"r-2".into()));
-    assert_eq!(record["decision"], decisions[0].decision_id.as_str());
+    assert_eq!(record["decision"], decisions[1].decision_id.as_str());
     assert_ne!(desk.lent(keyed("other")).await.id, held.id);
 }
 
@@ -76,8 +77,9 @@ async fn what_is_over_is_not_given_out_again() {
     for request in
         [keyed("ended"), keyed("expired"), v1::StartRequest { session: "chat".into(), ..keyed("stopped") }]
     {
-        let refused = desk.tasks.clone().start(request).await.unwrap_err();
-        assert_eq!(refused.code(), Code::NotFound, "{refused}");
+        let refused = desk.tasks.clone().start(request).await.unwrap().into_inner();
+        assert_eq!(refused.decision.unwrap().reason(), DenyReason::TaskRevoked);
+        assert!(refused.task.is_none() && refused.token.is_empty());
     }
     assert!(!desk.moves().contains(&"reissued".to_owned()));
 }

@@ -63,8 +63,7 @@ async fn a_task_is_renewed_up_to_what_it_could_have_had_at_its_start_and_not_bey
     assert_eq!(lasts_s, CEILING_S);
     desk.pdp.clock().advance_s(CEILING_S - 510);
     assert_eq!(refused(&desk, &task, 11).await.0, DenyReason::OutOfScope);
-    let (task, lasts_s) = renewed(&desk, &task, 0).await;
-    assert_eq!(lasts_s, CEILING_S, "what is left, unless it asks");
+    assert_eq!(refused(&desk, &task, 0).await.0, DenyReason::OutOfScope, "there is no more");
     desk.pdp.clock().advance_s(10);
     assert_eq!(desk.step(&task, refund(1)).await, DenyReason::TaskExpired);
 }
@@ -73,7 +72,9 @@ async fn a_task_is_renewed_up_to_what_it_could_have_had_at_its_start_and_not_bey
 async fn a_renewal_takes_no_time_away_and_a_preview_gives_none() {
     let desk = Desk::open().await;
     let task = desk.refunds().await;
-    assert_eq!(renewed(&desk, &task, 10).await.1, 600);
+    let (reason, words) = refused(&desk, &task, 10).await;
+    assert_eq!(reason, DenyReason::OutOfScope);
+    assert!(words.contains("lasts that long already"), "{words}");
     let looked = v1::RenewRequest {
         task: Some(handle(&task)),
         ttl_s: 3600,
@@ -119,10 +120,10 @@ async fn a_renewal_is_decided_as_a_start_is_today() {
     let record = desk.records("decided").pop().unwrap();
     assert_eq!(record["action"], super::entity("Action::\"tasks/start\""));
     desk.pdp.pdp.publish(without_support_tasks());
-    let (reason, words) = refused(&desk, &task, 900).await;
+    let (reason, words) = refused(&desk, &task, 1000).await;
     assert_eq!(reason, DenyReason::Forbidden, "{words}");
     desk.pdp.pdp.publish(crate::pdp::shipped());
-    renewed(&desk, &task, 900).await;
+    renewed(&desk, &task, 1000).await;
 
     let ceiling = Ceiling { ttl_max_s: 24 * 3600, ..task_rules().ceiling };
     let desk = Desk::ruled(Rules { ceiling, ..task_rules() }).await;

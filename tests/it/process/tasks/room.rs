@@ -46,7 +46,7 @@ fn a_state_without_room_refuses_starts_and_revocations_until_there_is_some() {
     place.configure(&format!("tasks: {{ asserted: true }}\naudit: {{ rotate_bytes: 65536 }}\n{}", callers()));
     let server = place.start();
     let desk = Desk::gateway(&server);
-    let first = desk.begin(wish(&key()));
+    let first = desk.begin(v1::StartRequest { session: "s".into(), ..wish(&key()) });
     limit_files(&server, Some(length(&place, "state.redb")));
     let mut begun = Vec::new();
     let refused = loop {
