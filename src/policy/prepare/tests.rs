@@ -132,7 +132,8 @@ fn whatever_is_prepared_is_valid_for_cedar_too() {
             let mut question = Question::new(Uid::new("Action", "look"), resource);
             question.context = context;
             let mut counts = counts.borrow_mut();
-            let Ok(prepared) = prepare(&snapshot, &question, &facts(principal)) else {
+            let facts = facts(principal);
+            let Ok(prepared) = prepare(&snapshot, &question, &facts) else {
                 *counts.1 += 1;
                 return Ok(());
             };
