@@ -136,16 +136,15 @@ fn round<T: StateStore>(store: T, next: &Next) -> Round {
     let done = Arc::new(AtomicBool::new(false));
     let (ending, told) = (next.ending, done.clone());
     let hearing = runtime.spawn(async move {
-        let mut ended = 0;
+        let (mut ended, mut revision) = (0, 0);
         while ended <= ending {
-            let (_revision, events) = events.next().await.expect("what happens");
+            let (at, events) = events.next().await.expect("what happens");
             ended += events.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
-            if ended > ending {
-                break;
-            }
+            revision = at;
         }
+        let announced = Instant::now();
         told.store(true, Ordering::Release);
-        Instant::now()
+        (announced, revision)
     });
     let began = Instant::now();
     world.pdp.publish(next.snapshot.clone());
@@ -154,7 +153,11 @@ fn round<T: StateStore>(store: T, next: &Next) -> Round {
     publish.send_replace(1);
     let meanwhile = watched(&world.pdp, || done.load(Ordering::Acquire), LATEST);
     assert!(done.load(Ordering::Acquire), "all of them are announced");
-    let announced = runtime.block_on(hearing).expect("who hears");
+    let (announced, revision) = runtime.block_on(hearing).expect("who hears");
+    // A watch may see a commit a moment before the registry does.
+    while world.tasks.revision() < revision {
+        std::thread::yield_now();
+    }
     assert_eq!(world.tasks.open_len(), OPEN - next.ending);
     stop.cancel();
     runtime.block_on(tending).expect("who tends");

@@ -51,7 +51,8 @@ pub struct Times(Histogram<u64>);
 
 impl Default for Times {
     fn default() -> Self {
-        Self(Histogram::new(3).expect("three digits"))
+        // Up to ten minutes, in nanoseconds.
+        Self(Histogram::new_with_max(600_000_000_000, 3).expect("three digits"))
     }
 }
 
