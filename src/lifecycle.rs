@@ -10,6 +10,7 @@ mod follow;
 mod keep;
 mod look;
 mod revoke;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +24,7 @@ use crate::pdp::{self, Answer, Occasion, Pdp, Request};
 use crate::store::{StateRevision, StateStore, StoreError};
 use crate::task::{Head, Lent, NotPossible, State, TaskId, Tasks, digest};
 use book::Draft;
+use turns::Turns;
 
 pub use begin::{Begun, Wish};
 pub use close::Closed;
@@ -102,6 +104,8 @@ pub struct Lifecycle<S, T> {
     told: watch::Receiver<u64>,
     /// What becomes of a signing key that is revoked.
     retire: Retire,
+    /// Who writes a window.
+    turns: Turns,
 }
 
 /// Makes a signing key of ours neither sign nor verify; or says in words why it does.
@@ -158,7 +162,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         told: watch::Receiver<u64>,
         retire: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        Self { pdp, tasks, store, told, retire: Box::new(retire) }
+        Self { pdp, tasks, store, told, retire: Box::new(retire), turns: Turns::default() }
     }
 
     /// The PDP that decides.

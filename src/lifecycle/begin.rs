@@ -188,6 +188,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         asked: Option<(String, AskedBefore)>,
         now: Timestamp,
     ) -> Result<StateRevision, Fault> {
+        // The agent's other starts for this purpose wait here.
+        let window = window_key(lent);
+        let _turn = self.turns.of([&window]).await;
         let mut last = Fault::Changed;
         for _ in 0..TRIES {
             let mut draft = Draft::default();
@@ -307,7 +310,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     /// Counts the calls of a task among those of its human's agent for its purpose.
     fn write_window(&self, draft: &mut Draft, lent: &Lent, now: Timestamp) -> Result<(), Fault> {
         let rules = self.tasks.rules();
-        let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
+        let key = window_key(lent);
         let entry = look(&*self.store, &key).map_err(unwritten)?;
         let before: Option<StoredWindow> =
             entry.as_ref().map(|entry| serde_json::from_slice(&entry.value)).transpose()?;
@@ -339,6 +342,11 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         }
         Ok(())
     }
+}
+
+/// The key of the window that a task's calls count in.
+fn window_key(lent: &Lent) -> String {
+    format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose))
 }
 
 /// What a start leaves beside its task: the name that it was asked by, and its credential if that has started nothing before.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::book::{AskedBefore, Draft, StoredEvent, StoredWindow, WINDOW, look, task_key};
 use super::{About, Asking, Fault, Lifecycle, Moment, TRIES, Wish, asked_key, book, unwritten};
+use tokio::sync::OwnedMutexGuard;
+
 use crate::access::{Decision, Timestamp};
 use crate::audit::{AuditSink, Move};
 use crate::pdp::{Ask, TaskAsk};
@@ -130,12 +132,15 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 return Ok(None);
             }
             let mut draft = Draft::default();
+            // Nothing is spent meanwhile that is given back, and everything again if that fails.
+            let settled: Vec<_> = open.iter().map(|head| (*head, head.calls.settle().0)).collect();
+            let unsettle = || settled.iter().for_each(|(head, charged)| head.calls.charge(*charged));
             for head in &open {
                 let key = task_key(head.id());
                 draft.0.expects.push(Expect::Present(key.as_str().into()));
                 draft.delete(&key);
             }
-            self.refund(&mut draft, &open, now)?;
+            let _windows = self.refund(&mut draft, &open, now).await?;
             if let Some((key, before)) = asked.as_ref() {
                 draft.put(key, before)?;
             }
@@ -150,27 +155,37 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                     return Ok(Some((revision, open)));
                 }
                 // Closed by another, or their window was written: what is known here is looked at again.
-                Err(StoreError::Conflict { .. }) => self
-                    .until_told(self.store.barrier().await.map_err(unwritten)?)
-                    .await
-                    .map_err(unwritten)?,
-                Err(error) => return Err(unwritten(error)),
+                Err(StoreError::Conflict { .. }) => {
+                    unsettle();
+                    let known = self.store.barrier().await.map_err(unwritten)?;
+                    self.until_told(known).await.map_err(unwritten)?;
+                }
+                Err(error) => {
+                    unsettle();
+                    return Err(unwritten(error));
+                }
             }
         }
         Err(Fault::Changed)
     }
 
     /// What tasks did not use counts no longer against their human's agent.
-    fn refund(&self, draft: &mut Draft, heads: &[&Arc<Head>], now: Timestamp) -> Result<(), Fault> {
+    /// Whoever writes their windows too waits until what is returned is dropped.
+    async fn refund(
+        &self,
+        draft: &mut Draft,
+        heads: &[&Arc<Head>],
+        now: Timestamp,
+    ) -> Result<Vec<OwnedMutexGuard<()>>, Fault> {
         let mut unused: BTreeMap<String, (u64, i64)> = BTreeMap::new();
         for head in heads.iter().filter(|head| head.parents().is_empty()) {
             let lent = head.lent();
-            // Nothing is spent from now on that was given back.
-            let left = head.calls.max().saturating_sub(head.calls.settle());
+            let unspent = head.calls.left();
             let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
             let of_window = unused.entry(key).or_insert((0, i64::MAX));
-            *of_window = (of_window.0.saturating_add(left), of_window.1.min(lent.grant.started_s));
+            *of_window = (of_window.0.saturating_add(unspent), of_window.1.min(lent.grant.started_s));
         }
+        let turns = self.turns.of(unused.keys()).await;
         for (key, (left, started_s)) in unused {
             let Some(entry) = look(&*self.store, &key).map_err(unwritten)? else { continue };
             let window: StoredWindow = serde_json::from_slice(&entry.value)?;
@@ -180,7 +195,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             draft.unchanged(&key, Some(&entry));
             draft.put(&key, &StoredWindow { calls: window.calls.saturating_sub(left), ..window })?;
         }
-        Ok(())
+        Ok(turns)
     }
 
     fn tell_closed(
@@ -210,7 +225,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         for key in beside {
             draft.delete(key);
         }
-        if self.refund(&mut draft, &[head], now).is_err() {
+        let turns = self.refund(&mut draft, &[head], now).await;
+        if turns.is_err() {
             tracing::warn!(task = %head.id(), "the calls of a task that was not recorded stay spent");
         }
         let (tasks, reason) = (vec![(head.id(), 0)], "it could not be recorded".into());

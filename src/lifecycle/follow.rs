@@ -198,7 +198,7 @@ impl Follower {
         }
         let calls = Calls::new(lent.grant.calls_max.unwrap_or_default(), stored.charged, spent);
         let wants_more = calls.wants_more();
-        let head = Head::new(Arc::new(lent), parents, calls, stored.seen.clone(), stored.kid.clone());
+        let head = Head::new(Arc::new(lent), parents, calls, &stored.seen, stored.kid.clone());
         let head = Arc::new(head);
         tasks.open(head.clone());
         if wants_more {

@@ -98,7 +98,7 @@ impl<S: AuditSink + 'static, T: StateStore> Keeper<S, T> {
                     spent.saturating_add(Calls::piece(head.calls.max())).min(head.calls.max())
                 }
                 Charge::Ahead => head.calls.charged(),
-                Charge::Spent => head.calls.settle(),
+                Charge::Spent => head.calls.settle().1,
             };
             let seen = head.seen().as_ref().clone();
             draft.unchanged(&key, Some(&entry));

@@ -258,7 +258,11 @@ pub(super) fn show_task<S>(
     let (server_audience, own_audience, now_s) = (None, None, now.seconds());
     let asks = Asks { caller, claim: None, credentials: &credentials, server_audience, own_audience, now_s };
     let parties = task_parties(&known.lent, Some((None, &known.verified)));
-    of_task(&pdp.proofs, &asks, &parties)?;
+    of_task(&pdp.proofs, &asks, &parties).map_err(|fault| match fault {
+        // Here a wrong proof is as good as none.
+        Unauthenticated::Proof(_) => Refused::because(DenyReason::BindingMissing, fault.to_string()),
+        other => other.into(),
+    })?;
     Ok(known)
 }
 

@@ -313,7 +313,8 @@ impl Lending<'_> {
         let Scope { servers, tools, .. } = &lent.grant.scope;
         let servers = servers.named().map(|name| Target::Server(name.to_owned()));
         let tools = tools.named().map(|name| Target::Tool(name.to_owned()));
-        let stopped = barriers(&lent).into_iter().chain(servers).chain(tools).find(|target| stops.bars(target));
+        let stopped =
+            barriers(&lent).into_iter().chain(servers).chain(tools).find(|target| stops.bars(target));
         match stopped {
             None => Ok(lent),
             Some(target) => {

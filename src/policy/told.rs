@@ -19,7 +19,10 @@ type Typed = <Types as Build>::Built;
 /// What was typed before, on one snapshot: by the place of the value in memory and the place of the action. There is nothing
 /// where no call belongs to a task.
 #[derive(Default)]
-pub(super) struct Told(OnceLock<Cache<(usize, usize), (Arc<Value>, Typed)>>);
+pub(super) struct Told(OnceLock<Cache<(usize, usize), Held>>);
+
+/// A value, and what it was typed to.
+type Held = (Arc<Value>, Typed);
 
 /// A task with the member of an action's context that it becomes.
 #[derive(Clone, Copy)]

@@ -45,7 +45,7 @@ impl<S: AuditSink + 'static, T: StateStore> TaskAuthority for Authority<S, T> {
         match self.life.exchange(&exchange, &moment) {
             Ok(Exchanged::Issued { token, expires_in_s, bound }) => Ok(Issued { token, expires_in_s, bound }),
             Ok(Exchanged::NoTarget(words)) => Err(Refusal::InvalidTarget(words)),
-            Ok(Exchanged::Denied(DenyReason::BindingMissing, _)) => Err(Refusal::BindingMissing),
+            Ok(Exchanged::Denied(DenyReason::BindingMissing, words)) => Err(Refusal::InvalidProof(words)),
             Ok(Exchanged::Denied(DenyReason::PolicyDrift, words)) => Err(Refusal::Denied(words)),
             Ok(Exchanged::Denied(_, words)) => Err(Refusal::InvalidGrant(words)),
             Err(error) => {

@@ -51,11 +51,11 @@ impl Head {
         lent: Arc<Lent>,
         parents: Vec<Arc<Self>>,
         calls: Calls,
-        seen: BTreeSet<String>,
+        seen: &BTreeSet<String>,
         kid: String,
     ) -> Self {
         let shared = parents.first().map_or_else(Arc::default, |parent| parent.seen.clone());
-        shared.add(&seen);
+        shared.add(seen);
         let value = Made::of(lent.clone(), shared.0.load_full());
         Self {
             id: lent.grant.id,

@@ -162,17 +162,7 @@ impl Desk {
     /// A task as `Get` shows it.
     pub async fn get(&self, id: &str) -> v1::Task {
         let request = v1::GetRequest { id: id.into() };
-        self.tasks.clone().get(request).await.unwrap().into_inner().task.unwrap()
-    }
-
-    /// Waits until decisions know a state.
-    pub async fn knows(&self, state: u64) {
-        let known = async {
-            while self.pdp.life().tasks().revision() < state {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(10), known).await.expect("the state is known");
+        self.operator.clone().get(request).await.unwrap().into_inner().task.unwrap()
     }
 
     /// The records of a kind.

@@ -38,13 +38,16 @@ fn or_dash(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { plain(text) }
 }
 
+/// What is known of a task that is over.
+fn over(task: &v1::Task) -> String {
+    let (id, state) = (&task.id, state(task.state()));
+    format!("task   {id}\nstate  {state}\nit is over: the audit log has the rest, as records of this task\n")
+}
+
 /// Everything about one task, a line each; what it has not is left out.
 pub(super) fn task(task: &v1::Task, now_s: i64) -> String {
     if task.subject.is_none() {
-        let (id, state) = (&task.id, state(task.state()));
-        return format!(
-            "task   {id}\nstate  {state}\nit is over: the audit log has the rest, as records of this task\n"
-        );
+        return over(task);
     }
     let v1::Task {
         id,

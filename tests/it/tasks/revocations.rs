@@ -213,7 +213,9 @@ async fn what_a_revoked_key_signed_before_counts_no_more() {
     let desk = Desk::open().await;
     let task = desk.refunds().await;
     let kid = desk.pdp.life().tasks().issuer().signing().kid().to_owned();
-    for unknown in [Target::KeyId("another".into()), Target::Tool("crm/issue".into()), Target::Server("c".into())] {
+    for unknown in
+        [Target::KeyId("another".into()), Target::Tool("crm/issue".into()), Target::Server("c".into())]
+    {
         let refused = desk.operator.clone().revoke(revoke(unknown)).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound, "it would stop nothing: {refused}");
     }

@@ -207,7 +207,8 @@ impl World {
         let ask = Ask::Task(TaskAsk::Renew { ttl_s: Some(ttl_s) });
         let begun = self.begin(self.request(ask, Some(&self.nodes[at]))).await;
         let until_s = self.now().seconds() + ttl_s;
-        let expected = self.is_alive(at) && until_s <= self.nodes[at].ceiling_s;
+        let node = &self.nodes[at];
+        let expected = self.is_alive(at) && node.expires_s < until_s && until_s <= node.ceiling_s;
         assert_eq!(begun.token.is_some(), expected, "{:?}", begun.answer.decision);
         let Some(token) = begun.token else { return self.count("not renewed") };
         let node = &mut self.nodes[at];
