@@ -8,6 +8,7 @@ mod judge;
 mod judgement;
 mod lending;
 mod request;
+mod scope;
 mod step;
 mod within;
 mod words;

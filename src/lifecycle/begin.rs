@@ -82,13 +82,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             return Ok(Begun { state: self.tasks.revision(), answer, lent: None, head: None, token: None });
         };
         if request.preview {
-            return Ok(Begun {
-                state: self.tasks.revision(),
-                answer,
-                lent: Some(lent),
-                head: None,
-                token: None,
-            });
+            let (state, lent) = (self.tasks.revision(), Some(lent));
+            return Ok(Begun { state, answer, lent, head: None, token: None });
         }
         let asked = key.zip(what).map(|(key, what)| {
             let (decision, revision) = (answer.id.to_string(), answer.revision.to_string());
@@ -114,16 +109,19 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             // Nobody has its token: what is not on record should not stay.
             match before {
                 None => self.undo(&head, &beside, now).await,
-                Some(before) => {
-                    if let Err(error) = self.write_renewed(&before).await {
-                        tracing::warn!(%error, task = %head.id(), "a renewal that was not recorded stays");
-                    }
-                }
+                Some(before) => self.undo_renewed(&before).await,
             }
             return Err(fault);
         }
         let token = sign(&lent, For::Us, &self.tasks.issuer())?;
         Ok(Begun { answer, lent: Some(lent), head: Some(head), token: Some(token), state: revision.0 })
+    }
+
+    /// A task has the time again that it had before.
+    async fn undo_renewed(&self, before: &Lent) {
+        if let Err(error) = self.write_renewed(before).await {
+            tracing::warn!(%error, task = %before.grant.id, "a renewal that was not recorded stays");
+        }
     }
 
     /// Commits what was lent.

@@ -1,21 +1,20 @@
 //! The life of tasks, decided: to begin one, to hand a part on, to give it more time, to end it. And the same decision made
 //! again, under another bundle. Never writes: what was lent is handed out, to be committed before anybody hears of it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::again::{decide_again, still_granted, would_still_grant};
 use super::establish::{Established, facts};
 use super::judge::{Judged, Terms, decide};
-use super::{Pdp, Request};
+use super::{Pdp, Request, scope};
 use crate::access::{Decision, DenyReason, Question, Timestamp};
 use crate::identity::{Asks, Assurance, Directory as _, TOKEN_BYTES_MAX, Token, Trust, authenticate_agent};
 use crate::policy::{Round, Snapshot, token_value};
 use crate::task::{
-    Asked, Asking, Basis, Bound, End, Exceeds, For, Grant, Head, Known, Lent, Only, Parties, Scope, Target,
-    TaskId, Tasks, barriers, is_cut, keep, read, sign, window_name,
+    Asked, Asking, Basis, End, Exceeds, For, Grant, Head, Known, Lent, Parties, Scope, Target, TaskId, Tasks,
+    barriers, is_cut, keep, read, sign, window_name,
 };
-use crate::value::{Shape, Uid, Value};
+use crate::value::{Uid, Value};
 
 /// Claims of this length fit into a token whatever they say.
 const SHORT_CLAIMS_BYTES: usize = 4096;
@@ -333,7 +332,7 @@ impl Lending<'_> {
             return Err(deny(DenyReason::BindingMissing, words).into());
         }
         let invalid = |words: String| Box::new(deny(DenyReason::InvalidInput, words));
-        let scope = complete(snapshot, scope).map_err(invalid)?;
+        let scope = scope::complete(snapshot, scope).map_err(invalid)?;
         let calls_max = Some(calls_max.unwrap_or(calls));
         if calls_max > Some(rules.calls_max) {
             let words = format!("a task has at most {} calls here (`tasks.calls_max`)", rules.calls_max);
@@ -371,61 +370,4 @@ impl Lending<'_> {
             parent: parent.map(|head| Value::clone(&head.value())),
         }
     }
-}
-
-/// A scope with everything that its names stand for: the servers of its tools where it names none, and the classes below its
-/// classes. Every name must be one of the bundle.
-fn complete(snapshot: &Snapshot, scope: Scope) -> Result<Scope, String> {
-    let Scope { servers, tools, classes, bounds } = scope;
-    let catalog = snapshot.catalog();
-    let tool = |name: &str| name.split_once('/').and_then(|(server, tool)| catalog.tool(server, tool));
-    if let Only::These(names) = &servers
-        && let Some(name) = names.iter().find(|name| catalog.server(name).is_none())
-    {
-        return Err(format!("the catalog has no server `{}`", name.escape_debug()));
-    }
-    if let Only::These(names) = &tools
-        && let Some(name) = names.iter().find(|name| tool(name).is_none())
-    {
-        return Err(format!("the catalog has no tool `{}`; write `<server>/<tool>`", name.escape_debug()));
-    }
-    let classes = match classes {
-        Only::All => Only::All,
-        Only::These(names) => {
-            let mut below = BTreeSet::new();
-            for name in &names {
-                let known = snapshot.classes_below(name);
-                below.extend(
-                    known.ok_or_else(|| format!("there is no data class `{}`", name.escape_debug()))?.clone(),
-                );
-            }
-            Only::These(below)
-        }
-    };
-    for Bound { tool: name, argument, .. } in &bounds {
-        let declared =
-            tool(name).ok_or_else(|| format!("the catalog has no tool `{}`", name.escape_debug()))?;
-        if !has_argument(&declared.arguments, argument) {
-            let path = argument.join(".");
-            return Err(format!("`{name}` has no argument `{}` that could be bounded", path.escape_debug()));
-        }
-    }
-    let servers = match (servers, &tools) {
-        (Only::All, Only::These(names)) => {
-            Only::these(names.iter().filter_map(|name| name.split_once('/')).map(|(server, _)| server))
-        }
-        (servers, _) => servers,
-    };
-    Ok(Scope { servers, tools, classes, bounds })
-}
-
-/// Whether a shape has a typed member at the end of this path.
-fn has_argument(shape: &Shape, path: &[String]) -> bool {
-    let mut at = shape;
-    for name in path {
-        let Shape::Record(members) = at else { return false };
-        let Some(member) = members.get(name) else { return false };
-        at = &member.shape;
-    }
-    !path.is_empty()
 }
