@@ -15,14 +15,12 @@ use crate::value::{Build, Fault, Member, Value};
 const TOLD_MAX: usize = 10_000;
 
 type Typed = <Types as Build>::Built;
+/// By the place of the value in memory and the place of the action.
+type Typing = Cache<(usize, usize), (Arc<Value>, Typed)>;
 
-/// What was typed before, on one snapshot: by the place of the value in memory and the place of the action. There is nothing
-/// where no call belongs to a task.
+/// What was typed before, on one snapshot. There is nothing where no call belongs to a task.
 #[derive(Default)]
-pub(super) struct Told(OnceLock<Cache<(usize, usize), Held>>);
-
-/// A value, and what it was typed to.
-type Held = (Arc<Value>, Typed);
+pub(super) struct Told(OnceLock<Typing>);
 
 /// A task with the member of an action's context that it becomes.
 #[derive(Clone, Copy)]
