@@ -183,7 +183,7 @@ fn calling<T: StateStore>(runtime: &Runtime, world: &World<T>) -> Request {
 /// Decisions about calls without a task, each at its instant: how long from then, and how long from when it began.
 fn watched(pdp: &Pdp<Lines>, done: impl Fn() -> bool, at_most: Duration) -> (Times, Times) {
     let request = refund("support-bot");
-    let (mut due, mut begun) = (Times::default(), Times::default());
+    let (mut due, mut own) = (Times::default(), Times::default());
     let first = Instant::now();
     let mut at = first;
     while at - first < at_most && !done() {
@@ -191,9 +191,9 @@ fn watched(pdp: &Pdp<Lines>, done: impl Fn() -> bool, at_most: Duration) -> (Tim
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
         let began = Instant::now();
         let answer = decide(pdp, &request);
-        begun.add(began.elapsed());
+        own.add(began.elapsed());
         due.add(at.elapsed());
         assert!(answer.is_some_and(|answer| answer.decision.outcome.is_permit()), "each is permitted");
     }
-    (due, begun)
+    (due, own)
 }

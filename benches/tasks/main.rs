@@ -25,13 +25,16 @@ mod world;
 use report::Report;
 
 /// The parts, as `--only` names them, separated by commas.
-const PARTS: [(&str, fn(&mut Report)); 5] = [
+const PARTS: [(&str, Part); 5] = [
     ("starts", starts::run),
     ("calls", calls::run),
     ("memory", memory::run),
     ("drift", drift::run),
     ("opening", opening::run),
 ];
+
+/// Measures, and says what came of it.
+type Part = fn(&mut Report);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

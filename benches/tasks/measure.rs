@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 /// The medians of two things in microseconds, and the median of how much more the second takes than the first.
+#[expect(clippy::struct_field_names, reason = "units come last")]
 pub struct Beside {
     pub first_us: f64,
     pub second_us: f64,

@@ -88,9 +88,9 @@ fn resident() -> f64 {
 /// How much more is resident after something was made, while it is there.
 fn grown<T>(make: impl FnOnce() -> T) -> f64 {
     let before = resident();
-    let made = make();
+    let held = make();
     let after = resident();
-    drop(made);
+    drop(held);
     after - before
 }
 

@@ -127,11 +127,11 @@ async fn again_and_again(life: Arc<Life<Embedded>>, human: Uid, until: Instant) 
     let (mut times, mut failed) = (Times::default(), 0);
     while Instant::now() < until {
         let request = start(human.clone(), CALLS, "a key of the agent's");
-        let began = Instant::now();
+        let asked = Instant::now();
         match life.begin(wish(request), moment()).await {
             Ok(begun) => {
                 assert!(begun.token.is_some(), "the start is permitted");
-                times.add(began.elapsed());
+                times.add(asked.elapsed());
             }
             Err(Fault::Changed) => failed += 1,
             Err(fault) => unreachable!("{fault}"),

@@ -46,7 +46,7 @@ fn over(task: &v1::Task) -> String {
 
 /// Everything about one task, a line each; what it has not is left out.
 pub(super) fn task(task: &v1::Task, now_s: i64) -> String {
-    if task.subject.is_none() {
+    if task.subject.is_none() && task.state() != v1::TaskState::Open {
         return over(task);
     }
     let v1::Task {
