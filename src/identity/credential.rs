@@ -21,7 +21,7 @@ impl Token {
     }
 
     /// The SHA-256 of what was signed: the same however the signature is written.
-    pub(crate) fn signed_digest(&self) -> [u8; 32] {
+    pub fn signed_digest(&self) -> [u8; 32] {
         let signed = self.0.rsplit_once('.').map_or(self.0.as_str(), |(signed, _)| signed);
         Sha256::digest(signed.as_bytes()).into()
     }
