@@ -20,6 +20,9 @@ use crate::task::{Head, Lent, State};
 /// How many tasks are looked at before others get their turn.
 const AT_ONCE: usize = 32;
 
+/// How many commits that end tasks are under way at a time.
+const AT_A_TIME: usize = 8;
+
 /// How soon what failed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -183,7 +186,11 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let still = found.drifted.into_iter().map(|found| found.head);
         let ended: Vec<Arc<Head>> = still.filter(|head| drifted(head, snapshot).is_some()).collect();
         let asking = Asking::nobody("drift", now());
-        self.close(ended, State::Revoked, &asking, Move::Drifted, None).await.map(|_| ())
+        // Several at a time share an fsync.
+        let share = ended.len().div_ceil(AT_A_TIME).max(1);
+        let close = |some: &[Arc<Head>]| self.close(some.to_vec(), State::Revoked, &asking, Move::Drifted, None);
+        let closed = futures_util::future::join_all(ended.chunks(share).map(close)).await;
+        closed.into_iter().try_for_each(|closed| closed.map(|_| ()))
     }
 
     /// Tells those who watch of the bundle that is in force.
