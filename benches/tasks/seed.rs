@@ -65,7 +65,7 @@ pub fn commit<T: StateStore>(runtime: &Runtime, world: &World<T>, changes: Vec<C
 fn task(lent: &Lent, issuer: &OwnIssuer) -> Change {
     let kept = keep(lent, issuer).expect("a form to keep");
     let charged = Calls::piece(CALLS).min(CALLS);
-    let value = format!("{{\"lent\":{},\"charged\":{charged}}}", kept.get());
+    let value = format!("{{\"lent\":{},\"charged\":{charged},\"kid\":\"the key of the bench\"}}", kept.get());
     Change::put(format!("task/{}", lent.grant.id), value.into_bytes())
 }
 
