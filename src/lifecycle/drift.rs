@@ -188,7 +188,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let asking = Asking::nobody("drift", now());
         // Several at a time share an fsync.
         let share = ended.len().div_ceil(AT_A_TIME).max(1);
-        let close = |some: &[Arc<Head>]| self.close(some.to_vec(), State::Revoked, &asking, Move::Drifted, None);
+        let close =
+            |some: &[Arc<Head>]| self.close(some.to_vec(), State::Revoked, &asking, Move::Drifted, None);
         let closed = futures_util::future::join_all(ended.chunks(share).map(close)).await;
         closed.into_iter().try_for_each(|closed| closed.map(|_| ()))
     }
