@@ -28,6 +28,7 @@ pub use head::Head;
 pub use known::Known;
 pub use scope::{Bound, Limit, Only, OutOfScope, Scope, Touched};
 pub use state::{End, Event, NotPossible, State};
+pub use stops::session as session_of;
 pub use stops::{NotATarget, Stop, Stops, Target, barriers};
 pub use tasks::{NotInForce, Required, Rules, Tasks, Window, is_cut, window_name};
 pub use token::{ACCESS_TOKEN, For, Read, TASK_TOKEN, TaskTokenFault, keep, kept, read, sign};

@@ -5,7 +5,8 @@ pub(super) mod callers;
 mod stream;
 mod together;
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tonic::{Request, Response, Status};
@@ -13,11 +14,14 @@ use tracing::Instrument as _;
 
 use super::proto::v1;
 use super::wire::{self, Decoded, Malformed};
-use super::{Clock, Limits, outcome, trace};
+use super::{Clock, Limits, outcome, tasks, trace};
+use crate::access::Timestamp;
 use crate::audit::{Administered, Administration, AuditSink, Face, Record};
 use crate::catalog::server_of;
 use crate::identity::{Caller, Callers, Role};
+use crate::lifecycle::{Asker, Fault, Lifecycle};
 use crate::pdp::{self, Ask, Occasion, Pdp};
+use crate::store::StateStore;
 use callers::Shown;
 use together::Together;
 
@@ -41,13 +45,36 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     limits: Limits,
     together: Together,
+    /// Takes back the tasks of a session; not there where no tasks are served.
+    tasks_of_session: OnceLock<EndTasks>,
 }
+
+/// Takes back the tasks that a caller started in a session: how many there were.
+type EndTasks = Box<dyn Fn(Arc<Caller>, String, Timestamp) -> Ending + Send + Sync>;
+type Ending = Pin<Box<dyn Future<Output = Result<usize, Fault>> + Send>>;
 
 impl<S: AuditSink + 'static> Authorization<S> {
     /// The service over a PDP.
     pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let together = Together::default();
-        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together }) }
+        let tasks_of_session = OnceLock::new();
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together, tasks_of_session }) }
+    }
+
+    /// The same; ending a session takes back the tasks that were started in it.
+    #[must_use]
+    pub fn with_tasks<T: StateStore>(self, life: Arc<Lifecycle<S, T>>) -> Self {
+        let end = move |caller: Arc<Caller>, session: String, now: Timestamp| -> Ending {
+            let life = life.clone();
+            Box::pin(async move {
+                let (face, request_id, reason) = (Face::Grpc, "", "its session was ended");
+                let asker = Asker { face, caller: &caller, request_id, reason, now };
+                life.end_session(&session, asker).await
+            })
+        };
+        // Only the first counts, and there is only one.
+        let _second = self.inner.tasks_of_session.set(Box::new(end));
+        self
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
@@ -290,7 +317,16 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         };
         let was_open =
             self.inner.pdp.end_session(&done, &caller, session).map_err(|error| unavailable(&error))?;
-        Ok(Response::new(v1::EndSessionResponse { was_open }))
+        let tasks = match self.inner.tasks_of_session.get() {
+            // Who hangs up does not stop what was begun.
+            Some(end) => tokio::spawn(end(caller.clone(), session.to_owned(), done.time))
+                .await
+                .map_err(|_| defect())?
+                .map_err(|fault| tasks::status(&fault))?,
+            None => 0,
+        };
+        let tasks = u64::try_from(tasks).unwrap_or(u64::MAX);
+        Ok(Response::new(v1::EndSessionResponse { was_open, tasks }))
     }
 }
 

@@ -312,7 +312,7 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
 }
 
 /// Why there is no answer, in a code that says what to do.
-fn status(fault: &Fault) -> Status {
+pub(super) fn status(fault: &Fault) -> Status {
     let words = fault.to_string();
     match fault {
         Fault::Undecided(error) => grpc::unavailable(error),

@@ -9,10 +9,14 @@ use crate::access::Timestamp;
 use crate::audit::{AuditSink, Face, Move};
 use crate::identity::{Caller, Role};
 use crate::store::{StateRevision, StateStore};
-use crate::task::{Head, State, Stop, Target, is_cut};
+use crate::task::{Head, State, Stop, Target, is_cut, session_of};
 
 /// How many revocations may be in force at once: each new one copies them.
 const STOPS_MAX: usize = 100_000;
+
+/// How long the end of a session stands in the way of tasks that were on their way to be started in it. Who comes later finds
+/// that the session is over.
+const SESSION_ENDS_S: i64 = 60;
 
 /// Who asks for a revocation, and why.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +67,13 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             return Ok(Closed { state: state.0, tasks, denied: None });
         }
         self.check_target(&target, asker.caller)?;
+        let until_s = self.forgettable(&target, asker.now);
+        self.stop(target, until_s, asker).await
+    }
+
+    /// Stops what is no task: for good, or until then.
+    async fn stop(&self, target: Target, until_s: Option<i64>, asker: Asker<'_>) -> Result<Closed, Fault> {
+        let asking = Asking::from(asker);
         // Some room is left for whoever administrates.
         let stops_max = if asker.caller.may(Role::Admin) { STOPS_MAX } else { STOPS_MAX / 2 };
         let stops = self.tasks.stops().len();
@@ -77,7 +88,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             at_ms: now.0.max(newest_ms).max(earlier_ms),
             reason: asker.reason.to_owned(),
             caller: asker.caller.name.to_string(),
-            until_s: self.forgettable(&target, now),
+            until_s,
             lifted: false,
         };
         let stored = StoredStop::of(&target, &stop);
@@ -115,12 +126,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 let known = self.tasks.issuer().jwks().contains(&format!(r#""kid":"{kid}""#));
                 (known && !kid.contains('"'), "no key of ours is called")
             }
-            Target::Session { caller, session } => {
-                let is_of = |head: &Arc<Head>| {
-                    let basis = &head.lent().basis;
-                    *basis.caller == **caller && basis.session.as_ref() == Some(session)
-                };
-                let is_known = asker.may(Role::Admin) || self.tasks.all().iter().any(is_of);
+            Target::Session { .. } => {
+                let is_known = asker.may(Role::Admin) || self.has_tasks(target);
                 (is_known, "no open task was started in the session")
             }
             // Who is only described by tokens is in no bundle.
@@ -134,6 +141,25 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             other => other.name(),
         };
         Err(Fault::NoTarget(format!("{what} `{}`, so nothing was revoked", name.escape_debug())))
+    }
+
+    /// Takes back the tasks of a session that its caller ends, if there are any. How many there were.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn end_session(&self, session: &str, asker: Asker<'_>) -> Result<usize, Fault> {
+        let caller = asker.caller.name.to_string();
+        let target = Target::Session { caller, session: session.to_owned() };
+        if !self.has_tasks(&target) {
+            return Ok(0);
+        }
+        let until_s = asker.now.seconds().saturating_add(SESSION_ENDS_S);
+        self.stop(target, Some(until_s), asker).await.map(|closed| closed.tasks)
+    }
+
+    /// Whether a task is open that was started in a session.
+    fn has_tasks(&self, session: &Target) -> bool {
+        self.tasks.all().iter().any(|head| session_of(&head.lent()).as_ref() == Some(session))
     }
 
     /// Lets new tasks and steps of a target through again.

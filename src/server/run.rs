@@ -345,8 +345,12 @@ impl State {
     ) -> Services<Sink, Embedded> {
         let (life, callers, clock) = (|| self.life.clone(), || callers.clone(), || Arc::new(SystemClock));
         let face = settings.limits.of_the_face();
+        let authorization = Authorization::new(self.pdp.clone(), callers(), clock(), face);
         Services {
-            authorization: Authorization::new(self.pdp.clone(), callers(), clock(), face),
+            authorization: match life() {
+                Some(life) => authorization.with_tasks(life),
+                None => authorization,
+            },
             tasks: TaskService::new(life(), callers(), clock(), stop),
             administrator: Administrator::new(life(), callers(), clock(), settings.tasks.drift_share_max),
         }

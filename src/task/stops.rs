@@ -243,7 +243,7 @@ pub(super) fn parties(lent: &Lent) -> impl Iterator<Item = &Uid> {
 }
 
 /// The session that a task was started in.
-pub(super) fn session(lent: &Lent) -> Option<Target> {
+pub fn session(lent: &Lent) -> Option<Target> {
     let (caller, session) = (lent.basis.caller.to_string(), lent.basis.session.clone()?);
     Some(Target::Session { caller, session })
 }

@@ -278,8 +278,12 @@ impl Builder {
         let callers = self.proven.into_iter().fold(callers, |all, (proofs, each)| all.with(proofs, each));
         let face = self.limits.of_the_face();
         let clock = || self.clock.clone();
+        let authorization = Authorization::new(pdp.clone(), callers.clone(), clock(), face);
         let services = Services {
-            authorization: Authorization::new(pdp.clone(), callers.clone(), clock(), face),
+            authorization: match life.clone() {
+                Some(life) => authorization.with_tasks(life),
+                None => authorization,
+            },
             tasks: TaskService::new(life.clone(), callers.clone(), clock(), stop.clone()),
             administrator: Administrator::new(life.clone(), callers, clock(), 0.5),
         };

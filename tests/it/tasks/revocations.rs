@@ -329,3 +329,23 @@ async fn a_step_that_waits_for_a_revocation_sees_it() {
     let step = v1::AuthorizeRequest { min_state_revision: revoked.state_revision, ..refund(1) };
     assert_eq!(desk.told(under(&task, step)).await.0, DenyReason::TaskRevoked);
 }
+
+#[tokio::test]
+async fn the_end_of_a_session_ends_the_tasks_that_its_caller_started_in_it() {
+    let desk = Desk::open().await;
+    let (ours, elsewhere) = (desk.lent(chat("chat")).await, desk.lent(chat("another")).await);
+    let theirs = desk.other.clone().start(chat("chat")).await.unwrap().into_inner();
+    let theirs = held(theirs.decision, theirs.task, theirs.token, theirs.state_revision);
+    assert_eq!(desk.step(&ours, refund(1)).await, PERMITTED);
+    let end = || v1::EndSessionRequest { session: "chat".into() };
+    assert_eq!(desk.client.clone().end_session(end()).await.unwrap().get_ref().tasks, 1);
+    assert_eq!(desk.step(&ours, refund(1)).await, DenyReason::TaskRevoked);
+    for task in [&elsewhere, &theirs] {
+        assert_eq!(desk.step(task, refund(1)).await, PERMITTED);
+    }
+    assert_eq!(desk.refused(chat("chat")).await.0, DenyReason::TaskRevoked, "nothing more begins in it");
+    let mut records = desk.records("task");
+    records.retain(|record| record["task"] == ours.id.as_str() && record["move"] == "revoked");
+    assert_eq!((records.len(), &records[0]["reason"]), (1, &"its session was ended".into()));
+    assert_eq!(desk.client.clone().end_session(end()).await.unwrap().get_ref().tasks, 0);
+}
