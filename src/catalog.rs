@@ -6,6 +6,7 @@ pub mod digest;
 mod facts;
 mod files;
 mod headers;
+mod mapping;
 mod tool;
 mod typing;
 

@@ -7,6 +7,7 @@ mod house;
 mod judge;
 mod judgement;
 mod lending;
+mod obliged;
 mod request;
 mod scope;
 mod step;

@@ -10,6 +10,7 @@ mod declared;
 mod entities;
 mod explain;
 mod index;
+mod obligations;
 mod policies;
 mod prepare;
 mod rule;

@@ -194,6 +194,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
             credentials,
             preview,
             min_state,
+            understands,
         } = wire::decode(request, &self.inner.limits).map_err(|problem| malformed(&problem))?;
         self.require(caller, Role::Authorize)?;
         if explain {
@@ -225,6 +226,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
             intent,
             preview,
             min_state,
+            understands,
             explain,
             trace_id,
         })

@@ -121,6 +121,7 @@ fn offline(directory: &Path, mut request: v1::AuthorizeRequest) -> Result<v1::Au
         roles: Role::ALL.into(),
         servers: Servers::All,
         agentless: false,
+        authenticated: true,
     };
     let callers = Callers::new([], Some(oneself));
     let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), limits.of_the_face());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::again::still_granted;
 use super::establish::{Established, Refused, facts};
+use super::obliged::told;
 use super::{Judged, Pdp, Request, Terms, Within, judge};
 use crate::access::{Decision, DenyReason, Timestamp};
 use crate::policy::Round;
@@ -39,6 +40,7 @@ impl<S> Pdp<S> {
         };
         let facts = facts(established, request, now);
         let judged = judge(round, &request.ask, &facts, &terms);
+        let judged = Judged { decision: told(judged.decision, request), ..judged };
         match known.filter(|_| judged.decision.outcome.is_permit() && judged.action.is_some()) {
             Some(known) if !request.preview => self.spend(known, judged),
             Some(_) | None => judged,

@@ -13,7 +13,8 @@ use super::snapshot::Snapshot;
 use super::store::Store;
 use super::token::token_value;
 use crate::access::{
-    Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question, Revision,
+    Decision, DenyReason, Determining, Effect, Facts, Half, Obligation, Outcome, PolicyError, Question,
+    Revision,
 };
 use crate::value::{Fault, Uid};
 
@@ -265,9 +266,10 @@ fn combine(snapshot: &Snapshot, halves: &[Half], verdicts: &[Verdict]) -> Decisi
         (true, false, Some(_)) => (Outcome::Deny(DenyReason::NoPermit), None),
         (true, false, None) => (Outcome::Permit, Some(Effect::Permit)),
     };
+    satisfied.retain(|(_, _, effect)| Some(*effect) == makes_the_difference);
+    let obligations = obligations(snapshot, &satisfied);
     let determining = satisfied
         .into_iter()
-        .filter(|(_, _, effect)| Some(*effect) == makes_the_difference)
         .filter_map(|(rule, half, effect)| determining(snapshot, rule, half, effect))
         .collect::<Vec<_>>();
     let reason = match (outcome, unpermitted) {
@@ -276,7 +278,18 @@ fn combine(snapshot: &Snapshot, halves: &[Half], verdicts: &[Verdict]) -> Decisi
         (Outcome::Deny(DenyReason::NoPermit), Some(half)) => no_permit_words(half, halves.len() > 1),
         (Outcome::Deny(reason), _) => reason.words().to_owned(),
     };
-    Decision { outcome, reason, determining, errors: errors.into_iter().map(|(_, error)| error).collect() }
+    let errors = errors.into_iter().map(|(_, error)| error).collect();
+    Decision { outcome, reason, determining, errors, obligations, withheld: Vec::new() }
+}
+
+/// What the determining rules demand, each rule's once for both halves. They come in the order of the rules.
+fn obligations(snapshot: &Snapshot, determining: &[(RuleId, Half, Effect)]) -> Vec<Obligation> {
+    let mut all = Vec::new();
+    for halves in determining.chunk_by(|a, b| a.0 == b.0) {
+        let rule = halves.first().and_then(|(rule, ..)| snapshot.rules.get(*rule as usize));
+        all.extend(rule.into_iter().flat_map(|rule| &*rule.info.obligations).cloned());
+    }
+    all
 }
 
 fn determining(snapshot: &Snapshot, rule: RuleId, half: Half, effect: Effect) -> Option<Determining> {

@@ -25,7 +25,8 @@ impl<S: AuditSink + 'static, T: StateStore> Authority<S, T> {
     /// Over these tasks, for these callers.
     pub fn new(life: Arc<Lifecycle<S, T>>, callers: Callers) -> Self {
         let servers = Servers::Named([].into());
-        let nobody = Caller { name: "".into(), roles: [].into(), servers, agentless: false };
+        let nobody =
+            Caller { name: "".into(), roles: [].into(), servers, agentless: false, authenticated: false };
         Self { life, callers, nobody }
     }
 }

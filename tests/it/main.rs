@@ -18,6 +18,7 @@ mod generated;
 mod grpc;
 mod inspect;
 mod matrix;
+mod obligations;
 mod outcome;
 mod pdp;
 mod process;

@@ -76,7 +76,7 @@ pub fn snapshot(files: &[File]) -> Arc<Snapshot> {
 /// A caller for every server.
 pub fn caller(name: &str, roles: &[Role]) -> Caller {
     let roles: BTreeSet<Role> = roles.iter().copied().collect();
-    Caller { name: name.into(), roles, servers: Servers::All, agentless: false }
+    Caller { name: name.into(), roles, servers: Servers::All, agentless: false, authenticated: true }
 }
 
 /// What a gateway usually may.

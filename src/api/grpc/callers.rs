@@ -83,14 +83,25 @@ mod tests {
     use super::*;
 
     fn asks(servers: Servers, named: &[&str]) -> bool {
-        let caller = Caller { name: "gw".into(), roles: Role::ALL.into(), servers, agentless: false };
+        let caller = Caller {
+            name: "gw".into(),
+            roles: Role::ALL.into(),
+            servers,
+            agentless: false,
+            authenticated: true,
+        };
         require_servers(&caller, named.iter().copied()).is_ok()
     }
 
     #[test]
     fn only_a_call_whose_listener_says_so_is_of_the_local_caller() {
-        let local =
-            Caller { name: "local".into(), roles: Role::ALL.into(), servers: Servers::All, agentless: false };
+        let local = Caller {
+            name: "local".into(),
+            roles: Role::ALL.into(),
+            servers: Servers::All,
+            agentless: false,
+            authenticated: false,
+        };
         let callers = Callers::new([], Some(local));
         let known = |extensions| {
             let shown = Shown::by(&MetadataMap::new(), &extensions);

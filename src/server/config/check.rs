@@ -146,7 +146,8 @@ impl ConfigFile<'_> {
             }
             let servers = self.servers(&key("servers"), &servers)?;
             let roles = roles.value.into_iter().collect();
-            let caller = Caller { name: name.value.as_str().into(), roles, servers, agentless };
+            let caller =
+                Caller { name: name.value.as_str().into(), roles, servers, agentless, authenticated: true };
             callers.push((proofs, caller));
         }
         let local = self.local(local, listen, &known, callers.is_empty() && trust.keys.sources.is_empty())?;
@@ -212,7 +213,13 @@ impl ConfigFile<'_> {
         }
         let roles = BTreeSet::from([Role::Authorize, Role::Assert]);
         let agentless = typed.agentless;
-        Ok(enabled.then(|| Caller { name: LOCAL.into(), roles, servers: Servers::All, agentless }))
+        Ok(enabled.then(|| Caller {
+            name: LOCAL.into(),
+            roles,
+            servers: Servers::All,
+            agentless,
+            authenticated: false,
+        }))
     }
 
     fn telemetry(

@@ -41,7 +41,7 @@ impl TaskAuthority for Told {
 
     fn caller(&self, _authorization: Option<&str>, peer: &Peer) -> Result<Arc<Caller>, UnknownCaller> {
         let (roles, servers) = ([Role::Authorize].into(), Servers::All);
-        let local = Caller { name: "local".into(), roles, servers, agentless: false };
+        let local = Caller { name: "local".into(), roles, servers, agentless: false, authenticated: false };
         if peer.is_here() { Ok(Arc::new(local)) } else { Err(UnknownCaller::NoProof) }
     }
 }
