@@ -11,6 +11,7 @@ mod obliged;
 mod request;
 mod scope;
 mod step;
+mod vocabulary;
 mod within;
 mod words;
 
@@ -34,7 +35,8 @@ pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
 use judgement::{Judgement, TaskTold};
 pub use lending::{TaskAsk, Wanted};
-pub use request::{Ask, Occasion, Request};
+pub use request::{Ask, Occasion, Request, Unclear};
+pub use vocabulary::{TwoAgents, Vocabulary};
 pub use within::Within;
 
 /// An answer, ready to leave.
@@ -277,6 +279,9 @@ impl<S: AuditSink> Pdp<S> {
         request: &'r Request,
         occasion: Occasion<'r>,
     ) -> Judgement<'r> {
+        if let Ask::Unclear(unclear) = &request.ask {
+            return Judgement::unclear(request, occasion, unclear);
+        }
         let established = establish::establish(self, round.snapshot(), trust, request, occasion.now);
         let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
         match established {
@@ -285,7 +290,7 @@ impl<S: AuditSink> Pdp<S> {
                     Ask::Task(ask) => {
                         lending::judge(self, round, trust, request, ask, &established, occasion.now)
                     }
-                    Ask::Access(_) | Ask::Mcp(_) => {
+                    Ask::Access(_) | Ask::Mcp(_) | Ask::Unclear(_) => {
                         self.judge_step(round, request, &established, occasion.now)
                     }
                 };
@@ -352,6 +357,11 @@ pub struct Batch<'a, S> {
 }
 
 impl<S: AuditSink> Batch<'_, S> {
+    /// What the bundle that decides knows of names.
+    pub fn vocabulary(&self) -> Vocabulary<'_> {
+        Vocabulary::of(&self.in_force.snapshot)
+    }
+
     /// Decides some of the requests, and records their answers together. There are as many fates as requests, in their
     /// order.
     pub fn evaluate<'r>(

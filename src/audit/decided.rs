@@ -28,6 +28,8 @@ pub enum Face {
     Grpc,
     /// HTTP: the OAuth endpoints of tasks.
     Http,
+    /// HTTP: AuthZEN.
+    Authzen,
     /// The administration's port.
     Admin,
 }
@@ -39,6 +41,7 @@ impl Face {
             Self::Embedded => "embedded",
             Self::Grpc => "grpc",
             Self::Http => "http",
+            Self::Authzen => "authzen",
             Self::Admin => "admin",
         }
     }
