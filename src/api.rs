@@ -6,6 +6,7 @@ pub mod grpc;
 mod administration;
 mod callers;
 pub mod oauth;
+pub mod openapi;
 mod outcome;
 mod peer;
 pub mod tasks;

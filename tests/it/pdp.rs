@@ -312,7 +312,7 @@ async fn serve_http(authzen: AuthZen<Arc<Ledger>>, limits: Limits, stop: Cancell
     let settings = config::parse(Path::new("p.yaml"), "", overrides, environment).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bound = listener.local_addr().unwrap();
-    let routes = http::router(&settings.listen.http, &settings.tasks, bound, None, authzen.routes());
+    let routes = http::router(&settings.listen.http, &settings.tasks, bound, None, authzen.routes().into());
     tokio::spawn(http::serve(listener.into(), routes, limits, http::Patience::default(), stop));
     bound
 }

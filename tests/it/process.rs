@@ -12,6 +12,7 @@ mod authorize;
 mod bundles;
 mod canaries;
 mod commands;
+mod discovery;
 mod journal;
 mod keys;
 mod limits;

@@ -45,6 +45,10 @@ impl TaskAuthority for Fake {
         }
     }
 
+    fn sign(&self, _claims: &[u8]) -> Option<String> {
+        None
+    }
+
     fn introspect(&self, caller: &Caller, token: &Token) -> Option<Inspected> {
         self.asked.lock().unwrap().push(caller.name.to_string());
         (*token == Token::new("t.good.x")).then(|| Inspected {

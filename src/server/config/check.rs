@@ -50,13 +50,14 @@ pub(super) fn settings(
         file.number("audit.rotate_bytes", audit.rotate_bytes, journal.rotate_bytes, 4096..=1 << 40)?;
     let trust = super::trust::check(&file, trust)?;
     let tasks = tasks::check(&file, tasks, &listen.http, &trust)?;
+    let authzen = super::authzen::check(&file, authzen, &tasks)?;
     Ok(Settings {
         reload: file.reload(bundle, reload)?,
         data,
         callers: file.callers(callers, &local_caller, &listen, &trust)?,
         trust,
         tasks,
-        authzen: super::authzen::check(&file, authzen)?,
+        authzen,
         listen,
         journal: journal::Config { rotate_bytes, ..journal },
         telemetry: file.telemetry(&log, telemetry, environment)?,
