@@ -2,7 +2,7 @@
 //! Never decides, and never answers a caller that it does not know.
 
 mod stream;
-mod together;
+pub(super) mod together;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -42,7 +42,7 @@ struct Inner<S> {
     callers: Callers,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    together: Together,
+    together: Arc<Together<S>>,
     /// Takes back the tasks of a session; not there where no tasks are served.
     tasks_of_session: OnceLock<EndTasks>,
 }
@@ -54,7 +54,7 @@ type Ending = Pin<Box<dyn Future<Output = Result<usize, Fault>> + Send>>;
 impl<S: AuditSink + 'static> Authorization<S> {
     /// The service over a PDP.
     pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        let together = Together::default();
+        let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
         let tasks_of_session = OnceLock::new();
         Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together, tasks_of_session }) }
     }
@@ -105,13 +105,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         let arrived = Instant::now();
         let request = self.admit(caller, request, trace_id)?;
         let request_id = request.request_id.clone();
-        let under_way = self.inner.together.begin();
-        let pending = if under_way.alone() || !self.inner.together.has_room() {
-            let elapsed_us = since(arrived);
-            self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us))
-        } else {
-            together::evaluate(self, request, arrived).await?
-        };
+        let pending = self.inner.together.evaluate(request, arrived).await.ok_or_else(defect)?;
         Self::settle(caller, request_id, pending)
     }
 

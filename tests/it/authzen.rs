@@ -1,6 +1,14 @@
 //! AuthZEN over HTTP, as a PEP sees it.
 //! Never through our own client code: requests are text.
 
-mod ask;
+mod actor;
+pub mod ask;
+mod batch;
+mod certification;
+mod coaz;
 mod evaluation;
+mod malformed;
+mod mapping;
 mod obligations;
+pub mod say;
+mod transport;
