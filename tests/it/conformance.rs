@@ -150,7 +150,10 @@ async fn check_authzen(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_rec
     let told: Vec<_> =
         told.iter().map(|one| (text(&one["id"]), text(&one["type"]), one["properties"].clone())).collect();
     if told != embedded.obligations {
-        wrong.push(format!("AuthZEN obliges differently to {body}:\n  {:?}\n  {told:?}", embedded.obligations));
+        wrong.push(format!(
+            "AuthZEN obliges differently to {body}:\n  {:?}\n  {told:?}",
+            embedded.obligations
+        ));
     }
     if embedded.permit && told.is_empty() && answer.body != r#"{"decision":true}"# {
         wrong.push(format!("a permit is not bare: {}", answer.body));

@@ -141,10 +141,16 @@ fn flag(field: &str, value: &Value) -> Result<bool, Malformed> {
 fn number(field: &str, value: &Value) -> Result<u64, Malformed> {
     match value {
         Value::Long(number) => u64::try_from(*number).ok(),
-        Value::Number(text) => text.parse().ok(),
+        Value::Number(text) => text.parse().ok().or_else(|| whole(text)),
         _ => None,
     }
     .ok_or_else(|| wrong(field, "a whole number from 0 on", value))
+}
+
+/// A whole number that is written as another: `1e3`, `7.0`.
+fn whole(text: &str) -> Option<u64> {
+    let number: f64 = text.parse().ok().filter(|number| *number >= 0.0)?;
+    if number.fract() == 0.0 { format!("{:.0}", number.abs()).parse().ok() } else { None }
 }
 
 fn items(field: &str, value: Value) -> Result<Vec<Value>, Malformed> {
