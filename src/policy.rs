@@ -26,7 +26,6 @@ mod validate;
 pub use compile::{Compiled, Compiler, compile};
 pub use decide::{Memory, Round, decide};
 pub use explain::{Explanation, Truth, explain};
-pub use possible::{Possible, Share, Term};
 pub use search::Seeking;
 pub use snapshot::{PolicyInfo, Snapshot};
 pub use token::token_value;

@@ -2,6 +2,7 @@
 //! Never decides, and never answers a caller that it does not know.
 
 pub(super) mod callers;
+mod search;
 mod stream;
 mod together;
 
@@ -9,6 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
 
@@ -45,6 +47,8 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     limits: Limits,
     together: Together,
+    /// A search is work for a whole processor: only so many at once.
+    searches: Arc<Semaphore>,
     /// Takes back the tasks of a session; not there where no tasks are served.
     tasks_of_session: OnceLock<EndTasks>,
 }
@@ -57,8 +61,9 @@ impl<S: AuditSink + 'static> Authorization<S> {
     /// The service over a PDP.
     pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let together = Together::default();
+        let searches = Arc::new(Semaphore::new(search::AT_ONCE_MAX));
         let tasks_of_session = OnceLock::new();
-        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together, tasks_of_session }) }
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together, searches, tasks_of_session }) }
     }
 
     /// The same; ending a session takes back the tasks that were started in it.

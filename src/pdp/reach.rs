@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use super::establish::{Refused, establish};
 use super::search::{Parties, Tally, Unsettled, call_of, enforces};
 use super::{Ask, InForce, Occasion, Pdp, Request};
-use crate::access::{DecisionId, DenyReason, Entity, Question, Revision};
+use crate::access::{DecisionId, DenyReason, Entity, Possible, Question, Revision, Share};
 use crate::audit::{AuditSink, SearchKind};
 use crate::catalog::Tool;
 use crate::mcp;
-use crate::policy::{Memory, Possible, Round, Seeking, Share, Snapshot};
+use crate::policy::{Memory, Round, Seeking, Snapshot};
 use crate::task::{Bound, Limit, Scope};
 use crate::value::{Extension, Shape, Uid};
 

@@ -10,13 +10,14 @@ use super::cedar::{
     self, Asked, Blanks, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError, Late,
 };
 use super::index::{Candidate, ConditionId, Index, RuleId};
-use super::possible::{Possible, possible};
+use super::possible::possible;
 use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
 use super::store::Store;
 use super::token::token_value;
 use crate::access::{
-    Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question, Revision,
+    Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Possible, Question,
+    Revision,
 };
 use crate::value::{Fault, Uid};
 

@@ -2,49 +2,11 @@
 //! they would ask.
 //! Never a decision: what is possible is decided when it is asked.
 
-use std::sync::Arc;
-
 use super::cedar::{self, Blanks, Condition, Differs, Evaluation, Leaning};
 use super::decide::{Evaluable, Held, HeldBefore, slice, tell_late};
 use super::prepare::{Prepared, Refusal, prepare};
-use super::snapshot::{PolicyInfo, Snapshot};
-use crate::access::{DenyReason, Effect, Facts, Half, Question};
-
-/// What a question could come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Possible {
-    /// It is denied, whatever the rest of the context turns out to be.
-    Never(DenyReason),
-    /// It is permitted when each party's share of it is.
-    If(Vec<Share>),
-}
-
-impl Possible {
-    /// Whether it is denied for certain.
-    pub fn is_never(&self) -> bool {
-        matches!(self, Self::Never(_))
-    }
-}
-
-/// What must be so for one of the parties.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
-    /// For whom.
-    pub half: Half,
-    /// One of these must permit. Where one does for certain, only those that do stand here.
-    pub permits: Vec<Term>,
-    /// None of these may forbid.
-    pub forbids: Vec<Term>,
-}
-
-/// A policy that would have a say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Term {
-    /// Which.
-    pub policy: Arc<PolicyInfo>,
-    /// What is left to ask, in Cedar's language; none where nothing is.
-    pub asks: Option<String>,
-}
+use super::snapshot::Snapshot;
+use crate::access::{DenyReason, Effect, Facts, Half, Possible, Question, Share, Term};
 
 /// What a question could come to while these members of its context are not known.
 pub(super) fn possible(
@@ -114,7 +76,7 @@ impl Looked<'_, '_> {
                 let Some(rule) = self.snapshot.rules.get(candidate.rule as usize) else {
                     return Err(DenyReason::PolicyError);
                 };
-                let term = |asks| Term { policy: rule.info.clone(), asks };
+                let term = |asks| Term { policy: rule.info.id.clone(), asks };
                 match (rule.info.effect, &leaning) {
                     (_, Leaning::Errs) => return Err(DenyReason::PolicyError),
                     (_, Leaning::Fails) => {}
@@ -132,8 +94,8 @@ impl Looked<'_, '_> {
         if permits.is_empty() {
             return Err(DenyReason::NoPermit);
         }
-        permits.sort_by(|a, b| a.policy.id.cmp(&b.policy.id));
-        forbids.sort_by(|a, b| a.policy.id.cmp(&b.policy.id));
+        permits.sort_by(|a, b| a.policy.cmp(&b.policy));
+        forbids.sort_by(|a, b| a.policy.cmp(&b.policy));
         Ok(Share { half, permits, forbids })
     }
 

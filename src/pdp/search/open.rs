@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::question_of;
-use crate::access::{DenyReason, Question, Timestamp};
+use crate::access::{DenyReason, Possible, Question, Timestamp};
 use crate::catalog::{Admitted, Tool};
 use crate::pdp::establish::{Established, facts};
 use crate::pdp::judge::actor_missing;
 use crate::pdp::{Pdp, Request, again};
-use crate::policy::{Possible, Round, Snapshot};
+use crate::policy::{Round, Snapshot};
 use crate::value::{Shape, Uid, Value};
 
 /// The action that all tools belong to.
