@@ -12,6 +12,7 @@ mod request;
 mod scope;
 mod search;
 mod step;
+mod vocabulary;
 mod within;
 mod words;
 
@@ -36,11 +37,12 @@ pub use judge::{Judged, Terms, judge};
 use judgement::{Judgement, TaskTold};
 pub use lending::{TaskAsk, Wanted};
 pub use reach::{REACH_QUESTIONS_MAX, Reach, Reached};
-pub use request::{Ask, Occasion, Request};
+pub use request::{Ask, Occasion, Request, Unclear};
 pub use search::{
     Found, Listed, ListedTools, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PAGE_QUESTIONS_MAX, PAGE_TOKEN_BYTES_MAX,
     Page, PageFault, Search, Sought, ToolList, ToolListFault, Unsettled,
 };
+pub use vocabulary::{TwoAgents, Vocabulary};
 pub use within::Within;
 
 /// An answer, ready to leave.
@@ -283,6 +285,9 @@ impl<S: AuditSink> Pdp<S> {
         request: &'r Request,
         occasion: Occasion<'r>,
     ) -> Judgement<'r> {
+        if let Ask::Unclear(unclear) = &request.ask {
+            return Judgement::unclear(request, occasion, unclear);
+        }
         let established = establish::establish(self, round.snapshot(), trust, request, occasion.now);
         let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
         match established {
@@ -291,7 +296,7 @@ impl<S: AuditSink> Pdp<S> {
                     Ask::Task(ask) => {
                         lending::judge(self, round, trust, request, ask, &established, occasion.now)
                     }
-                    Ask::Access(_) | Ask::Mcp(_) => {
+                    Ask::Access(_) | Ask::Mcp(_) | Ask::Unclear(_) => {
                         self.judge_step(round, request, &established, occasion.now)
                     }
                 };
@@ -358,6 +363,11 @@ pub struct Batch<'a, S> {
 }
 
 impl<S: AuditSink> Batch<'_, S> {
+    /// What the bundle that decides knows of names.
+    pub fn vocabulary(&self) -> Vocabulary<'_> {
+        Vocabulary::of(&self.in_force.snapshot)
+    }
+
     /// Decides some of the requests, and records their answers together. There are as many fates as requests, in their
     /// order.
     pub fn evaluate<'r>(

@@ -8,9 +8,12 @@ mod tools;
 mod walk;
 
 use super::establish::{Refused, establish};
-use super::{Ask, Error, InForce, Occasion, Pdp, Request};
+use super::{Ask, Error, InForce, Occasion, Pdp, Request, Unclear};
 use crate::access::{DecisionId, DenyReason, Question, Revision};
 use crate::audit::{AuditError, AuditSink, Receipt, SearchKind};
+use crate::catalog::server_of;
+use crate::mcp::{self, Mapped};
+use crate::policy::Snapshot;
 use crate::value::Uid;
 pub(super) use open::call_of;
 pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PAGE_TOKEN_BYTES_MAX, Page, PageFault};
@@ -42,7 +45,8 @@ pub enum Sought {
     Actions,
 }
 
-/// A search. Its request holds the question, an [`Ask::Access`], of which the part that is looked for is not read.
+/// A search. Its request holds the question, of which the part that is looked for is not read; or a message of MCP that comes to
+/// one.
 #[derive(Debug, Clone)]
 pub struct Search {
     /// Who asks, and the rest of the question.
@@ -51,6 +55,20 @@ pub struct Search {
     pub sought: Sought,
     /// Which part of the results.
     pub page: Page,
+}
+
+impl Search {
+    /// The server that it names itself. What it finds elsewhere is looked at one by one.
+    pub fn server(&self) -> Option<&str> {
+        match (&self.sought, &self.request.ask) {
+            (Sought::Resources { server, .. }, _) => server.as_deref(),
+            (Sought::Subjects { .. } | Sought::Actions, Ask::Access(question)) => {
+                server_of(&question.resource)
+            }
+            (Sought::Subjects { .. } | Sought::Actions, Ask::Mcp(message)) => Some(&message.server),
+            (Sought::Subjects { .. } | Sought::Actions, Ask::Task(_) | Ask::Unclear(_)) => None,
+        }
+    }
 }
 
 /// What was found.
@@ -108,10 +126,13 @@ impl<S: AuditSink> Pdp<S> {
         // Nothing is spent and nothing is bound by what is only looked for.
         let mut request = Request { preview: true, explain: false, ..search.request.clone() };
         let caller = request.caller.clone();
+        let ask = std::mem::replace(&mut request.ask, Ask::Unclear(Unclear::default()));
+        request.ask = question_in(snapshot, ask, &self.limits);
         let standing = match (&search.sought, &mut request.ask) {
             (_, Ask::Mcp(_) | Ask::Task(_)) => {
                 Err(Refused::because(DenyReason::InvalidInput, "a search is for a question"))
             }
+            (_, Ask::Unclear(unclear)) => Err(Refused::because(DenyReason::InvalidInput, &*unclear.words)),
             (Sought::Subjects { .. }, Ask::Access(_)) => no_tokens(&request).map(|()| None),
             (Sought::Resources { kind, server }, Ask::Access(question)) => {
                 question.resource =
@@ -169,6 +190,17 @@ impl Sought {
     }
 }
 
+/// The question that a message comes to, when it is one; anything else as it is.
+fn question_in(snapshot: &Snapshot, ask: Ask, limits: &mcp::Limits) -> Ask {
+    let Ask::Mcp(message) = &ask else { return ask };
+    let words = match mcp::map(message, snapshot.catalog(), limits) {
+        Mapped::Ask(step) if step.also.is_empty() => return Ask::Access(step.question),
+        Mapped::Deny(refusal) => refusal.words,
+        Mapped::Ask(_) | Mapped::Pass | Mapped::AskBack(_) => "a search is for one question".to_owned(),
+    };
+    Ask::Unclear(Unclear { words, ..Unclear::default() })
+}
+
 /// An id of this type that stands on the server.
 fn home(kind: &str, server: &str) -> String {
     if kind == "Server" { server.to_owned() } else { format!("{server}/") }
@@ -187,6 +219,6 @@ fn no_tokens(request: &Request) -> Result<(), Refused> {
 pub(super) fn question_of(request: &Request) -> Option<&Question> {
     match &request.ask {
         Ask::Access(question) => Some(question),
-        Ask::Mcp(_) | Ask::Task(_) => None,
+        Ask::Mcp(_) | Ask::Task(_) | Ask::Unclear(_) => None,
     }
 }

@@ -7,23 +7,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
 
-use super::{Authorization, callers, defect, malformed, since, unavailable};
-use crate::access::{DecisionId, Question, Timestamp};
+use super::{Authorization, callers, defect, malformed, unavailable};
+use crate::access::Question;
 use crate::api::proto::v1;
 use crate::api::wire::{self, Malformed};
 use crate::api::{Limits, trace};
 use crate::audit::{AuditSink, Face};
-use crate::catalog::server_of;
 use crate::identity::{Caller, Claim, Credentials, Role};
-use crate::pdp::{self, Ask, Occasion, PAGE_TOKEN_BYTES_MAX, Page, Pdp, Search, Sought, ToolList};
+use crate::pdp::{self, Ask, PAGE_TOKEN_BYTES_MAX, Page, Search, Sought, ToolList};
 use crate::value::Uid;
-
-/// How many searches are made at once; further ones wait.
-pub(super) const AT_ONCE_MAX: usize = 2;
 
 /// Who makes a search, and when.
 struct Made {
@@ -37,7 +32,7 @@ type Asked<T> = (String, T);
 
 impl<S: AuditSink + 'static> Authorization<S> {
     fn made<T>(&self, request: &Request<T>, span: &tracing::Span) -> Result<Made, Status> {
-        let metadata: &MetadataMap = request.metadata();
+        let metadata = request.metadata().as_ref();
         trace::adopt(span, metadata);
         let caller = self.caller(request)?;
         Ok(Made { caller, trace_id: trace::trace_id(metadata), arrived: Instant::now() })
@@ -55,35 +50,17 @@ impl<S: AuditSink + 'static> Authorization<S> {
         strange.map_or(Ok(()), |status| Err(self.refused(&made.caller, "server", status)))
     }
 
-    /// Runs a search where it holds nobody up, when there is room.
-    async fn run<T: Send + 'static>(
-        &self,
-        arrived: Instant,
-        search: impl FnOnce(&Pdp<S>, Occasion<'_>) -> Result<T, Status> + Send + 'static,
-    ) -> Result<T, Status> {
-        let turn = self.inner.searches.clone().acquire_owned().await.map_err(|_| defect())?;
-        let (pdp, clock) = (self.inner.pdp.clone(), self.inner.clock.clone());
-        let work = move || {
-            let elapsed_us = since(arrived);
-            let (id, now): (DecisionId, Timestamp) = (clock.decision_id(), clock.now());
-            let found = search(&pdp, Occasion { id, now, elapsed_us: &elapsed_us });
-            drop(turn);
-            found
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| defect())?
-    }
-
     async fn find(
         &self,
         arrived: Instant,
         (request_id, search): Asked<Search>,
     ) -> Result<encode::FoundPage, Status> {
-        let found = self.run(arrived, move |pdp, occasion| {
+        let found = self.inner.searches.run(arrived, move |pdp, occasion| {
             let found = pdp.search(&search, occasion);
             let found = found.map_err(|fault| malformed(&Malformed::new("page", fault.to_string())))?;
             found.settle().map_err(|error| unavailable(&error))
         });
-        found.await.map(|found| encode::found(request_id, found))
+        found.await.ok_or_else(defect)?.map(|found| encode::found(request_id, found))
     }
 }
 
@@ -97,7 +74,7 @@ impl<S: AuditSink + 'static> v1::search_server::Search for Authorization<S> {
         let made = self.made(&request, &span)?;
         let asked = subjects(&made, request.into_inner(), &self.inner.limits)
             .map_err(|problem| malformed(&problem))?;
-        self.admit_search(&made, server_named(&asked.1))?;
+        self.admit_search(&made, asked.1.server())?;
         let encode::FoundPage { info, results, page } =
             self.find(made.arrived, asked).instrument(span).await?;
         Ok(Response::new(v1::SearchSubjectsResponse { info: Some(info), results, page: Some(page) }))
@@ -111,7 +88,7 @@ impl<S: AuditSink + 'static> v1::search_server::Search for Authorization<S> {
         let made = self.made(&request, &span)?;
         let asked = resources(&made, request.into_inner(), &self.inner.limits)
             .map_err(|problem| malformed(&problem))?;
-        self.admit_search(&made, server_named(&asked.1))?;
+        self.admit_search(&made, asked.1.server())?;
         let encode::FoundPage { info, results, page } =
             self.find(made.arrived, asked).instrument(span).await?;
         Ok(Response::new(v1::SearchResourcesResponse { info: Some(info), results, page: Some(page) }))
@@ -125,7 +102,7 @@ impl<S: AuditSink + 'static> v1::search_server::Search for Authorization<S> {
         let made = self.made(&request, &span)?;
         let asked = actions(&made, request.into_inner(), &self.inner.limits)
             .map_err(|problem| malformed(&problem))?;
-        self.admit_search(&made, server_named(&asked.1))?;
+        self.admit_search(&made, asked.1.server())?;
         let encode::FoundPage { info, results, page } =
             self.find(made.arrived, asked).instrument(span).await?;
         Ok(Response::new(v1::SearchActionsResponse { info: Some(info), results, page: Some(page) }))
@@ -151,13 +128,13 @@ impl<S: AuditSink + 'static> v1::search_server::Search for Authorization<S> {
         let (request_id, request) = parties.request(&made, nothing());
         let listed = (!tools_list.is_empty()).then_some(tools_list);
         let list = ToolList { request, server, listed };
-        let listed = self.run(made.arrived, move |pdp, occasion| {
+        let listed = self.inner.searches.run(made.arrived, move |pdp, occasion| {
             let listed = pdp.list_tools(&list, occasion);
             let listed =
                 listed.map_err(|fault| malformed(&Malformed::new("tools_list", fault.to_string())))?;
             listed.settle().map_err(|error| unavailable(&error))
         });
-        let listed = listed.instrument(span).await?;
+        let listed = listed.instrument(span).await.ok_or_else(defect)??;
         Ok(Response::new(encode::listed(request_id, listed)))
     }
 
@@ -169,20 +146,11 @@ impl<S: AuditSink + 'static> v1::search_server::Search for Authorization<S> {
         self.admit_search(&made, [])?;
         self.require(&made.caller, Role::Explain)?;
         let (request_id, request) = parties.request(&made, nothing());
-        let reach = self.run(made.arrived, move |pdp, occasion| {
+        let reach = self.inner.searches.run(made.arrived, move |pdp, occasion| {
             pdp.reach(&request, occasion).settle().map_err(|error| unavailable(&error))
         });
-        let reach = reach.instrument(span).await?;
+        let reach = reach.instrument(span).await.ok_or_else(defect)??;
         Ok(Response::new(encode::reach(request_id, reach)))
-    }
-}
-
-/// The server that a search names itself: what it finds elsewhere is looked at one by one.
-fn server_named(search: &Search) -> Option<&str> {
-    let Ask::Access(question) = &search.request.ask else { return None };
-    match &search.sought {
-        Sought::Resources { server, .. } => server.as_deref(),
-        Sought::Subjects { .. } | Sought::Actions => server_of(&question.resource),
     }
 }
 

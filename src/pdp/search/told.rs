@@ -45,7 +45,7 @@ impl<S: AuditSink> Pdp<S> {
         let claim = request.claim.as_ref().filter(|_| established.is_none());
         let question = match &request.ask {
             Ask::Access(question) => Some(question),
-            Ask::Mcp(_) | Ask::Task(_) => None,
+            Ask::Mcp(_) | Ask::Task(_) | Ask::Unclear(_) => None,
         };
         let has_action = !matches!(kind, SearchKind::Actions | SearchKind::Reach);
         let has_resource = matches!(kind, SearchKind::Subjects | SearchKind::Actions);
