@@ -363,6 +363,11 @@ pub struct Batch<'a, S> {
 }
 
 impl<S: AuditSink> Batch<'_, S> {
+    /// The bundle that decides.
+    pub fn revision(&self) -> &Revision {
+        self.in_force.snapshot.revision()
+    }
+
     /// What the bundle that decides knows of names.
     pub fn vocabulary(&self) -> Vocabulary<'_> {
         Vocabulary::of(&self.in_force.snapshot)

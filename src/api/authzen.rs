@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 
 use super::callers::{self, Shown, TurnedAway};
 use super::finding::Searches;
-use super::grpc::since;
+use super::grpc::together::Together;
 use super::{Clock, Limits, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
@@ -69,7 +69,11 @@ struct Inner<S> {
     limits: Limits,
     types: Types,
     searches: Searches<S>,
+    together: Arc<Together<S>>,
 }
+
+/// How often a question is decided again because other policies came into force between its reading and its deciding.
+const PUBLISHED_MEANWHILE_MAX: usize = 3;
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +101,8 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         types: Types,
     ) -> Self {
         let searches = Searches::new(pdp.clone(), clock.clone());
-        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, types, searches }) }
+        let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, types, searches, together }) }
     }
 
     /// The routes. A request counts as from elsewhere unless its extensions have a [`super::Peer`].
@@ -139,10 +144,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         let limits = &self.inner.limits;
         let bytes = body::read(&parts.headers, body, limits.body_bytes_max).await?;
         match endpoint {
-            Endpoint::Evaluation => {
-                let mut members = body::members(&bytes, limits, 1)?;
-                self.evaluate(&asker, Tuple::take(&mut members, &bytes))
-            }
+            Endpoint::Evaluation => self.evaluate(&asker, &bytes).await,
             Endpoint::Evaluations => {
                 let members = body::members(&bytes, limits, limits.batch_len_max)?;
                 self.evaluate_all(&asker, members, &bytes).await
@@ -179,16 +181,27 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         refused
     }
 
-    /// One question.
-    fn evaluate(&self, asker: &Asker, tuple: Tuple<'_>) -> Result<Response, Refused> {
-        let mut batch = self.inner.pdp.batch();
-        let scope = Scope { names: batch.vocabulary(), types: &self.inner.types, caller: &asker.caller };
-        let request = self.admit(asker, decode::decode(tuple, &scope)?)?;
-        let elapsed_us = since(asker.arrived);
-        let pending = batch.evaluate([(&request, self.occasion(&elapsed_us))]).pop();
-        let answer = settle(pending.ok_or_else(Refused::defect)?)?;
+    /// One question: the members beside each other in the body.
+    async fn evaluate(&self, asker: &Asker, bytes: &[u8]) -> Result<Response, Refused> {
         let explains = asker.caller.may(Role::Explain);
-        Ok(answer::single(&answer, Telling { explains, explain: request.explain, ids: false }))
+        for _ in 0..PUBLISHED_MEANWHILE_MAX {
+            let mut members = body::members(bytes, &self.inner.limits, 1)?;
+            let (request, revision) = {
+                let batch = self.inner.pdp.batch();
+                let scope =
+                    Scope { names: batch.vocabulary(), types: &self.inner.types, caller: &asker.caller };
+                let decoded = decode::decode(Tuple::take(&mut members, bytes), &scope)?;
+                (self.admit(asker, decoded)?, batch.revision().clone())
+            };
+            let explain = request.explain;
+            let pending = self.inner.together.evaluate(request, asker.arrived).await;
+            let answer = settle(pending.ok_or_else(Refused::defect)?)?;
+            // What a name stood for under another bundle says nothing under this one.
+            if answer.revision == revision {
+                return Ok(answer::single(&answer, Telling { explains, explain, ids: false }));
+            }
+        }
+        Err(Refused::unsettled())
     }
 
     /// The request, if its caller may ask it at all.

@@ -3,7 +3,7 @@
 
 mod search;
 mod stream;
-mod together;
+pub(super) mod together;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -44,7 +44,7 @@ struct Inner<S> {
     callers: Callers,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    together: Together,
+    together: Arc<Together<S>>,
     searches: Searches<S>,
     /// Takes back the tasks of a session; not there where no tasks are served.
     tasks_of_session: OnceLock<EndTasks>,
@@ -57,7 +57,7 @@ type Ending = Pin<Box<dyn Future<Output = Result<usize, Fault>> + Send>>;
 impl<S: AuditSink + 'static> Authorization<S> {
     /// The service over a PDP.
     pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        let together = Together::default();
+        let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
         let searches = Searches::new(pdp.clone(), clock.clone());
         let tasks_of_session = OnceLock::new();
         Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together, searches, tasks_of_session }) }
@@ -109,13 +109,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         let arrived = Instant::now();
         let request = self.admit(caller, request, trace_id)?;
         let request_id = request.request_id.clone();
-        let under_way = self.inner.together.begin();
-        let pending = if under_way.alone() || !self.inner.together.has_room() {
-            let elapsed_us = since(arrived);
-            self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us))
-        } else {
-            together::evaluate(self, request, arrived).await?
-        };
+        let pending = self.inner.together.evaluate(request, arrived).await.ok_or_else(defect)?;
         Self::settle(caller, request_id, pending)
     }
 

@@ -1,5 +1,14 @@
 //! AuthZEN over HTTP, as a PEP sees it.
 //! Never through our own client code: requests are text.
 
-mod ask;
+mod actor;
+pub mod ask;
+mod batch;
+pub mod certification;
+mod coaz;
 mod evaluation;
+mod malformed;
+mod mapping;
+pub mod say;
+mod search;
+mod transport;

@@ -254,6 +254,12 @@ impl Builder {
         self
     }
 
+    /// Understands the types of AuthZEN's parties so.
+    pub fn types(mut self, types: Types) -> Self {
+        self.types = types;
+        self
+    }
+
     /// Remembers so much of the past for watches.
     pub fn history(mut self, history: store::History) -> Self {
         self.history = history;

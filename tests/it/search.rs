@@ -2,7 +2,7 @@
 //! Never a stand-in: the same PDP that answers each step.
 
 mod agreement;
-mod certification;
+pub mod certification;
 mod pages;
 mod reach;
 mod tools;

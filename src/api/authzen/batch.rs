@@ -107,7 +107,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         };
         let defaults = Tuple::take(&mut members, bytes);
         if items.is_empty() {
-            return self.evaluate(asker, defaults);
+            return self.evaluate(asker, bytes).await;
         }
         let len_max = self.inner.limits.batch_len_max;
         if items.len() > len_max {

@@ -3,6 +3,7 @@
 
 use super::decode::{Parts, Scope};
 use super::extension::Extension;
+use super::tuple::Members;
 use crate::catalog::Server;
 use crate::json;
 use crate::mcp::Message;
@@ -166,7 +167,7 @@ fn params(target: Target, parts: &Parts<'_>) -> Result<Vec<u8>, String> {
 /// The arguments of a tool call, as they were sent.
 pub(super) fn arguments<'b>(parts: &Parts<'b>) -> Result<Option<&'b [u8]>, String> {
     let places = (["resource", "properties", "arguments"], ["context", "arguments"]);
-    let at = |members: &super::tuple::Members| members.get("arguments").cloned();
+    let at = |members: &Members| members.get("arguments").filter(|value| **value != Value::Null).cloned();
     match (at(&parts.resource.properties), at(&parts.context)) {
         (Some(one), Some(other)) if one != other => {
             let (one, other) = (places.0.join("."), places.1.join("."));

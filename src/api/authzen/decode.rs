@@ -136,7 +136,10 @@ pub(super) fn generic_of(
         Err(two) => return (Some(claim), about(format!("`resource.id`: {two}"), None)),
     };
     for member in READ_HERE.into_iter().filter(|member| owns(member)) {
-        parts.context.remove(member);
+        // A task that is more than a name is nothing that a request may say.
+        if member != "task" || matches!(parts.context.get(member), Some(Value::String(_))) {
+            parts.context.remove(member);
+        }
     }
     let asked = question(parts, uid.clone(), (&claim, resource.clone()), extension, scope);
     let ask = asked.map_or_else(|words| about(words, Some(resource)), Ask::Access);
@@ -246,8 +249,7 @@ pub(super) fn claim(
 
 /// The action of this name: `Action::"name"`, unless the name says its type itself.
 pub(super) fn action_uid(name: &str) -> Uid {
-    let whole = name.parse::<Uid>().ok().filter(|uid| uid.kind == "Action" || uid.kind.ends_with("::Action"));
-    whole.unwrap_or_else(|| Uid::new("Action", name))
+    name.parse().unwrap_or_else(|_| Uid::new("Action", name))
 }
 
 fn unclear(words: String) -> Ask {

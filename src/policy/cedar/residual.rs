@@ -259,3 +259,6 @@ fn known(truth: bool) -> Part {
 fn build() -> ast::ExprBuilder<()> {
     ast::ExprBuilder::<()>::new()
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,32 +9,12 @@ use crate::pdp::TestPdp;
 
 /// Two users, two records, three actions.
 pub fn scenario() -> Vec<File> {
-    vec![
-        File::new(
-            "schemas/scenario.cedarschema",
-            r#"entity user = { @source("pep") role?: String };
-               entity record = { @source("pep") status: String };
-               action read, write appliesTo { principal: [user], resource: [record] };
-               action delete appliesTo { principal: [user], resource: [record], context: { action?: { soft?: Bool } } };"#,
-        ),
-        File::new(
-            "entities/scenario.json",
-            r#"[{"uid": {"type": "user", "id": "alice"}, "attrs": {}, "parents": []},
-                {"uid": {"type": "user", "id": "bob"}, "attrs": {"role": "admin"}, "parents": []},
-                {"uid": {"type": "record", "id": "record-1"}, "attrs": {"status": "active"}, "parents": []},
-                {"uid": {"type": "record", "id": "record-2"}, "attrs": {"status": "archived"}, "parents": []}]"#,
-        ),
-        File::new(
-            "policies/scenario.cedar",
-            r#"permit (principal, action == Action::"read", resource);
-               permit (principal == user::"alice", action == Action::"write", resource)
-               when { resource.status == "active" };
-               permit (principal, action == Action::"write", resource)
-               when { principal has role && principal.role == "admin" && resource.status == "archived" };
-               permit (principal == user::"alice", action == Action::"delete", resource)
-               when { context has action && context.action has soft && context.action.soft };"#,
-        ),
-    ]
+    let files = [
+        ("schemas/records.cedarschema", include_str!("../authzen/certification/records.cedarschema")),
+        ("entities/records.json", include_str!("../authzen/certification/records.json")),
+        ("policies/records.cedar", include_str!("../authzen/certification/records.cedar")),
+    ];
+    files.map(|(path, text)| File::new(path, text)).into()
 }
 
 async fn subjects(client: &mut Client, action: &str, record: &str) -> Vec<String> {
