@@ -3,10 +3,12 @@
 
 mod decision;
 mod obligation;
+mod possible;
 mod question;
 
 pub use decision::{
     Decision, DecisionId, DenyReason, Determining, Effect, Half, Outcome, PolicyError, Revision,
 };
 pub use obligation::{Obligation, ObligationType};
+pub use possible::{Possible, Share, Term};
 pub use question::{Entity, Facts, Question, Timestamp};

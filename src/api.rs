@@ -7,6 +7,7 @@ mod administration;
 mod callers;
 pub mod oauth;
 pub mod openapi;
+mod finding;
 mod outcome;
 mod peer;
 pub mod tasks;

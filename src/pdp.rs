@@ -8,8 +8,10 @@ mod judge;
 mod judgement;
 mod lending;
 mod obliged;
+mod reach;
 mod request;
 mod scope;
+mod search;
 mod step;
 mod vocabulary;
 mod within;
@@ -35,7 +37,12 @@ pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
 use judgement::{Judgement, TaskTold};
 pub use lending::{TaskAsk, Wanted};
+pub use reach::{REACH_QUESTIONS_MAX, Reach, Reached};
 pub use request::{Ask, Occasion, Request, Unclear};
+pub use search::{
+    Found, Listed, ListedTools, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PAGE_QUESTIONS_MAX, PAGE_TOKEN_BYTES_MAX,
+    Page, PageFault, Search, Sought, ToolList, ToolListFault, Unsettled,
+};
 pub use vocabulary::{TwoAgents, Vocabulary};
 pub use within::Within;
 

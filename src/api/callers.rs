@@ -75,7 +75,7 @@ pub(in crate::api) fn require(caller: &Caller, role: Role) -> Result<(), TurnedA
     Err(TurnedAway::Forbidden(words))
 }
 
-fn require_server(caller: &Caller, server: &str) -> Result<(), TurnedAway> {
+pub(in crate::api) fn require_server(caller: &Caller, server: &str) -> Result<(), TurnedAway> {
     if caller.enforces(server) {
         return Ok(());
     }

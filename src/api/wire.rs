@@ -198,17 +198,29 @@ pub(super) fn decode_uid(field: &str, uid: v1::EntityUid) -> Result<Uid, Malform
 
 fn decode_access(access: v1::Access, limits: &Limits) -> Result<Question, Malformed> {
     let v1::Access { action, resource, context, entities } = access;
+    let question =
+        Question::new(required_uid("access.action", action)?, required_uid("access.resource", resource)?);
+    with_circumstances(question, "access.", context, entities, limits)
+}
+
+/// The question with what the caller says of its circumstances. The fields have this prefix.
+pub(super) fn with_circumstances(
+    mut question: Question,
+    prefix: &str,
+    context: BTreeMap<String, v1::Value>,
+    entities: Vec<v1::Entity>,
+    limits: &Limits,
+) -> Result<Question, Malformed> {
+    let field = |name: &str| format!("{prefix}{name}");
     if entities.len() > ENTITIES_MAX {
         let problem = format!("has {} items, more than the limit of {ENTITIES_MAX}", entities.len());
-        return Err(Malformed::new("access.entities", problem));
+        return Err(Malformed::new(field("entities"), problem));
     }
     let mut budget = Budget { limits, nodes: limits.context_nodes_max };
-    let mut question =
-        Question::new(required_uid("access.action", action)?, required_uid("access.resource", resource)?);
-    question.context = members("access.context", context, &mut budget, 1)?;
+    question.context = members(&field("context"), context, &mut budget, 1)?;
     for v1::Entity { uid, attributes } in entities {
-        let uid = required_uid("access.entities.uid", uid)?;
-        let attributes = members("access.entities.attributes", attributes, &mut budget, 1)?;
+        let uid = required_uid(&field("entities.uid"), uid)?;
+        let attributes = members(&field("entities.attributes"), attributes, &mut budget, 1)?;
         question.brought.push(Entity { uid, attributes, parents: vec![] });
     }
     Ok(question)

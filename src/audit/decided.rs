@@ -182,7 +182,7 @@ impl<'a> TokenSeen<'a> {
 }
 
 /// An empty text says as little as none.
-fn absent(text: &Option<&str>) -> bool {
+pub(super) fn absent(text: &Option<&str>) -> bool {
     text.is_none_or(str::is_empty)
 }
 

@@ -146,7 +146,7 @@ pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms<
 }
 
 /// A step of a human that no agent brings. An agent on its own is its own principal.
-fn actor_missing(facts: &Facts, terms: &Terms<'_>) -> bool {
+pub(super) fn actor_missing(facts: &Facts, terms: &Terms<'_>) -> bool {
     !["Agent", "Server"].contains(&facts.principal.kind.as_str()) && facts.actor.is_none() && !terms.agentless
 }
 

@@ -1,20 +1,23 @@
 //! The decision: what Cedar makes of every rule that may apply to a party, made strict and put together.
 //! Never has a side effect: the same snapshot, question and facts give the same decision.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::cedar::{self, Asked, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError, Late};
+use super::cedar::{
+    self, Asked, Blanks, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError, Late,
+};
 use super::index::{Candidate, ConditionId, Index, RuleId};
+use super::possible::possible;
 use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
 use super::store::Store;
 use super::token::token_value;
 use crate::access::{
-    Decision, DenyReason, Determining, Effect, Facts, Half, Obligation, Outcome, PolicyError, Question,
-    Revision,
+    Decision, DenyReason, Determining, Effect, Facts, Half, Obligation, Outcome, PolicyError, Possible,
+    Question, Revision,
 };
 use crate::value::{Fault, Uid};
 
@@ -58,9 +61,14 @@ impl<'s, 'm> Round<'s, 'm> {
         self.snapshot
     }
 
+    /// What the next question could come to while these members of its context are not known.
+    pub fn possible(&mut self, question: &Question, facts: &Facts, blanks: &BTreeSet<String>) -> Possible {
+        possible(self.snapshot, question, facts, blanks, self.memory.as_deref_mut())
+    }
+
     /// Decides the next question.
     pub fn decide(&mut self, question: &Question, facts: &Facts) -> Decision {
-        let prepared = match prepare(self.snapshot, question, facts) {
+        let prepared = match prepare(self.snapshot, question, facts, &Blanks::new()) {
             Ok(prepared) => prepared,
             Err(Refusal { reason, words }) => return Decision::deny(reason, words),
         };
@@ -75,7 +83,7 @@ impl<'s, 'm> Round<'s, 'm> {
 }
 
 /// Whether a condition held, or why that could not be said.
-type Held = Result<bool, Box<EvaluationError>>;
+pub(super) type Held = Result<bool, Box<EvaluationError>>;
 
 /// What conditions that look at a party alone came to, by the party's place in the store.
 pub(super) type HeldBefore = HashMap<(ConditionId, usize), Held, FixedState>;

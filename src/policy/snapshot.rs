@@ -97,6 +97,12 @@ impl Snapshot {
         self.schema.actions.get(action).is_some_and(declared)
     }
 
+    /// Whether this member of the context of some action is for a request to send.
+    pub fn takes_somewhere(&self, member: &str) -> bool {
+        let declared = |action: &ActionModel| action.common.iter().any(|one| !one.ours && one.name == member);
+        self.schema.actions.values().any(declared)
+    }
+
     /// Whether the action's context names the agent that acts: then a human does not come alone.
     pub fn expects_actor(&self, action: &Uid) -> bool {
         self.schema.actions.get(action).is_some_and(|action| action.owned.contains("actor"))

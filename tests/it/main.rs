@@ -25,6 +25,7 @@ mod pdp;
 mod process;
 mod raw;
 mod roles;
+mod search;
 mod secrets;
 mod sessions;
 mod shipped;

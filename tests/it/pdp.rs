@@ -11,6 +11,7 @@ use palisade::access::{DecisionId, Timestamp};
 use palisade::api::authzen::Types;
 use palisade::api::proto::v1::admin_client::AdminClient;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
+use palisade::api::proto::v1::search_client::SearchClient;
 use palisade::api::proto::v1::tasks_client::TasksClient;
 use palisade::api::{Administrator, AuthZen, Authorization, Clock, TaskService};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
@@ -406,6 +407,12 @@ impl TestPdp {
     /// The life of its tasks; only after [`Builder::tasks`].
     pub fn life(&self) -> &Arc<Life> {
         self.life.as_ref().expect("tasks are served")
+    }
+
+    /// A client of searches with this token.
+    pub async fn search_of(&self, token: &str) -> SearchClient<InterceptedService<Channel, Bearer>> {
+        let bearer = Some(format!("Bearer {token}").parse().unwrap());
+        SearchClient::with_interceptor(self.channel().await, Bearer(bearer))
     }
 
     /// A client of tasks with this token.

@@ -17,6 +17,7 @@ mod journal;
 mod keys;
 mod limits;
 mod outage;
+mod reach;
 mod reload;
 mod secrets;
 mod signing;

@@ -13,8 +13,8 @@ use crate::access::{
 use crate::pdp::Answer;
 
 const DECISION_ID: HeaderName = HeaderName::from_static("x-palisade-decision-id");
-const REVISION: HeaderName = HeaderName::from_static("x-palisade-revision");
-const STATE: HeaderName = HeaderName::from_static("x-palisade-state-revision");
+pub(super) const REVISION: HeaderName = HeaderName::from_static("x-palisade-revision");
+pub(super) const STATE: HeaderName = HeaderName::from_static("x-palisade-state-revision");
 
 /// A decision.
 #[derive(Debug, Serialize)]
@@ -173,7 +173,7 @@ pub(super) fn several(said: &[Said<'_>], last: Option<&Answer>) -> Response {
     response
 }
 
-fn written(said: &impl Serialize) -> Response {
+pub(super) fn written(said: &impl Serialize) -> Response {
     // These have no maps with keys that are no text, and writing to memory does not fail.
     json(serde_json::to_vec(said).unwrap_or_default().into())
 }
@@ -185,7 +185,7 @@ fn beside(response: &mut Response, answer: &Answer) {
     headers.extend(answer.state.map(|state| (STATE, HeaderValue::from(state))));
 }
 
-fn value(text: &str) -> Option<HeaderValue> {
+pub(super) fn value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
 }
 

@@ -102,15 +102,28 @@ fn message(parts: &Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> (
 }
 
 /// A question in terms of the schema.
-fn generic(mut parts: Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> (Option<Claim>, Ask) {
+fn generic(parts: Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> (Option<Claim>, Ask) {
     let uid = action_uid(&parts.action.name);
+    let takes = |member: &str| scope.names.takes(&uid, member);
+    let owns = |member: &str| scope.names.owns(&uid, member);
+    generic_of(parts, uid.clone(), extension, scope, (takes, owns))
+}
+
+/// The same where `takes` says which members of the context policies may read, and `owns` which this PDP keeps for itself.
+pub(super) fn generic_of(
+    mut parts: Parts<'_>,
+    uid: Uid,
+    extension: &mut Extension,
+    scope: &Scope<'_>,
+    (takes, owns): (impl Fn(&str) -> bool, impl Fn(&str) -> bool),
+) -> (Option<Claim>, Ask) {
     if extension.told.task.is_none()
         && let Some(Value::String(task)) = parts.context.get("task")
-        && !scope.names.takes(&uid, "task")
+        && !takes("task")
     {
         extension.told.task = Some(task.clone());
     }
-    let found = claim(&parts, extension, scope, |member| scope.names.takes(&uid, member));
+    let found = claim(&parts, extension, scope, &takes);
     let about = |words, resource| Ask::Unclear(Unclear { words, action: Some(uid.clone()), resource });
     let claim = match found {
         Ok(claim) => claim,
@@ -121,7 +134,7 @@ fn generic(mut parts: Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -
         Ok(resource) => resource,
         Err(two) => return (Some(claim), about(format!("`resource.id`: {two}"), None)),
     };
-    for member in READ_HERE.into_iter().filter(|member| scope.names.owns(&uid, member)) {
+    for member in READ_HERE.into_iter().filter(|member| owns(member)) {
         // A task that is more than a name is nothing that a request may say.
         if member != "task" || matches!(parts.context.get(member), Some(Value::String(_))) {
             parts.context.remove(member);

@@ -11,7 +11,8 @@ use serde_json::{Map, Value as Json, json};
 use url::Url;
 
 use super::refusal::Refused;
-use super::{EVALUATION, EVALUATIONS};
+use super::search::For;
+use super::{EVALUATION, EVALUATIONS, SEARCHES};
 use crate::access::ObligationType;
 use crate::api::oauth::{JWKS, public};
 
@@ -70,6 +71,14 @@ impl Metadata {
             ("capabilities".to_owned(), json!([OBLIGATIONS])),
             ("supported_obligations".to_owned(), json!(ObligationType::ALL.map(ObligationType::name))),
         ]);
+        members.extend(SEARCHES.map(|(path, sought)| {
+            let name = match sought {
+                For::Subject => "search_subject_endpoint",
+                For::Resource => "search_resource_endpoint",
+                For::Action => "search_action_endpoint",
+            };
+            (name.to_owned(), url(path))
+        }));
         members.extend(self.keys.then(|| ("jwks_uri".to_owned(), url(JWKS))));
         members
     }

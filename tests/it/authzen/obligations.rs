@@ -7,7 +7,7 @@ use palisade::diagnostic::File;
 use palisade::policy::Snapshot;
 use serde_json::{Value as Json, json};
 
-use super::ask::{evaluate, evaluate_all, post_with};
+use super::ask::{evaluate, evaluate_all, post, post_with};
 use crate::pdp::{TestPdp, caller, shipped_files, snapshot};
 
 /// The shipped bundle, where a look at a customer is told and a leaver's session ends.
@@ -123,5 +123,24 @@ async fn what_is_no_list_of_texts_is_malformed() {
         let answer = evaluate(&pdp, &ask("ana", &context)).await;
         assert_eq!(answer.status, 400);
         assert!(answer.body.contains(name), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_search_leaves_out_what_needs_an_obligation() {
+    let search = |context: &Json| {
+        let mut search = ask("ana", context);
+        search["subject"] = json!({"type": "identity"});
+        search
+    };
+    let found = async |pdp: &TestPdp, context: Json| {
+        let answer = post(pdp, "/access/v1/search/subject", &search(&context)).await.json();
+        answer["results"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect::<Vec<_>>()
+    };
+    let plain = TestPdp::start().await;
+    assert!(found(&plain, json!({"agent": "support-bot"})).await.contains(&json!("ana")));
+    let pdp = start().await;
+    for context in [json!({"agent": "support-bot"}), opted_in(&["step-up", "custom"])] {
+        assert!(found(&pdp, context).await.is_empty());
     }
 }

@@ -1,0 +1,166 @@
+//! What a search goes through, one question after another, in an order that stays.
+//! Never looks at what its caller does not enforce.
+
+use std::collections::BTreeSet;
+
+use super::{PAGE_QUESTIONS_MAX, Sought, open};
+use crate::access::Entity;
+use crate::audit::AuditSink;
+use crate::catalog::server_of;
+use crate::identity::{Caller, Claim, Servers};
+use crate::mcp;
+use crate::pdp::establish::{Established, establish};
+use crate::pdp::{Ask, InForce, Occasion, Pdp, Request};
+use crate::policy::{Memory, Round, Seeking, Snapshot};
+use crate::value::Uid;
+
+impl<S: AuditSink> Pdp<S> {
+    /// Fills a page.
+    pub(super) fn go_through(
+        &self,
+        going: &mut Going,
+        in_force: &InForce,
+        request: &mut Request,
+        sought: &Sought,
+        established: Option<&Established>,
+        occasion: &Occasion<'_>,
+    ) {
+        let InForce { snapshot, trust } = in_force;
+        let mut memory = Memory::default();
+        let mut round = Round::remembering(snapshot, &mut memory);
+        let now = occasion.now;
+        let Ask::Access(question) = &request.ask else { return };
+        let (action, resource) = (question.action.clone(), question.resource.clone());
+        match (sought, established) {
+            (Sought::Subjects { kind }, _) => {
+                let seeking =
+                    Seeking::all_of(snapshot, kind, &question.brought).for_resource(&action, &resource);
+                let claim = request.claim.clone();
+                going.through(&seeking.after(going.after.clone().as_deref()).collect::<Vec<_>>(), |id| {
+                    let uid = Uid::new(kind, id);
+                    if !enforces(&request.caller, [&resource, &uid]) {
+                        return None;
+                    }
+                    let (actor, earlier_actors) =
+                        claim.clone().map_or((None, Vec::new()), |claim| (claim.actor, claim.earlier_actors));
+                    request.claim = Some(Claim { principal: uid.clone(), actor, earlier_actors });
+                    let Ok(established) = establish(self, snapshot, trust, request, now) else {
+                        return Some(None);
+                    };
+                    Some(self.would(&mut round, request, &established, now).then_some(uid))
+                });
+            }
+            (Sought::Resources { kind, server }, Some(established)) => {
+                let asked_audience = audience(snapshot, &resource);
+                let shows_tokens =
+                    request.credentials.subject.is_some() || request.credentials.actor.is_some();
+                let principal = established.principal.subject().clone();
+                let is_group = open::is_tool_group(snapshot, &action, kind);
+                let named = named_ones(snapshot, kind);
+                let brought = if named.is_empty() { &question.brought } else { &named };
+                let seeking = Seeking::all_of(snapshot, kind, brought);
+                let parties = std::iter::once(&principal).chain(established.principal.actor());
+                // Each tool is an action of its own.
+                let seeking = if is_group { seeking } else { seeking.for_parties(&action, parties) };
+                let server = server.as_deref();
+                going.through(&seeking.after(going.after.clone().as_deref()).collect::<Vec<_>>(), |id| {
+                    let uid = Uid::new(kind, id);
+                    let elsewhere = server.is_some_and(|server| server_of(&uid) != Some(server))
+                        || (shows_tokens && audience(snapshot, &uid) != asked_audience);
+                    if elsewhere || !enforces(&request.caller, [&uid, &principal]) {
+                        return None;
+                    }
+                    if let Ask::Access(question) = &mut request.ask {
+                        question.action = if is_group { Uid::new(&action.kind, id) } else { action.clone() };
+                        question.resource = uid.clone();
+                        question.derived = named.iter().filter(|entity| entity.uid == uid).cloned().collect();
+                    }
+                    Some(self.would(&mut round, request, established, now).then_some(uid))
+                });
+            }
+            (Sought::Actions, Some(established)) => {
+                let principal = &established.principal.subject().kind;
+                let actions = snapshot.actions_on(principal, &resource.kind);
+                let actions =
+                    actions.into_iter().filter(|action| open::is_own_action(snapshot, action, &resource));
+                let keyed: Vec<(String, Uid)> = actions.map(|action| (key_of(&action), action)).collect();
+                let after = going.after.clone();
+                let rest = keyed.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
+                let keys: Vec<&str> = rest.map(|(key, _)| key.as_str()).collect();
+                going.through(&keys, |key| {
+                    let (_, action) = keyed.iter().find(|(each, _)| each == key)?;
+                    if let Ask::Access(question) = &mut request.ask {
+                        question.action = action.clone();
+                    }
+                    Some(self.would(&mut round, request, established, now).then(|| action.clone()))
+                });
+            }
+            (Sought::Resources { .. } | Sought::Actions, None) => {}
+        }
+    }
+}
+
+/// A page that is being filled.
+pub(super) struct Going {
+    /// The last key that was dealt with.
+    pub(super) after: Option<String>,
+    pub(super) limit: usize,
+    pub(super) evaluated: usize,
+    pub(super) results: Vec<Uid>,
+    /// Whether there may be further results.
+    pub(super) more: bool,
+}
+
+impl Going {
+    /// Goes through keys in order until the page is full and one more result was seen, or has cost enough. `look` says nothing
+    /// of what is not to be looked at, and else whether that is a result.
+    fn through(&mut self, keys: &[&str], mut look: impl FnMut(&str) -> Option<Option<Uid>>) {
+        for key in keys {
+            if self.evaluated >= PAGE_QUESTIONS_MAX {
+                self.more = true;
+                return;
+            }
+            let Some(looked) = look(key) else { continue };
+            self.evaluated += 1;
+            match looked {
+                Some(_) if self.results.len() == self.limit => {
+                    self.more = true;
+                    return;
+                }
+                Some(result) => {
+                    self.results.push(result);
+                    self.after = Some((*key).to_owned());
+                }
+                // The next page need not look at it again, unless a result that it begins with may come before.
+                None if self.results.len() < self.limit => self.after = Some((*key).to_owned()),
+                None => {}
+            }
+        }
+    }
+}
+
+/// The resources or prompts that the catalog names one by one: they stand in no store.
+fn named_ones(snapshot: &Snapshot, kind: &str) -> Vec<Entity> {
+    if !["Resource", "Prompt"].contains(&kind) {
+        return Vec::new();
+    }
+    let named = mcp::named(snapshot.catalog());
+    named.filter(|entity| entity.uid.kind == kind && !entity.uid.id.ends_with('*')).collect()
+}
+
+/// Whether a caller enforces everything that a question is about: the rule of a step.
+pub(in crate::pdp) fn enforces<'u>(caller: &Caller, about: impl IntoIterator<Item = &'u Uid>) -> bool {
+    let servers: BTreeSet<&str> = about.into_iter().filter_map(server_of).collect();
+    match &caller.servers {
+        Servers::All => true,
+        Servers::Named(_) => !servers.is_empty() && servers.into_iter().all(|server| caller.enforces(server)),
+    }
+}
+
+fn audience<'s>(snapshot: &'s Snapshot, resource: &Uid) -> Option<&'s str> {
+    snapshot.catalog().server(server_of(resource)?)?.audience.as_deref()
+}
+
+fn key_of(uid: &Uid) -> String {
+    format!("{}::{}", uid.kind, uid.id)
+}
