@@ -138,7 +138,8 @@ fn flag(field: &str, value: &Value) -> Result<bool, Malformed> {
     }
 }
 
-fn number(field: &str, value: &Value) -> Result<u64, Malformed> {
+/// A whole number, however it is written.
+pub(super) fn number(field: &str, value: &Value) -> Result<u64, Malformed> {
     match value {
         Value::Long(number) => u64::try_from(*number).ok(),
         Value::Number(text) => text.parse().ok().or_else(|| whole(text)),

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use axum::response::Response;
 
 use super::decode::{Scope, Told};
+use super::extension::number;
 use super::refusal::Refused;
 use super::tuple::{Members, wrong};
 use super::{Asker, AuthZen, PUBLISHED_MEANWHILE_MAX};
@@ -106,8 +107,7 @@ fn page(sent: Option<Value>) -> Result<(Page, bool), Malformed> {
     };
     let limit = match members.remove("limit") {
         None | Some(Value::Null) => None,
-        Some(Value::Long(limit)) if limit >= 0 => Some(u32::try_from(limit).unwrap_or(u32::MAX)),
-        Some(other) => return Err(wrong("page.limit", "a whole number from 0 on", &other)),
+        Some(limit) => Some(u32::try_from(number("page.limit", &limit)?).unwrap_or(u32::MAX)),
     };
     Ok((Page { token, limit }, true))
 }
