@@ -123,7 +123,7 @@ fn message(
         For::Resource => resources(&parts, scope),
         For::Subject | For::Action => {
             if sought == For::Action {
-                method_of(&mut parts).clone_into(&mut parts.action.name);
+                method_of(&parts).clone_into(&mut parts.action.name);
             }
             (about(&parts, extension, scope), None)
         }
