@@ -1,6 +1,8 @@
 //! The record of one search: who asked what could be done, and how much was found.
 //! Never holds what was found: that is decided again when it is asked.
 
+#![expect(clippy::ref_option_ref, reason = "serde passes fields by reference")]
+
 use serde::Serialize;
 
 use super::decided::{absent, optional_uid};
