@@ -1,11 +1,7 @@
 //! The record of one search: who asked what could be done, and how much was found.
 //! Never holds what was found: that is decided again when it is asked.
 
-#![expect(
-    clippy::trivially_copy_pass_by_ref,
-    clippy::ref_option_ref,
-    reason = "serde passes fields by reference"
-)]
+#![expect(clippy::ref_option_ref, reason = "serde passes fields by reference")]
 
 use serde::Serialize;
 

@@ -21,6 +21,7 @@ use crate::pdp::{Bearer, TOKEN, TestPdp, caller, gateway, snapshot};
 pub type Client = SearchClient<InterceptedService<Channel, Bearer>>;
 
 /// On behalf of somebody.
+#[expect(clippy::unnecessary_wraps, reason = "as it stands in messages")]
 pub fn parties(principal: &str, actor: Option<&str>) -> Option<v1::Parties> {
     let subject =
         v1::Subject { principal: Some(uid(principal)), actor: actor.map(uid), earlier_actors: vec![] };

@@ -2,8 +2,9 @@
 //! Never chooses between two names, and never takes an unreadable one for none.
 
 use super::decode::Scope;
+use super::names;
 use super::tuple::{Members, Named};
-use crate::api::wire::EARLIER_ACTORS_MAX;
+use crate::api::wire::{EARLIER_ACTORS_MAX, UID_BYTES_MAX};
 use crate::value::{Uid, Value};
 
 /// Who acts, and who acted before.
@@ -102,21 +103,25 @@ fn read(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Acting, String>
     Ok(Acting { actor, earlier: chain.collect() })
 }
 
+fn is_name(text: &str) -> bool {
+    (1..=UID_BYTES_MAX).contains(&text.len())
+}
+
 /// One party.
 pub(super) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Uid, String> {
-    let Scope { names, types, .. } = *scope;
+    let Scope { names: known, types, .. } = *scope;
     let two = |error| format!("`{place}`: {error}");
     let text = |members: &Members, name: &str| match members.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
+        Some(Value::String(text)) if is_name(text) => Some(text.clone()),
         _ => None,
     };
     let unreadable =
         || format!("`{place}` names no agent: send its name, or an object with `type` and `id`, or `sub`");
     match value {
-        Value::String(name) if !name.is_empty() => types.agent(names, name).map_err(two),
+        Value::String(name) if is_name(name) => names::agent(known, name).map_err(two),
         Value::Record(members) => match (text(members, "type"), text(members, "id"), text(members, "sub")) {
-            (Some(kind), Some(id), None) => types.party(names, &kind, &id).map_err(two),
-            (None, Some(name), None) | (None, None, Some(name)) => types.agent(names, &name).map_err(two),
+            (Some(kind), Some(id), None) => types.party(known, &kind, &id).map_err(two),
+            (None, Some(name), None) | (None, None, Some(name)) => names::agent(known, &name).map_err(two),
             _ => Err(unreadable()),
         },
         _ => Err(unreadable()),

@@ -105,7 +105,6 @@ impl<S: AuditSink + 'static> AuthZen<S> {
             Some(Value::Set(items)) => items,
             Some(other) => return Err(wrong("evaluations", "an array", &other).into()),
         };
-        let defaults = Tuple::take(&mut members, bytes);
         if items.is_empty() {
             return self.evaluate(asker, bytes).await;
         }
@@ -113,8 +112,15 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         if items.len() > len_max {
             return Err(Refused::too_large("batch_len_max", len_max));
         }
-        let texts = json::member_bytes(bytes, "evaluations").and_then(json::items_bytes);
-        let texts = texts.filter(|texts| texts.len() == items.len()).ok_or_else(Refused::defect)?;
+        let text = json::member_bytes(bytes, "evaluations").unwrap_or_default();
+        let texts = json::items_bytes(text).filter(|texts| texts.len() == items.len());
+        let texts = texts.ok_or_else(Refused::defect)?;
+        // Each item carries the defaults: a short body must not become a long one.
+        let bytes_max = self.inner.limits.body_bytes_max;
+        if bytes.len().saturating_sub(text.len()).saturating_mul(items.len()) > bytes_max {
+            return Err(Refused::too_large("message_bytes_max", bytes_max));
+        }
+        let defaults = Tuple::take_defaults(&mut members, bytes);
         let fates = self.decide_all(asker, semantic, (items, texts), &defaults).await?;
         let telling = Telling {
             explains: asker.caller.may(Role::Explain),
@@ -151,8 +157,8 @@ impl<S: AuditSink + 'static> AuthZen<S> {
                 return Ok(fates);
             }
             let elapsed_us = since(asker.arrived);
-            let asked = admitted.iter().flatten().map(|request| (request, self.occasion(&elapsed_us)));
-            let mut pending = batch.evaluate(asked).into_iter();
+            let questions = admitted.iter().flatten().map(|request| (request, self.occasion(&elapsed_us)));
+            let mut pending = batch.evaluate(questions).into_iter();
             for admitted in admitted {
                 let fate = match admitted {
                     Ok(request) => {

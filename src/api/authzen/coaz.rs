@@ -4,6 +4,7 @@
 use super::decode::{Parts, Scope};
 use super::extension::Extension;
 use super::tuple::Members;
+use crate::api::wire::NAME_BYTES_MAX;
 use crate::catalog::Server;
 use crate::json;
 use crate::mcp::Message;
@@ -34,6 +35,7 @@ pub(super) fn message(
     scope: &Scope<'_>,
 ) -> Result<Message, String> {
     let name = &parts.action.name;
+    within("action.name", name)?;
     let method = method::method(name);
     if let Some(method) = method {
         let kinds = kinds(method.target);
@@ -123,8 +125,17 @@ pub(super) fn server(parts: &Parts<'_>, scope: &Scope<'_>) -> Result<String, Str
     }
 }
 
+/// Holds a name against its limit: it stands in the record.
+fn within(place: &str, name: &str) -> Result<(), String> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("`{place}` has {} bytes, more than the limit of {NAME_BYTES_MAX}", name.len()))
+}
+
 /// The server of this name. One that nobody has keeps it, and is denied under it.
 pub(super) fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
+    within(place, name)?;
     let catalog = scope.names.catalog();
     let mut by_audience = catalog.servers().filter(|server| server.audience.as_deref() == Some(name));
     let found: Vec<&Server> = catalog.server(name).into_iter().chain(by_audience.by_ref().take(2)).collect();

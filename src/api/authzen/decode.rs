@@ -7,7 +7,7 @@ use super::extension::{Extension, Understood};
 use super::names::Types;
 use super::tuple::{Action, Members, Named, Sent, Tuple, object};
 use crate::access::{Entity, Question};
-use crate::api::wire::{EARLIER_ACTORS_MAX, Malformed};
+use crate::api::wire::{EARLIER_ACTORS_MAX, Malformed, NAME_BYTES_MAX, optional};
 use crate::identity::{Caller, Claim, Credentials};
 use crate::pdp::{Ask, Unclear, Vocabulary};
 use crate::value::{Uid, Value};
@@ -77,10 +77,18 @@ pub(super) fn decode(tuple: Tuple<'_>, scope: &Scope<'_>) -> Result<Decoded, Mal
     let understood = Understood::take(&mut context)?;
     let mut extension = Extension::take(&mut context)?;
     let parts = Parts { subject, action, resource, context, client, sent };
-    let (claim, ask) = if coaz::is_message(&parts.resource.kind, scope) {
+    let is_message = coaz::is_message(&parts.resource.kind, scope);
+    let action = action_uid(&parts.action.name);
+    if extension.told.task.is_none()
+        && let Some(Value::String(task)) = parts.context.get("task")
+        && (is_message || !scope.names.takes(&action, "task"))
+    {
+        extension.told.task = optional("context.task", task.clone(), NAME_BYTES_MAX)?;
+    }
+    let (claim, ask) = if is_message {
         message(&parts, &mut extension, scope)
     } else {
-        generic(parts, &mut extension, scope)
+        generic(parts, &action, &mut extension, scope)
     };
     let claim = claim.filter(|_| extension.claims);
     Ok(Decoded { claim, ask, told: extension.told, understood })
@@ -88,11 +96,6 @@ pub(super) fn decode(tuple: Tuple<'_>, scope: &Scope<'_>) -> Result<Decoded, Mal
 
 /// A message of MCP: its policies read nothing that a PEP sends.
 fn message(parts: &Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> (Option<Claim>, Ask) {
-    if extension.told.task.is_none()
-        && let Some(Value::String(task)) = parts.context.get("task")
-    {
-        extension.told.task = Some(task.clone());
-    }
     let claim = match claim(parts, extension, scope, |_| false) {
         Ok(claim) => claim,
         Err(words) => return (None, unclear(words)),
@@ -102,27 +105,25 @@ fn message(parts: &Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> (
 }
 
 /// A question in terms of the schema.
-fn generic(parts: Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> (Option<Claim>, Ask) {
-    let uid = action_uid(&parts.action.name);
-    let takes = |member: &str| scope.names.takes(&uid, member);
-    let owns = |member: &str| scope.names.owns(&uid, member);
-    generic_of(parts, uid.clone(), extension, scope, (takes, owns))
+fn generic(
+    parts: Parts<'_>,
+    uid: &Uid,
+    extension: &mut Extension,
+    scope: &Scope<'_>,
+) -> (Option<Claim>, Ask) {
+    let takes = |member: &str| scope.names.takes(uid, member);
+    let owns = |member: &str| scope.names.owns(uid, member);
+    generic_of(parts, uid, extension, scope, (takes, owns))
 }
 
 /// The same where `takes` says which members of the context policies may read, and `owns` which this PDP keeps for itself.
 pub(super) fn generic_of(
     mut parts: Parts<'_>,
-    uid: Uid,
+    uid: &Uid,
     extension: &mut Extension,
     scope: &Scope<'_>,
     (takes, owns): (impl Fn(&str) -> bool, impl Fn(&str) -> bool),
 ) -> (Option<Claim>, Ask) {
-    if extension.told.task.is_none()
-        && let Some(Value::String(task)) = parts.context.get("task")
-        && !takes("task")
-    {
-        extension.told.task = Some(task.clone());
-    }
     let found = claim(&parts, extension, scope, &takes);
     let about = |words, resource| Ask::Unclear(Unclear { words, action: Some(uid.clone()), resource });
     let claim = match found {
@@ -152,13 +153,9 @@ fn question(
     extension: &mut Extension,
     scope: &Scope<'_>,
 ) -> Result<Question, String> {
-    let Parts { subject, action, resource, mut context, client, .. } = parts;
+    let Parts { subject, action, resource, mut context, .. } = parts;
     let mut described = Vec::new();
-    let of_actor = actor_properties(&context, client.as_ref());
     describe(&mut described, &claim.principal, subject.properties, scope)?;
-    if let (Some(actor), Some(properties)) = (&claim.actor, of_actor) {
-        describe(&mut described, actor, properties, scope)?;
-    }
     describe(&mut described, &resource_uid, resource.properties, scope)?;
     for Named { kind, id, properties } in std::mem::take(&mut extension.entities) {
         let two = |error| format!("`context.palisade.entities`: {error}");
@@ -194,19 +191,6 @@ fn describe(
             described.push(Entity { uid: uid.clone(), attributes: properties, parents: vec![] });
             Ok(())
         }
-    }
-}
-
-/// The properties of the actor, where it is described as AuthZEN describes parties.
-fn actor_properties(context: &Members, client: Option<&Value>) -> Option<Members> {
-    let inside = |value: Option<&Value>, name: &str| match value {
-        Some(Value::Record(members)) => members.get(name).cloned(),
-        _ => None,
-    };
-    let actor = context.get("actor").cloned().or_else(|| inside(client, "actor"))?;
-    match inside(Some(&actor), "properties") {
-        Some(Value::Record(properties)) => Some(properties),
-        _ => None,
     }
 }
 

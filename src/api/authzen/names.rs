@@ -60,9 +60,9 @@ impl Types {
         }
         Ok(Uid::new(first.map_or(kind, String::as_str), id))
     }
+}
 
-    /// The agent of this name. One that nobody knows stays one: a name that means nothing must not count as none.
-    pub(super) fn agent(&self, names: Vocabulary<'_>, name: &str) -> Result<Uid, TwoAgents> {
-        Ok(names.agent(name)?.unwrap_or_else(|| Uid::new(AGENT, name)))
-    }
+/// The agent of this name. One that nobody knows stays one: a name that means nothing must not count as none.
+pub(super) fn agent(names: Vocabulary<'_>, name: &str) -> Result<Uid, TwoAgents> {
+    Ok(names.agent(name)?.unwrap_or_else(|| Uid::new(AGENT, name)))
 }

@@ -42,8 +42,8 @@ impl<S: AuditSink + 'static> AuthZen<S> {
                 let batch = self.inner.pdp.batch();
                 let names = batch.vocabulary();
                 let scope = Scope { names, types: &self.inner.types, caller: &asker.caller };
-                let asked = asked::asked(sought, members.clone(), bytes, &scope)?;
-                let Asked { claim, ask, told, sought, shape } = asked;
+                let read = asked::asked(sought, members.clone(), bytes, &scope)?;
+                let Asked { claim, ask, told, sought, shape } = read;
                 let request = request(asker, claim, ask, told);
                 (Search { request, sought, page: page.clone() }, shape, batch.revision().clone())
             };

@@ -32,8 +32,16 @@ impl<'b> Tuple<'b> {
             resource: member("resource"),
             context: member("context"),
             client: member("client"),
-            sent: Sent { own: bytes, defaults: None },
+            sent: Sent { own: bytes, resource: None, context: None },
         }
+    }
+
+    /// Takes the defaults of a batch out of the object that `bytes` is the text of.
+    pub(super) fn take_defaults(members: &mut Members, bytes: &'b [u8]) -> Self {
+        let defaults = Self::take(members, bytes);
+        // Found once: the text holds every item, too.
+        let (resource, context) = (defaults.sent.bytes(&["resource"]), defaults.sent.bytes(&["context"]));
+        Self { sent: Sent { resource, context, ..defaults.sent }, ..defaults }
     }
 
     /// The same with defaults: each member is the item's own as a whole, or the default as a whole (AuthZEN 1.0, batch).
@@ -45,7 +53,7 @@ impl<'b> Tuple<'b> {
             resource: resource.or_else(|| defaults.resource.clone()),
             context: context.or_else(|| defaults.context.clone()),
             client: client.or_else(|| defaults.client.clone()),
-            sent: Sent { defaults: Some(defaults.sent.own), ..sent },
+            sent: Sent { own: sent.own, ..defaults.sent },
         }
     }
 }
@@ -54,15 +62,21 @@ impl<'b> Tuple<'b> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent<'b> {
     own: &'b [u8],
-    defaults: Option<&'b [u8]>,
+    /// The defaults of a batch.
+    resource: Option<&'b [u8]>,
+    context: Option<&'b [u8]>,
 }
 
 impl<'b> Sent<'b> {
     /// The exact bytes of the member at a path; none when there is none.
     pub(super) fn bytes(&self, path: &[&str]) -> Option<&'b [u8]> {
         let (first, rest) = path.split_first()?;
-        let member = |object: &'b [u8]| json::member_bytes(object, first).filter(|bytes| *bytes != b"null");
-        let whole = member(self.own).or_else(|| self.defaults.and_then(member))?;
+        let own = json::member_bytes(self.own, first).filter(|bytes| *bytes != b"null");
+        let whole = own.or(match *first {
+            "resource" => self.resource,
+            "context" => self.context,
+            _ => None,
+        })?;
         rest.iter().try_fold(whole, |object, name| json::member_bytes(object, name))
     }
 }

@@ -19,7 +19,7 @@ pub(in crate::pdp) struct Parties {
 }
 
 /// How a search came out, for its record.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::pdp) struct Tally<'a> {
     pub(in crate::pdp) kind: SearchKind,
     pub(in crate::pdp) sought: &'a str,

@@ -1,10 +1,10 @@
 //! What a search goes through, one question after another, in an order that stays.
 //! Never looks at what its caller does not enforce.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PAGE_QUESTIONS_MAX, Sought, open};
-use crate::access::Entity;
+use super::{PAGE_QUESTIONS_MAX, Sought, open, question_of};
+use crate::access::{Entity, Timestamp};
 use crate::audit::AuditSink;
 use crate::catalog::server_of;
 use crate::identity::{Caller, Claim, Servers};
@@ -25,78 +25,111 @@ impl<S: AuditSink> Pdp<S> {
         established: Option<&Established>,
         occasion: &Occasion<'_>,
     ) {
-        let InForce { snapshot, trust } = in_force;
         let mut memory = Memory::default();
-        let mut round = Round::remembering(snapshot, &mut memory);
-        let now = occasion.now;
-        let Ask::Access(question) = &request.ask else { return };
-        let (action, resource) = (question.action.clone(), question.resource.clone());
+        let round = Round::remembering(&in_force.snapshot, &mut memory);
+        let mut walk = Walk { pdp: self, in_force, round, now: occasion.now };
         match (sought, established) {
-            (Sought::Subjects { kind }, _) => {
-                let seeking =
-                    Seeking::all_of(snapshot, kind, &question.brought).for_resource(&action, &resource);
-                let claim = request.claim.clone();
-                going.through(&seeking.after(going.after.clone().as_deref()).collect::<Vec<_>>(), |id| {
-                    let uid = Uid::new(kind, id);
-                    if !enforces(&request.caller, [&resource, &uid]) {
-                        return None;
-                    }
-                    let (actor, earlier_actors) =
-                        claim.clone().map_or((None, Vec::new()), |claim| (claim.actor, claim.earlier_actors));
-                    request.claim = Some(Claim { principal: uid.clone(), actor, earlier_actors });
-                    let Ok(established) = establish(self, snapshot, trust, request, now) else {
-                        return Some(None);
-                    };
-                    Some(self.would(&mut round, request, &established, now).then_some(uid))
-                });
-            }
+            (Sought::Subjects { kind }, _) => walk.subjects(going, request, kind),
             (Sought::Resources { kind, server }, Some(established)) => {
-                let asked_audience = audience(snapshot, &resource);
-                let shows_tokens =
-                    request.credentials.subject.is_some() || request.credentials.actor.is_some();
-                let principal = established.principal.subject().clone();
-                let is_group = open::is_tool_group(snapshot, &action, kind);
-                let named = named_ones(snapshot, kind);
-                let brought = if named.is_empty() { &question.brought } else { &named };
-                let seeking = Seeking::all_of(snapshot, kind, brought);
-                let parties = std::iter::once(&principal).chain(established.principal.actor());
-                // Each tool is an action of its own.
-                let seeking = if is_group { seeking } else { seeking.for_parties(&action, parties) };
-                let server = server.as_deref();
-                going.through(&seeking.after(going.after.clone().as_deref()).collect::<Vec<_>>(), |id| {
-                    let uid = Uid::new(kind, id);
-                    let elsewhere = server.is_some_and(|server| server_of(&uid) != Some(server))
-                        || (shows_tokens && audience(snapshot, &uid) != asked_audience);
-                    if elsewhere || !enforces(&request.caller, [&uid, &principal]) {
-                        return None;
-                    }
-                    if let Ask::Access(question) = &mut request.ask {
-                        question.action = if is_group { Uid::new(&action.kind, id) } else { action.clone() };
-                        question.resource = uid.clone();
-                        question.derived = named.iter().filter(|entity| entity.uid == uid).cloned().collect();
-                    }
-                    Some(self.would(&mut round, request, established, now).then_some(uid))
-                });
+                walk.resources(going, request, (kind, server.as_deref()), established);
             }
-            (Sought::Actions, Some(established)) => {
-                let principal = &established.principal.subject().kind;
-                let actions = snapshot.actions_on(principal, &resource.kind);
-                let actions =
-                    actions.into_iter().filter(|action| open::is_own_action(snapshot, action, &resource));
-                let keyed: Vec<(String, Uid)> = actions.map(|action| (key_of(&action), action)).collect();
-                let after = going.after.clone();
-                let rest = keyed.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
-                let keys: Vec<&str> = rest.map(|(key, _)| key.as_str()).collect();
-                going.through(&keys, |key| {
-                    let (_, action) = keyed.iter().find(|(each, _)| each == key)?;
-                    if let Ask::Access(question) = &mut request.ask {
-                        question.action = action.clone();
-                    }
-                    Some(self.would(&mut round, request, established, now).then(|| action.clone()))
-                });
-            }
+            (Sought::Actions, Some(established)) => walk.actions(going, request, established),
             (Sought::Resources { .. } | Sought::Actions, None) => {}
         }
+    }
+}
+
+/// One go through what there is.
+struct Walk<'a, S> {
+    pdp: &'a Pdp<S>,
+    in_force: &'a InForce,
+    round: Round<'a, 'a>,
+    now: Timestamp,
+}
+
+impl<S: AuditSink> Walk<'_, S> {
+    /// Everybody of a type, each as if it had been named.
+    fn subjects(&mut self, going: &mut Going, request: &mut Request, kind: &str) {
+        let InForce { snapshot, trust } = self.in_force;
+        let Some(question) = question_of(request) else { return };
+        let (action, resource) = (question.action.clone(), question.resource.clone());
+        let seeking = Seeking::all_of(snapshot, kind, &question.brought).for_resource(&action, &resource);
+        let said = request.claim.clone();
+        let (actor, earlier_actors) =
+            said.map_or((None, Vec::new()), |claim| (claim.actor, claim.earlier_actors));
+        let ids: Vec<&str> = seeking.after(going.after.clone().as_deref()).collect();
+        going.through(&ids, |id| {
+            let uid = Uid::new(kind, id);
+            if !enforces(&request.caller, [&resource, &uid]) {
+                return None;
+            }
+            let (actor, earlier_actors) = (actor.clone(), earlier_actors.clone());
+            request.claim = Some(Claim { principal: uid.clone(), actor, earlier_actors });
+            let Ok(established) = establish(self.pdp, snapshot, trust, request, self.now) else {
+                return Some(None);
+            };
+            let would = self.pdp.would(&mut self.round, request, &established, self.now);
+            Some(would.then_some(uid))
+        });
+    }
+
+    /// Everything of a type, on one server or wherever it is.
+    fn resources(
+        &mut self,
+        going: &mut Going,
+        request: &mut Request,
+        (kind, server): (&str, Option<&str>),
+        established: &Established,
+    ) {
+        let snapshot = &self.in_force.snapshot;
+        let Some(question) = question_of(request) else { return };
+        let (action, asked_about) = (question.action.clone(), question.resource.clone());
+        let shows_tokens = request.credentials.subject.is_some() || request.credentials.actor.is_some();
+        let principal = established.principal.subject();
+        let is_group = open::is_tool_group(snapshot, &action, kind);
+        let named = named_ones(snapshot, kind);
+        let brought = if named.is_empty() { &question.brought } else { &named };
+        let seeking = Seeking::all_of(snapshot, kind, brought);
+        let parties = std::iter::once(principal).chain(established.principal.actor());
+        // Each tool is an action of its own.
+        let seeking = if is_group { seeking } else { seeking.for_parties(&action, parties) };
+        let ids: Vec<&str> = seeking.after(going.after.clone().as_deref()).collect();
+        going.through(&ids, |id| {
+            let uid = Uid::new(kind, id);
+            // A token was shown to one audience, and counts for no other.
+            let elsewhere = server.is_some_and(|server| server_of(&uid) != Some(server))
+                || (shows_tokens && audience(snapshot, &uid) != audience(snapshot, &asked_about));
+            if elsewhere || !enforces(&request.caller, [&uid, principal]) {
+                return None;
+            }
+            if let Ask::Access(question) = &mut request.ask {
+                question.action = if is_group { Uid::new(&action.kind, id) } else { action.clone() };
+                question.resource = uid.clone();
+                question.derived = named.iter().filter(|entity| entity.uid == uid).cloned().collect();
+            }
+            let would = self.pdp.would(&mut self.round, request, established, self.now);
+            Some(would.then_some(uid))
+        });
+    }
+
+    /// All actions that could be about these two.
+    fn actions(&mut self, going: &mut Going, request: &mut Request, established: &Established) {
+        let snapshot = &self.in_force.snapshot;
+        let Some(resource) = question_of(request).map(|question| question.resource.clone()) else { return };
+        let actions = snapshot.actions_on(&established.principal.subject().kind, &resource.kind);
+        let actions = actions.into_iter().filter(|action| open::is_own_action(snapshot, action, &resource));
+        let keyed: BTreeMap<String, Uid> = actions.map(|action| (key_of(&action), action)).collect();
+        let after = going.after.clone();
+        let rest = keyed.keys().filter(|key| after.as_ref().is_none_or(|after| *key > after));
+        let keys: Vec<&str> = rest.map(String::as_str).collect();
+        going.through(&keys, |key| {
+            let action = keyed.get(key)?;
+            if let Ask::Access(question) = &mut request.ask {
+                question.action = action.clone();
+            }
+            let would = self.pdp.would(&mut self.round, request, established, self.now);
+            Some(would.then(|| action.clone()))
+        });
     }
 }
 

@@ -1,6 +1,8 @@
 //! Requests as text on a socket, and what comes back.
 //! Never repairs an answer.
 
+use std::fmt::Write as _;
+
 use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -59,9 +61,9 @@ pub async fn raw(pdp: &TestPdp, bytes: &[u8]) -> Answer {
 pub async fn post_with(pdp: &TestPdp, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        write!(request, "{name}: {value}\r\n").unwrap();
     }
-    request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    write!(request, "Content-Length: {}\r\n\r\n", body.len()).unwrap();
     raw(pdp, &[request.as_bytes(), body].concat()).await
 }
 

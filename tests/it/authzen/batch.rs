@@ -141,6 +141,21 @@ async fn what_is_wrong_with_the_whole_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_short_body_does_not_become_a_long_one_by_its_defaults() {
+    let pdp = TestPdp::builder().gateway().limits(|limits| limits.message_bytes_max = 20_000).start().await;
+    let mut body = calls("execute_all", &[]);
+    body["context"]["padding"] = "a".repeat(3000).into();
+    let ask = |items: usize| {
+        let mut body = body.clone();
+        body["evaluations"] = vec![json!({"resource": tool(YES)}); items].into();
+        body
+    };
+    assert_eq!(decisions(&evaluate_all(&pdp, &ask(5)).await), [true; 5]);
+    let answer = evaluate_all(&pdp, &ask(7)).await;
+    assert_eq!((answer.status, answer.body.contains("message_bytes_max")), (413, true), "{answer:?}");
+}
+
+#[tokio::test]
 async fn many_items_keep_their_order_and_name_one_revision() {
     let pdp = TestPdp::start().await;
     let tools: Vec<&str> = (0..100).map(|at| if at % 3 == 0 { YES } else { NO }).collect();

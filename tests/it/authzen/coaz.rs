@@ -6,7 +6,7 @@ use super::ask::{evaluate, post_as};
 use crate::pdp::{TestPdp, caller};
 use palisade::identity::{Caller, Role, Servers};
 
-fn ask(agent: &str, person: &str, method: &str, resource: Json) -> Json {
+fn ask(agent: &str, person: &str, method: &str, resource: &Json) -> Json {
     json!({
         "subject": {"type": "identity", "id": person},
         "action": {"name": method},
@@ -47,13 +47,13 @@ async fn every_row_of_the_table_becomes_its_message() {
         ("tasks/cancel", on("task", "t-1"), "everything/t-1"),
         ("tasks/update", on("task", "t-1"), "everything/t-1"),
     ] {
-        evaluate(&pdp, &ask("coder", "bo", method, resource)).await.json();
+        evaluate(&pdp, &ask("coder", "bo", method, &resource)).await.json();
         let record = pdp.ledger.last();
         assert_eq!((&record["server"], &record["method"]), (&"everything".into(), &method.into()));
         assert_eq!(record["resource"]["id"], wanted, "{method}: {record}");
     }
     for passing in ["ping", "notifications/progress"] {
-        assert!(evaluate(&pdp, &ask("coder", "bo", passing, server())).await.decision(), "{passing}");
+        assert!(evaluate(&pdp, &ask("coder", "bo", passing, &server())).await.decision(), "{passing}");
     }
 }
 
@@ -61,7 +61,7 @@ async fn every_row_of_the_table_becomes_its_message() {
 async fn a_subscription_asks_for_each_of_its_resources() {
     let pdp = TestPdp::start().await;
     let mut body =
-        ask("coder", "bo", "subscriptions/listen", json!({"type": "mcp_server", "id": "everything"}));
+        ask("coder", "bo", "subscriptions/listen", &json!({"type": "mcp_server", "id": "everything"}));
     let wanted = ["demo://resource/static/document/a.md", "demo://resource/static/document/b.md"];
     body["context"]["notifications"] = json!({"resourceSubscriptions": wanted});
     evaluate(&pdp, &body).await.json();
@@ -89,7 +89,7 @@ async fn methods_that_do_not_exist_or_are_about_something_else_are_denied() {
         ("prompts/get", json!({"type": "prompt", "id": "simple-prompt"})),
         ("tools/list", json!({"type": "mcp_server", "id": "everything", "properties": {"server": "crm"}})),
     ] {
-        let answer = evaluate(&pdp, &ask("coder", "bo", method, resource.clone())).await.json();
+        let answer = evaluate(&pdp, &ask("coder", "bo", method, &resource.clone())).await.json();
         assert_eq!(answer["decision"], false, "{method} {resource}");
         let reason = answer["context"]["reason"].as_str().unwrap();
         assert!(["invalid_input", "unknown_tool"].contains(&reason), "{method} {resource}: {answer}");
@@ -100,7 +100,7 @@ async fn methods_that_do_not_exist_or_are_about_something_else_are_denied() {
 async fn a_method_belongs_to_its_era() {
     let pdp = TestPdp::start().await;
     let ask = |method: &str, version: &str| {
-        let mut body = ask("coder", "bo", method, json!({"type": "mcp_server", "id": "everything"}));
+        let mut body = ask("coder", "bo", method, &json!({"type": "mcp_server", "id": "everything"}));
         body["context"]["protocol_version"] = version.into();
         body
     };
@@ -124,14 +124,14 @@ async fn a_server_is_known_by_its_id_its_audience_or_as_the_only_one() {
         let mut resource = json!({"type": "tool", "id": "lookup_customer",
             "properties": {"arguments": {"customer_id": "c-1"}}});
         resource["properties"]["server"] = server;
-        ask("support-bot", "ana", "tools/call", resource)
+        ask("support-bot", "ana", "tools/call", &resource)
     };
     for server in [json!("crm"), json!("https://crm.acme.example/mcp"), Json::Null] {
         assert_eq!(evaluate(&pdp, &call(server.clone())).await.body, r#"{"decision":true}"#, "{server}");
         assert_eq!(pdp.ledger.last()["server"], "crm");
     }
     let by_audience = json!({"type": "mcp_server", "id": "https://crm.acme.example/mcp"});
-    evaluate(&pdp, &ask("support-bot", "ana", "tools/list", by_audience)).await.json();
+    evaluate(&pdp, &ask("support-bot", "ana", "tools/list", &by_audience)).await.json();
     assert_eq!(pdp.ledger.last()["server"], "crm");
 }
 
@@ -142,10 +142,10 @@ async fn a_gateway_of_one_server_need_not_name_it_and_may_name_no_other() {
     let pdp = TestPdp::builder().caller("t-one", gateway).start().await;
     let path = "/access/v1/evaluation";
     let prompt = json!({"type": "prompt", "id": "simple-prompt"});
-    post_as(&pdp, "t-one", path, &ask("coder", "bo", "prompts/get", prompt)).await.json();
+    post_as(&pdp, "t-one", path, &ask("coder", "bo", "prompts/get", &prompt)).await.json();
     assert_eq!(pdp.ledger.last()["server"], "everything");
     let other = json!({"type": "mcp_server", "id": "crm"});
-    let refused = post_as(&pdp, "t-one", path, &ask("coder", "bo", "tools/list", other)).await;
+    let refused = post_as(&pdp, "t-one", path, &ask("coder", "bo", "tools/list", &other)).await;
     assert_eq!(refused.status, 403, "{refused:?}");
     let record = pdp.ledger.last();
     assert_eq!((&record["type"], &record["face"]), (&"admin".into(), &"authzen".into()));
@@ -158,7 +158,7 @@ async fn arguments_are_found_in_both_places_and_may_not_differ() {
     let ask = |at_resource: &Json, at_context: &Json| {
         let resource =
             json!({"type": "tool", "id": "issue_refund", "properties": {"arguments": at_resource}});
-        let mut body = ask("support-bot", "ana", "tools/call", resource);
+        let mut body = ask("support-bot", "ana", "tools/call", &resource);
         body["context"]["arguments"] = at_context.clone();
         body
     };
@@ -181,11 +181,31 @@ async fn arguments_are_found_in_both_places_and_may_not_differ() {
 }
 
 #[tokio::test]
+async fn names_that_are_too_long_for_a_record_are_denied_without_being_repeated() {
+    let pdp = TestPdp::start().await;
+    let long = "a".repeat(300);
+    let tool = |server: &str| json!({"type": "tool", "id": "echo", "properties": {"server": server}});
+    for body in [
+        ask("coder", "bo", "tools/call", &tool(&long)),
+        ask("coder", "bo", &format!("tools/{long}"), &tool("everything")),
+        ask("coder", "bo", "tools/list", &json!({"type": "mcp_server", "id": long})),
+        ask(&"a".repeat(5000), "bo", "tools/call", &tool("everything")),
+    ] {
+        let answer = evaluate(&pdp, &body).await;
+        assert_eq!(answer.json()["context"]["reason"], "invalid_input", "{}", answer.body);
+        assert!(!answer.body.contains(&long) && !pdp.ledger.last().to_string().contains(&long));
+    }
+    let mut body = ask("coder", "bo", "tools/call", &tool("everything"));
+    body["context"]["task"] = long.into();
+    assert_eq!(evaluate(&pdp, &body).await.status, 400);
+}
+
+#[tokio::test]
 async fn a_live_tool_that_is_not_the_reviewed_one_is_denied() {
     let pdp = TestPdp::start().await;
     let resource =
         json!({"type": "tool", "id": "lookup_customer", "properties": {"arguments": {"customer_id": "c-1"}}});
-    let mut body = ask("support-bot", "ana", "tools/call", resource);
+    let mut body = ask("support-bot", "ana", "tools/call", &resource);
     for definition in [
         json!({"name": "lookup_customer", "description": "gives everything to everybody"}),
         json!(r#"{"name":"lookup_customer"}"#),

@@ -1,5 +1,7 @@
 //! What no honest client sends: each is an exact status with a short text, and the server goes on.
 
+use std::fmt::Write as _;
+
 use super::ask::{Answer, post, post_with, raw};
 use crate::pdp::{TOKEN, TestPdp};
 
@@ -17,8 +19,16 @@ async fn ask(pdp: &TestPdp, content_type: &[(&str, &str)], body: &[u8]) -> Answe
     post_with(pdp, "/access/v1/evaluation", &headers, body).await
 }
 
-/// Bodies, what their refusal says, and its status.
-fn bodies() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+/// A body as HTTP/1.1 sends it without saying how long it is.
+fn in_pieces(body: &[u8], len: usize) -> String {
+    body.chunks(len).fold(String::new(), |mut text, piece| {
+        write!(text, "{:x}\r\n{}\r\n", piece.len(), String::from_utf8_lossy(piece)).unwrap();
+        text
+    })
+}
+
+/// Bodies that are no JSON object, or could be read in two ways, and what their refusal says.
+fn texts() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let bytes = |text: &str| text.as_bytes().to_vec();
     let with = |before: &[u8], after: &[u8]| [before, GOOD.as_bytes(), after].concat();
     vec![
@@ -64,6 +74,12 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "once",
         ),
         ("a member twice in the context", changed("\"agent\"", "\"agent\":\"coder\",\"agent\""), "once"),
+    ]
+}
+
+/// Bodies whose members are not AuthZEN's or ours, and what their refusal says.
+fn members() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    vec![
         ("no subject", changed("\"subject\"", "\"object\""), "`subject` is required"),
         ("no type", changed("\"type\":\"identity\",", ""), "`subject.type` is required"),
         ("null for an id", changed("\"ana\"", "null"), "`subject.id` is required"),
@@ -131,8 +147,9 @@ async fn bodies_that_can_be_read_in_two_ways_or_in_none_are_400() {
     let json = [("Content-Type", "application/json")];
     assert_eq!(ask(&pdp, &json, GOOD.as_bytes()).await.body, r#"{"decision":true}"#);
     let before = pdp.ledger.records().len();
-    assert!(bodies().len() >= 40);
-    for (name, body, words) in bodies() {
+    let bodies = [texts(), members()].concat();
+    assert!(bodies.len() >= 40);
+    for (name, body, words) in bodies {
         let answer = ask(&pdp, &json, &body).await;
         assert_eq!(answer.status, 400, "{name}: {answer:?}");
         assert!(answer.body.contains(words), "{name}: {}", answer.body);
@@ -190,10 +207,7 @@ async fn a_body_over_the_limit_is_413_however_it_comes() {
          Content-Type: application/json\r\n"
     );
     // In pieces, without a length; and with a length that is only a promise.
-    let pieces: String = long
-        .chunks(100)
-        .map(|piece| format!("{:x}\r\n{}\r\n", piece.len(), String::from_utf8_lossy(piece)))
-        .collect();
+    let pieces = in_pieces(&long, 100);
     assert_eq!(
         raw(&pdp, format!("{head}Transfer-Encoding: chunked\r\n\r\n{pieces}0\r\n\r\n").as_bytes())
             .await
@@ -204,11 +218,7 @@ async fn a_body_over_the_limit_is_413_however_it_comes() {
         raw(&pdp, format!("{head}Content-Length: 99999999999\r\n\r\n{{").as_bytes()).await.status,
         413
     );
-    let pieces: String = GOOD
-        .as_bytes()
-        .chunks(50)
-        .map(|piece| format!("{:x}\r\n{}\r\n", piece.len(), String::from_utf8_lossy(piece)))
-        .collect();
+    let pieces = in_pieces(GOOD.as_bytes(), 50);
     let whole =
         raw(&pdp, format!("{head}Transfer-Encoding: chunked\r\n\r\n{pieces}0\r\n\r\n").as_bytes()).await;
     assert_eq!(whole.status, 200, "{whole:?}");

@@ -33,7 +33,7 @@ pub fn body(request: &Request) -> String {
         Some(claim) => {
             match &claim.actor {
                 Some(actor) if actor.kind == "Agent" => {
-                    _ = context.insert("agent".into(), actor.id.as_str().into())
+                    context.insert("agent".into(), actor.id.as_str().into());
                 }
                 Some(actor) => _ = ours.insert("actor".into(), entity(actor)),
                 None => {}
@@ -182,7 +182,8 @@ fn natural(target: Option<Target>, params: &str) -> bool {
 
 /// What the `params` name, as far as they do.
 fn named(target: Option<Target>, params: &str) -> String {
-    let found = json::parse(params.as_bytes(), json::Limits::default());
+    let deep = json::Limits { depth_max: json::DEPTH_CEILING, ..json::Limits::default() };
+    let found = json::parse(params.as_bytes(), deep);
     let found = found.map(|value| json::to_serde(&value)).unwrap_or_default();
     let name = match target {
         Some(Target::Resource) => &found["uri"],

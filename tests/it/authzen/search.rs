@@ -204,7 +204,7 @@ async fn pages_follow_each_other_without_a_limit_and_end_with_an_empty_token() {
     pdp.stop();
 }
 
-fn tools(properties: Json) -> Json {
+fn tools(properties: &Json) -> Json {
     json!({
         "subject": {"type": "identity", "id": "ana"}, "action": {"name": "tools/call"},
         "resource": {"type": "tool", "properties": properties}, "context": {"agent": "support-bot"}})
@@ -213,16 +213,16 @@ fn tools(properties: Json) -> Json {
 #[tokio::test]
 async fn a_list_of_tools_is_filtered_in_terms_of_coaz() {
     let pdp = TestPdp::start().await;
-    let found = post(&pdp, RESOURCE, &tools(json!({"server": "crm"}))).await;
+    let found = post(&pdp, RESOURCE, &tools(&json!({"server": "crm"}))).await;
     let listed = ids(&found);
     assert!(listed.contains(&"issue_refund".to_owned()) && !listed.contains(&"delete_customer".to_owned()));
     assert_eq!(found.json()["results"][0], json!({"type": "tool", "id": listed[0]}));
-    let by_audience = post(&pdp, RESOURCE, &tools(json!({"server": "https://crm.acme.example/mcp"}))).await;
+    let by_audience = post(&pdp, RESOURCE, &tools(&json!({"server": "https://crm.acme.example/mcp"}))).await;
     assert_eq!(ids(&by_audience), listed);
-    let everywhere = post(&pdp, RESOURCE, &tools(json!({}))).await;
+    let everywhere = post(&pdp, RESOURCE, &tools(&json!({}))).await;
     assert_eq!(everywhere.json()["results"][0]["properties"], json!({"server": "crm"}));
     assert_eq!(ids(&everywhere), listed, "ana's bot has nothing elsewhere");
-    let nowhere = post(&pdp, RESOURCE, &tools(json!({"server": "nowhere"}))).await;
+    let nowhere = post(&pdp, RESOURCE, &tools(&json!({"server": "nowhere"}))).await;
     assert_eq!(ids(&nowhere), Vec::<String>::new());
     pdp.stop();
 }
@@ -271,9 +271,9 @@ async fn a_caller_searches_the_servers_that_it_enforces() {
     let mut crm = caller("crm", &[Role::Authorize, Role::Assert]);
     crm.servers = Servers::Named(["crm".to_owned()].into());
     let pdp = TestPdp::builder().caller("t-crm", crm).caller("t-none", caller("none", &[])).start().await;
-    let here = post_as(&pdp, "t-crm", RESOURCE, &tools(json!({"server": "crm"}))).await;
+    let here = post_as(&pdp, "t-crm", RESOURCE, &tools(&json!({"server": "crm"}))).await;
     assert!(!ids(&here).is_empty());
-    assert_eq!(post_as(&pdp, "t-crm", RESOURCE, &tools(json!({"server": "git"}))).await.status, 403);
-    assert_eq!(post_as(&pdp, "t-none", RESOURCE, &tools(json!({"server": "crm"}))).await.status, 403);
+    assert_eq!(post_as(&pdp, "t-crm", RESOURCE, &tools(&json!({"server": "git"}))).await.status, 403);
+    assert_eq!(post_as(&pdp, "t-none", RESOURCE, &tools(&json!({"server": "crm"}))).await.status, 403);
     pdp.stop();
 }

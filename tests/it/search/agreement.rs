@@ -230,7 +230,7 @@ fn question(action: &Uid, doc: &Uid, variant: bool) -> Question {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_found_is_what_is_permitted_and_nothing_else(

@@ -95,7 +95,8 @@ async fn under_a_task_its_bounds_are_conditions() {
     .await;
     let limit = Some(v1::bound::Limit::AtMost("50".into()));
     let bound = v1::Bound { tool: "crm/issue_refund".into(), argument: vec!["amount".into()], limit };
-    let held = desk.lent(scoped(v1::Scope { bounds: vec![bound], ..v1::Scope::default() })).await;
+    let servers = Some(v1::Names { names: vec!["crm".into()] });
+    let held = desk.lent(scoped(v1::Scope { servers, bounds: vec![bound], ..v1::Scope::default() })).await;
     let proof = Some(v1::credentials::Proof::KeyThumbprint(KEY.into()));
     let credentials = v1::Credentials { task_token: held.token, proof, ..v1::Credentials::default() };
     let parties = v1::Parties { credentials: Some(credentials), ..v1::Parties::default() };

@@ -8,7 +8,7 @@ use crate::api::authzen::coaz;
 use crate::api::authzen::decode::{self, Parts, Scope, Told, action_uid};
 use crate::api::authzen::extension::{Extension, Understood};
 use crate::api::authzen::tuple::{Action, Members, Named, Tuple, object, required_object, required_text};
-use crate::api::wire::Malformed;
+use crate::api::wire::{Malformed, NAME_BYTES_MAX, optional};
 use crate::identity::Claim;
 use crate::pdp::{Ask, Sought, Unclear};
 use crate::value::{Uid, Value};
@@ -49,6 +49,12 @@ pub(super) fn asked(
     let parts = Parts { subject, action, resource, context, client, sent };
     let kind = if sought == For::Subject { parts.subject.kind.clone() } else { parts.resource.kind.clone() };
     let is_message = coaz::is_message(&parts.resource.kind, scope);
+    if extension.told.task.is_none()
+        && let Some(Value::String(task)) = parts.context.get("task")
+        && (is_message || !scope.names.takes_somewhere("task"))
+    {
+        extension.told.task = optional("context.task", task.clone(), NAME_BYTES_MAX)?;
+    }
     let (claim, ask, shape) = if is_message {
         let (claim, ask, of_server) = message(sought, parts, &mut extension, scope);
         (claim, ask, Shape::of_messages(sought, kind, of_server))
@@ -99,7 +105,7 @@ fn generic(
     let is_any = sought == For::Action;
     let takes = |member: &str| if is_any { names.takes_somewhere(member) } else { names.takes(&uid, member) };
     let owns = |member: &str| if is_any { names.owns_somewhere(member) } else { names.owns(&uid, member) };
-    decode::generic_of(parts, uid.clone(), extension, scope, (takes, owns))
+    decode::generic_of(parts, &uid, extension, scope, (takes, owns))
 }
 
 /// A search about what COAZ names; with the server, where there is only one.
@@ -109,11 +115,6 @@ fn message(
     extension: &mut Extension,
     scope: &Scope<'_>,
 ) -> (Option<Claim>, Ask, Option<String>) {
-    if extension.told.task.is_none()
-        && let Some(Value::String(task)) = parts.context.get("task")
-    {
-        extension.told.task = Some(task.clone());
-    }
     let claim = match decode::claim(&parts, extension, scope, |_| false) {
         Ok(claim) => claim,
         Err(words) => return (None, unclear(words), None),
@@ -122,7 +123,7 @@ fn message(
         For::Resource => resources(&parts, scope),
         For::Subject | For::Action => {
             if sought == For::Action {
-                method_of(&mut parts).clone_into(&mut parts.action.name);
+                method_of(&parts).clone_into(&mut parts.action.name);
             }
             (about(&parts, extension, scope), None)
         }
