@@ -110,6 +110,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
 
     /// Looks at the open tasks whenever another bundle is in force, and ends those that would not be granted any more. What fails
     /// is tried again. At the start nobody has weighed the bundle: then too many ends wait for a confirmation.
+    ///
+    /// Computes for long: for a thread that gives way to answers.
     pub async fn tend_drift(
         &self,
         rules: DriftRules,
@@ -184,7 +186,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             return Ok(());
         }
         let still = found.drifted.into_iter().map(|found| found.head);
-        let ended: Vec<Arc<Head>> = still.filter(|head| drifted(head, snapshot).is_some()).collect();
+        let mut ended: Vec<Arc<Head>> = still.filter(|head| drifted(head, snapshot).is_some()).collect();
+        // Neighbours on the disk end together.
+        ended.sort_unstable_by_key(|head| head.id());
         let asking = Asking::nobody("drift", now());
         // Several at a time share an fsync.
         let share = ended.len().div_ceil(AT_A_TIME).max(1);
