@@ -123,8 +123,8 @@ fn a_file_of_something_else_is_refused() {
 #[test]
 fn a_database_of_something_else_and_another_format_are_refused() {
     const META: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("palisade.meta");
-    const HISTORY: redb::TableDefinition<u64, Vec<(&str, Option<&[u8]>)>> =
-        redb::TableDefinition::new("palisade.history");
+    type Changed = (&'static str, Option<&'static [u8]>);
+    const HISTORY: redb::TableDefinition<u64, Vec<Changed>> = redb::TableDefinition::new("palisade.history");
     let written = Written::new(1, true);
     let database = redb::Database::create(written.path("other")).unwrap();
     let transaction = database.begin_write().unwrap();
