@@ -1,8 +1,10 @@
 //! The faces: each decodes its wire, makes one call to the PDP, and encodes the answer.
 //! Never sees `policy`: no face can decide.
 
+pub mod authzen;
 pub mod grpc;
 mod administration;
+mod callers;
 pub mod oauth;
 mod outcome;
 mod peer;
@@ -27,6 +29,7 @@ pub mod proto {
 }
 
 pub use administration::Administrator;
+pub use authzen::AuthZen;
 pub use grpc::Authorization;
 pub use peer::{Peer, peer_at};
 pub use tasks::TaskService;
@@ -36,6 +39,8 @@ use crate::access::{DecisionId, Timestamp};
 /// What a face lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// The longest body of a request over HTTP.
+    pub body_bytes_max: usize,
     /// The most requests in one batch.
     pub batch_len_max: usize,
     /// How deep a context value may nest; the context's own members are at depth 1.
@@ -46,7 +51,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch_len_max: 256, context_depth_max: 16, context_nodes_max: 4096 }
+        Self { body_bytes_max: 1 << 20, batch_len_max: 256, context_depth_max: 16, context_nodes_max: 4096 }
     }
 }
 

@@ -186,6 +186,21 @@ pub fn member_bytes<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
     }
 }
 
+/// The exact bytes of each item in the text of an array, as they were sent; none when it is no array. Give it only text
+/// that [`parse`] has accepted.
+pub fn items_bytes(array: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut jiter = Jiter::new(array);
+    let mut items = Vec::new();
+    let mut next = jiter.next_array().ok()?;
+    while let Some(first) = next {
+        let start = jiter.current_index();
+        jiter.known_skip(first).ok()?;
+        items.push(jiter.slice_to_current(start));
+        next = jiter.array_step().ok()?;
+    }
+    Some(items)
+}
+
 /// The value as `serde_json` holds it, for JSON Schema. Numbers beyond an `f64` stop at its ends; entity references
 /// and extension values, which JSON text never holds, take their plain JSON form.
 pub fn to_serde(value: &Value) -> serde_json::Value {

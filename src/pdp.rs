@@ -10,6 +10,7 @@ mod lending;
 mod request;
 mod scope;
 mod step;
+mod vocabulary;
 mod within;
 mod words;
 
@@ -33,7 +34,8 @@ pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
 use judgement::{Judgement, TaskTold};
 pub use lending::{TaskAsk, Wanted};
-pub use request::{Ask, Occasion, Request};
+pub use request::{Ask, Occasion, Request, Unclear};
+pub use vocabulary::{TwoAgents, Vocabulary};
 pub use within::Within;
 
 /// An answer, ready to leave.
@@ -115,7 +117,7 @@ pub struct Pdp<S> {
 impl<S> Pdp<S> {
     /// The state of tasks and revocations that answers know.
     fn state(&self) -> Option<u64> {
-        self.tasks.as_ref().map(|tasks| tasks.revision())
+        Some(self.tasks.as_ref()?.revision())
     }
 }
 
@@ -276,6 +278,9 @@ impl<S: AuditSink> Pdp<S> {
         request: &'r Request,
         occasion: Occasion<'r>,
     ) -> Judgement<'r> {
+        if let Ask::Unclear(unclear) = &request.ask {
+            return Judgement::unclear(request, occasion, unclear);
+        }
         let established = establish::establish(self, round.snapshot(), trust, request, occasion.now);
         let digest = |bytes: &[u8]| digest::digest(&self.digest_key, bytes);
         match established {
@@ -284,7 +289,7 @@ impl<S: AuditSink> Pdp<S> {
                     Ask::Task(ask) => {
                         lending::judge(self, round, trust, request, ask, &established, occasion.now)
                     }
-                    Ask::Access(_) | Ask::Mcp(_) => {
+                    Ask::Access(_) | Ask::Mcp(_) | Ask::Unclear(_) => {
                         self.judge_step(round, request, &established, occasion.now)
                     }
                 };
@@ -300,16 +305,8 @@ impl<S: AuditSink> Pdp<S> {
             }
             Err(Refused { reason, words, principal, token, task }) => {
                 let judged = Judged::deny(reason, words);
-                let principal = principal.map(|principal| *principal);
-                Judgement {
-                    request,
-                    occasion,
-                    principal,
-                    refused: token,
-                    task,
-                    judged,
-                    arguments_digest: None,
-                }
+                let (principal, refused) = (principal.map(|principal| *principal), token);
+                Judgement { request, occasion, principal, refused, task, judged, arguments_digest: None }
             }
         }
     }
@@ -351,6 +348,16 @@ pub struct Batch<'a, S> {
 }
 
 impl<S: AuditSink> Batch<'_, S> {
+    /// The bundle that decides.
+    pub fn revision(&self) -> &Revision {
+        self.in_force.snapshot.revision()
+    }
+
+    /// What the bundle that decides knows of names.
+    pub fn vocabulary(&self) -> Vocabulary<'_> {
+        Vocabulary::of(&self.in_force.snapshot)
+    }
+
     /// Decides some of the requests, and records their answers together. There are as many fates as requests, in their
     /// order.
     pub fn evaluate<'r>(

@@ -47,7 +47,7 @@ impl Case {
     fn brings(&self, uid: &Uid) -> bool {
         match &self.ask {
             Ask::Access(question) => question.brought.iter().any(|entity| entity.uid == *uid),
-            Ask::Mcp(_) | Ask::Task(_) => false,
+            Ask::Mcp(_) | Ask::Task(_) | Ask::Unclear(_) => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
-use super::grpc::callers::{Shown, require};
+use super::callers::{Shown, require};
 use super::proto::v1;
 use super::tasks::wire::subject;
 use super::wire::{determining, encode_reason, encode_uid};
@@ -49,11 +49,12 @@ impl<S: AuditSink + 'static, T: StateStore> Administrator<S, T> {
     fn admit<M>(&self, request: &Request<M>) -> Result<Arc<Lifecycle<S, T>>, Status> {
         let words = "tasks are not served here: `tasks.enabled` is false";
         let life = self.life.clone().ok_or_else(|| Status::failed_precondition(words))?;
-        let shown = Shown::by(request.metadata(), request.extensions());
+        let shown = Shown::by(request.metadata().as_ref(), request.extensions());
         let caller = shown.caller(&self.callers, &life.pdp().trusted(), self.clock.now())?;
         match require(&caller, Role::Admin) {
             Ok(()) => self.tell(&life, &caller, "preview_drift", Administration::Done, "")?,
-            Err(status) => {
+            Err(turned) => {
+                let status = Status::from(turned);
                 let refused = Administration::Refused;
                 // Refused it is either way.
                 drop(self.tell(&life, &caller, Role::Admin.name(), refused, status.message()));

@@ -1,9 +1,8 @@
 //! `palisade.v1.Authorization`: decode, one call to the PDP, encode.
 //! Never decides, and never answers a caller that it does not know.
 
-pub(super) mod callers;
 mod stream;
-mod together;
+pub(super) mod together;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -12,21 +11,20 @@ use std::time::Instant;
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
 
+use super::callers::{self, Shown, TurnedAway};
 use super::proto::v1;
 use super::wire::{self, Decoded, Malformed};
 use super::{Clock, Limits, outcome, tasks, trace};
 use crate::access::Timestamp;
-use crate::audit::{Administered, Administration, AuditSink, Face, Record};
-use crate::catalog::server_of;
+use crate::audit::{Administered, Administration, AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::lifecycle::{Asker, Fault, Lifecycle};
-use crate::pdp::{self, Ask, Occasion, Pdp};
+use crate::pdp::{self, Occasion, Pdp};
 use crate::store::StateStore;
-use callers::Shown;
 use together::Together;
 
 /// How many requests are decided in one go, with one write for their records, before others get their turn.
-const TOGETHER_MAX: usize = 16;
+pub(super) const TOGETHER_MAX: usize = 16;
 
 /// The service. Cheap to clone.
 pub struct Authorization<S> {
@@ -44,7 +42,7 @@ struct Inner<S> {
     callers: Callers,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    together: Together,
+    together: Arc<Together<S>>,
     /// Takes back the tasks of a session; not there where no tasks are served.
     tasks_of_session: OnceLock<EndTasks>,
 }
@@ -56,7 +54,7 @@ type Ending = Pin<Box<dyn Future<Output = Result<usize, Fault>> + Send>>;
 impl<S: AuditSink + 'static> Authorization<S> {
     /// The service over a PDP.
     pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        let together = Together::default();
+        let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
         let tasks_of_session = OnceLock::new();
         Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together, tasks_of_session }) }
     }
@@ -78,32 +76,23 @@ impl<S: AuditSink + 'static> Authorization<S> {
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-        self.identify(&Shown::by(request.metadata(), request.extensions()))
+        self.identify(&Shown::by(request.metadata().as_ref(), request.extensions()))
     }
 
     fn identify(&self, shown: &Shown) -> Result<Arc<Caller>, Status> {
-        shown.caller(&self.inner.callers, &self.inner.pdp.trusted(), self.inner.clock.now())
+        Ok(shown.caller(&self.inner.callers, &self.inner.pdp.trusted(), self.inner.clock.now())?)
     }
 
     fn require(&self, caller: &Caller, role: Role) -> Result<(), Status> {
-        callers::require(caller, role).map_err(|status| self.refused(caller, role.name(), status))
+        callers::require(caller, role).map_err(|turned| self.refused(caller, role.name(), turned))
     }
 
     /// Puts on record what a caller may not do. Refused it is either way.
-    fn refused(&self, caller: &Caller, call: &str, status: Status) -> Status {
-        let refused = Administered {
-            time: self.inner.clock.now(),
-            face: Face::Grpc,
-            caller: &caller.name,
-            call,
-            outcome: Administration::Refused,
-            reason: status.message(),
-            session: None,
-        };
-        if let Err(error) = self.inner.pdp.sink().record(&Record::Admin(&refused)) {
-            tracing::warn!(%error, "a refusal was not recorded");
-        }
-        status
+    fn refused(&self, caller: &Caller, call: &str, turned: TurnedAway) -> Status {
+        let why = turned.to_string();
+        let (sink, clock) = (self.inner.pdp.sink(), &*self.inner.clock);
+        callers::record_refusal(sink, clock, Face::Grpc, caller, (call, &why));
+        turned.into()
     }
 
     /// One request of a caller that is known, from the wire to the wire.
@@ -116,13 +105,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         let arrived = Instant::now();
         let request = self.admit(caller, request, trace_id)?;
         let request_id = request.request_id.clone();
-        let under_way = self.inner.together.begin();
-        let pending = if under_way.alone() || !self.inner.together.has_room() {
-            let elapsed_us = since(arrived);
-            self.inner.pdp.evaluate(&request, self.occasion(&elapsed_us))
-        } else {
-            together::evaluate(self, request, arrived).await?
-        };
+        let pending = self.inner.together.evaluate(request, arrived).await.ok_or_else(defect)?;
         Self::settle(caller, request_id, pending)
     }
 
@@ -199,17 +182,8 @@ impl<S: AuditSink + 'static> Authorization<S> {
         if explain {
             self.require(caller, Role::Explain)?;
         }
-        let enforced = match &ask {
-            Ask::Mcp(message) => callers::require_server(caller, &message.server),
-            // Tasks have a service of their own.
-            Ask::Task(_) => Ok(()),
-            Ask::Access(question) => {
-                let principal = claim.as_ref().map(|claim| &claim.principal);
-                let parties = [Some(&question.resource), principal].into_iter().flatten();
-                callers::require_servers(caller, parties.filter_map(server_of))
-            }
-        };
-        enforced.map_err(|status| self.refused(caller, "server", status))?;
+        callers::require_asked(caller, claim.as_ref(), &ask)
+            .map_err(|turned| self.refused(caller, "server", turned))?;
         let caller = caller.clone();
         let face = Face::Grpc;
         Ok(pdp::Request {
@@ -252,9 +226,9 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         request: Request<v1::AuthorizeRequest>,
     ) -> Result<Response<v1::AuthorizeResponse>, Status> {
         let span = tracing::info_span!("authorize");
-        trace::adopt(&span, request.metadata());
+        trace::adopt(&span, request.metadata().as_ref());
         let caller = self.caller(&request)?;
-        let trace_id = trace::trace_id(request.metadata());
+        let trace_id = trace::trace_id(request.metadata().as_ref());
         self.answer(&caller, request.into_inner(), trace_id).instrument(span).await.map(Response::new)
     }
 
@@ -263,9 +237,9 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         request: Request<v1::AuthorizeBatchRequest>,
     ) -> Result<Response<v1::AuthorizeBatchResponse>, Status> {
         let span = tracing::info_span!("authorize_batch");
-        trace::adopt(&span, request.metadata());
+        trace::adopt(&span, request.metadata().as_ref());
         let caller = self.caller(&request)?;
-        let trace_id = trace::trace_id(request.metadata());
+        let trace_id = trace::trace_id(request.metadata().as_ref());
         let v1::AuthorizeBatchRequest { requests } = request.into_inner();
         let responses = self.answer_all(&caller, requests, trace_id).instrument(span).await?;
         Ok(Response::new(v1::AuthorizeBatchResponse { responses }))
@@ -278,9 +252,9 @@ impl<S: AuditSink + 'static> v1::authorization_server::Authorization for Authori
         request: Request<tonic::Streaming<v1::AuthorizeStreamRequest>>,
     ) -> Result<Response<Self::AuthorizeStreamStream>, Status> {
         let span = tracing::info_span!("authorize_stream");
-        trace::adopt(&span, request.metadata());
-        let shown = Shown::by(request.metadata(), request.extensions());
-        let trace_id = trace::trace_id(request.metadata());
+        trace::adopt(&span, request.metadata().as_ref());
+        let shown = Shown::by(request.metadata().as_ref(), request.extensions());
+        let trace_id = trace::trace_id(request.metadata().as_ref());
         let caller = self.identify(&shown)?;
         self.require(&caller, Role::Authorize)?;
         let answers = stream::answer(self.clone(), shown, trace_id, request.into_inner(), span);
@@ -344,7 +318,7 @@ pub(super) fn unavailable(error: &pdp::Error) -> Status {
 }
 
 /// Microseconds since a request arrived.
-fn since(arrived: Instant) -> impl Fn() -> u64 {
+pub(super) fn since(arrived: Instant) -> impl Fn() -> u64 {
     move || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -190,9 +190,7 @@ struct Face {
 pub fn router(names: Names, behind: Behind) -> Router {
     let issues = matches!(behind, Behind::Tasks(_));
     let metadata: Arc<str> = metadata::of(&names, issues).into();
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route(METADATA, get(move || async move { public(&metadata) }));
+    let router = Router::new().route(METADATA, get(move || async move { public(&metadata) }));
     match behind {
         Behind::Keys(jwks) => router.route(JWKS, get(move || async move { public(&jwks()) })),
         Behind::Tasks(authority) => {

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::callers::{Shown, require};
 use super::proto::v1;
 use super::wire::{Malformed, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, decode_uid, optional, preview, text};
 use super::{Clock, grpc, trace};
@@ -23,7 +24,6 @@ use crate::lifecycle::{Begun, Closed, Fault, Lifecycle, Moment, Wish};
 use crate::pdp::{self, Ask, TaskAsk};
 use crate::store::StateStore;
 use crate::task::TaskId;
-use grpc::callers::{Shown, require};
 use grpc::malformed;
 use taken_back::TakenBack;
 
@@ -86,14 +86,14 @@ impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
 
     fn caller<M>(&self, request: &Request<M>) -> Result<Admitted<S, T>, Status> {
         let life = self.life()?;
-        let shown = Shown::by(request.metadata(), request.extensions());
+        let shown = Shown::by(request.metadata().as_ref(), request.extensions());
         let caller = shown.caller(&self.inner.callers, &life.pdp().trusted(), self.inner.clock.now())?;
         self.require(&life, &caller, Role::Tasks)?;
         Ok((caller, life))
     }
 
     fn require(&self, life: &Lifecycle<S, T>, caller: &Caller, role: Role) -> Result<(), Status> {
-        require(caller, role).inspect_err(|status| {
+        require(caller, role).map_err(Status::from).inspect_err(|status| {
             let refused = Administered {
                 time: self.inner.clock.now(),
                 face: Face::Grpc,
@@ -164,7 +164,7 @@ fn granted(mut begun: Begun, intent: String) -> (v1::TaskDecision, Option<v1::Ta
 impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskService<S, T> {
     async fn start(&self, request: Request<v1::StartRequest>) -> Result<Response<v1::StartResponse>, Status> {
         let (caller, life) = self.caller(&request)?;
-        let trace_id = trace::trace_id(request.metadata());
+        let trace_id = trace::trace_id(request.metadata().as_ref());
         let wish = wishes::start(caller, trace_id, request.into_inner(), Self::request)
             .map_err(|p| malformed(&p))?;
         let intent = wish.request.intent.clone().unwrap_or_default();
@@ -178,7 +178,7 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
         request: Request<v1::DelegateRequest>,
     ) -> Result<Response<v1::DelegateResponse>, Status> {
         let (caller, life) = self.caller(&request)?;
-        let trace_id = trace::trace_id(request.metadata());
+        let trace_id = trace::trace_id(request.metadata().as_ref());
         let wish = wishes::delegate(caller, trace_id, request.into_inner(), Self::request)
             .map_err(|p| malformed(&p))?;
         let intent = wish.request.intent.clone().unwrap_or_default();
@@ -189,7 +189,7 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         let (caller, life) = self.caller(&request)?;
-        let trace_id = trace::trace_id(request.metadata());
+        let trace_id = trace::trace_id(request.metadata().as_ref());
         let v1::RenewRequest { task, ttl_s, mode, request_id } = request.into_inner();
         let wish = || {
             let ask = TaskAsk::Renew { ttl_s: wire::ttl(ttl_s)? };
@@ -209,7 +209,7 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
 
     async fn end(&self, request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
         let (caller, life) = self.caller(&request)?;
-        let trace_id = trace::trace_id(request.metadata());
+        let trace_id = trace::trace_id(request.metadata().as_ref());
         let v1::EndRequest { task, ending, reason, idempotency_key: key, request_id } = request.into_inner();
         let wish = || {
             let (credentials, id) = wire::handle(task)?;
@@ -290,7 +290,7 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let (caller, life) = self.caller(&request)?;
-        let shown = Shown::by(request.metadata(), request.extensions());
+        let shown = Shown::by(request.metadata().as_ref(), request.extensions());
         let v1::WatchRequest { resume_token } = request.into_inner();
         let after = watch::place(resume_token).map_err(|problem| malformed(&problem))?;
         let events = life.events(after).map_err(|error| watch::ended(&error))?;
@@ -299,7 +299,7 @@ impl<S: AuditSink + 'static, T: StateStore> v1::tasks_server::Tasks for TaskServ
             let now = service.inner.clock.now();
             let known = shown.caller(&service.inner.callers, &life.pdp().trusted(), now)?;
             if known.name == caller.name {
-                require(&known, Role::Tasks)
+                Ok(require(&known, Role::Tasks)?)
             } else {
                 Err(Status::unauthenticated("the caller is another now"))
             }

@@ -1,15 +1,17 @@
-//! W3C trace context as it comes in gRPC metadata (W3C Trace Context, §3.2).
-//! Never trusts it beyond joining traces: a malformed header is no header.
+//! What joins a call to others: the W3C trace context (§3.2) and the caller's own id, from headers or gRPC metadata.
+//! Never trusts it beyond joining: a malformed header is no header.
 
+use http::{HeaderMap, HeaderName};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tonic::metadata::{KeyRef, MetadataMap};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::wire::REQUEST_ID_BYTES_MAX;
+
 /// The trace id of a `traceparent`, when it is well formed: 32 lower-case hexadecimal digits, not all zero.
-pub(super) fn trace_id(metadata: &MetadataMap) -> Option<String> {
-    let header = metadata.get("traceparent")?.to_str().ok()?;
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let header = headers.get("traceparent")?.to_str().ok()?;
     let mut parts = header.split('-');
     let (version, trace, parent) = (parts.next()?, parts.next()?, parts.next()?);
     let hex = |text: &str, len: usize| {
@@ -20,16 +22,26 @@ pub(super) fn trace_id(metadata: &MetadataMap) -> Option<String> {
 }
 
 /// Makes the caller's span the parent of ours, if spans are wanted at all.
-pub(super) fn adopt(span: &tracing::Span, metadata: &MetadataMap) {
+pub(super) fn adopt(span: &tracing::Span, headers: &HeaderMap) {
     if span.is_disabled() {
         return;
     }
-    let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Carrier(metadata));
+    let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Carrier(headers));
     // The span is new and belongs to nobody yet, so this cannot fail in a way that matters: at worst it is a root.
     drop(span.set_parent(parent));
 }
 
-struct Carrier<'a>(&'a MetadataMap);
+/// The header with the client's own id for a request.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The client's own id for a request, if it is fit for a record; else nothing.
+pub(super) fn request_id(headers: &HeaderMap) -> &str {
+    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let fits = sent.len() <= REQUEST_ID_BYTES_MAX && sent.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { sent } else { "" }
+}
+
+struct Carrier<'a>(&'a HeaderMap);
 
 impl Extractor for Carrier<'_> {
     fn get(&self, key: &str) -> Option<&str> {
@@ -37,13 +49,7 @@ impl Extractor for Carrier<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0
-            .keys()
-            .filter_map(|key| match key {
-                KeyRef::Ascii(key) => Some(key.as_str()),
-                KeyRef::Binary(_) => None,
-            })
-            .collect()
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 }
 
@@ -52,9 +58,9 @@ mod tests {
     use super::*;
 
     fn id(header: &'static str) -> Option<String> {
-        let mut metadata = MetadataMap::new();
-        metadata.insert("traceparent", header.parse().unwrap());
-        trace_id(&metadata)
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", header.parse().unwrap());
+        trace_id(&headers)
     }
 
     #[test]

@@ -29,11 +29,11 @@ impl Malformed {
 pub(super) const REQUEST_ID_BYTES_MAX: usize = 128;
 pub(super) const NAME_BYTES_MAX: usize = 256;
 pub(super) const INTENT_BYTES_MAX: usize = 1024;
-const UID_BYTES_MAX: usize = 4096;
+pub(super) const UID_BYTES_MAX: usize = 4096;
 pub(super) const URL_BYTES_MAX: usize = 4096;
-const EARLIER_ACTORS_MAX: usize = 8;
-const ENTITIES_MAX: usize = 256;
-const HEADERS_MAX: usize = 64;
+pub(super) const EARLIER_ACTORS_MAX: usize = 8;
+pub(super) const ENTITIES_MAX: usize = 256;
+pub(super) const HEADERS_MAX: usize = 64;
 
 /// A decoded `AuthorizeRequest`, still without caller and instant.
 #[derive(Debug)]

@@ -27,6 +27,8 @@ pub enum Face {
     Grpc,
     /// HTTP: the OAuth endpoints of tasks.
     Http,
+    /// HTTP: AuthZEN.
+    Authzen,
     /// The administration's port.
     Admin,
 }
@@ -38,6 +40,7 @@ impl Face {
             Self::Embedded => "embedded",
             Self::Grpc => "grpc",
             Self::Http => "http",
+            Self::Authzen => "authzen",
             Self::Admin => "admin",
         }
     }

@@ -2,6 +2,15 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn the_bytes_of_items_are_those_that_were_sent() {
+    let text = br#" [ {"a": [1, 2]} ,1.50,"x\u0041", [] ,null] "#;
+    let items = items_bytes(text).unwrap();
+    assert_eq!(items, [&br#"{"a": [1, 2]}"#[..], b"1.50", br#""x\u0041""#, b"[]", b"null"]);
+    assert_eq!(items_bytes(b"[]"), Some(vec![]));
+    assert_eq!(items_bytes(b"{}"), None);
+}
+
 fn read(text: &str) -> Result<Value, JsonError> {
     parse(text.as_bytes(), Limits::default())
 }

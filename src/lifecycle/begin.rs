@@ -139,7 +139,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 (Move::Delegated, self.write_part(lent, intent, asked).await?)
             }
             Ask::Task(TaskAsk::Renew { .. }) => (Move::Renewed, self.write_renewed(lent).await?),
-            Ask::Task(_) | Ask::Access(_) | Ask::Mcp(_) => {
+            Ask::Task(_) | Ask::Access(_) | Ask::Mcp(_) | Ask::Unclear(_) => {
                 (Move::Started, self.write_started(lent, intent, credential, asked, now).await?)
             }
         })
@@ -376,7 +376,7 @@ fn digest_of(request: &Request) -> String {
         Ask::Task(TaskAsk::Renew { ttl_s }) => format!("renew {ttl_s:?}"),
         Ask::Task(TaskAsk::Reissue { id }) => format!("reissue {id}"),
         Ask::Task(TaskAsk::End { id, end }) => format!("end {id:?} {end:?}"),
-        Ask::Access(_) | Ask::Mcp(_) => String::new(),
+        Ask::Access(_) | Ask::Mcp(_) | Ask::Unclear(_) => String::new(),
     };
     let tokens = [&credentials.subject, &credentials.actor, &credentials.task].map(token);
     let said = format!("{claim:?} {session:?} {intent:?} {tokens:?}");

@@ -130,7 +130,7 @@ fn server_audience<'s>(snapshot: &'s Snapshot, ask: &Ask) -> Option<&'s str> {
     let server = match ask {
         Ask::Mcp(message) => snapshot.catalog().server(&message.server),
         Ask::Access(question) => server_of(&question.resource).and_then(|id| snapshot.catalog().server(id)),
-        Ask::Task(_) => None,
+        Ask::Task(_) | Ask::Unclear(_) => None,
     };
     server?.audience.as_deref()
 }

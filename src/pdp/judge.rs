@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::within::{Outside, Within};
-use super::{Ask, words};
+use super::{Ask, Unclear, words};
 use crate::access::{Decision, DenyReason, Determining, Facts, Question};
 use crate::mcp::{self, Mapped};
 use crate::policy::{self, Round};
@@ -55,6 +55,12 @@ impl Judged {
         Self::bare(Decision::deny(reason, words))
     }
 
+    /// A deny of what could not be put in one way only.
+    pub(super) fn unclear(unclear: &Unclear) -> Self {
+        let Unclear { words, action, resource } = unclear.clone();
+        Self { action, resource, ..Self::deny(DenyReason::InvalidInput, words) }
+    }
+
     pub(super) fn bare(decision: Decision) -> Self {
         Self {
             decision,
@@ -88,6 +94,7 @@ pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms<
         Ask::Mcp(message) => message,
         // The life of a task is judged apart.
         Ask::Task(_) => return Judged::deny(DenyReason::InvalidInput, "a task is not a step"),
+        Ask::Unclear(unclear) => return Judged::unclear(unclear),
     };
     match mcp::map(message, snapshot.catalog(), &terms.limits) {
         Mapped::Pass => Judged::bare(Decision::pass()),

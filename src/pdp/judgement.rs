@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Judged, Occasion, Request};
+use super::{Ask, Judged, Occasion, Request, Unclear};
 use crate::audit::{Decided, Mode, TokenSeen};
 use crate::identity::{Assurance, Principal, Verified};
 use crate::policy::Snapshot;
@@ -34,6 +34,14 @@ impl TaskTold {
     }
 }
 
+impl<'r> Judgement<'r> {
+    /// The judgement on what could not be put in one way only: nobody is established for it.
+    pub(super) fn unclear(request: &'r Request, occasion: Occasion<'r>, unclear: &Unclear) -> Self {
+        let judged = Judged::unclear(unclear);
+        Self { request, occasion, principal: None, refused: None, task: None, judged, arguments_digest: None }
+    }
+}
+
 impl Judgement<'_> {
     /// What its record says.
     pub(super) fn told<'a>(&'a self, snapshot: &'a Snapshot) -> Decided<'a> {
@@ -43,7 +51,7 @@ impl Judgement<'_> {
         let established = principal.as_ref();
         let (server, method) = match &request.ask {
             Ask::Mcp(message) => (Some(message.server.as_str()), Some(message.method.as_str())),
-            Ask::Access(_) | Ask::Task(_) => (None, None),
+            Ask::Access(_) | Ask::Task(_) | Ask::Unclear(_) => (None, None),
         };
         let (said_task, said_purpose) = (request.task.as_deref(), request.purpose.as_deref());
         Decided {

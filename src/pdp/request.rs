@@ -8,6 +8,7 @@ use crate::access::{DecisionId, Question, Timestamp};
 use crate::audit::Face;
 use crate::identity::{Caller, Claim, Credentials};
 use crate::mcp;
+use crate::value::Uid;
 
 /// What a PEP asks. Nothing in it is believed yet.
 #[derive(Debug, Clone)]
@@ -51,6 +52,19 @@ pub enum Ask {
     Mcp(mcp::Message),
     /// About a task itself.
     Task(TaskAsk),
+    /// What a face understood, and could not put in one way only: denied as `InvalidInput`, whoever asks.
+    Unclear(Unclear),
+}
+
+/// A request that is denied for what it says, before it is looked at who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unclear {
+    /// Safe words: names of members, never a value.
+    pub words: String,
+    /// The action that it names, as far as it does.
+    pub action: Option<Uid>,
+    /// The resource that it names, as far as it does.
+    pub resource: Option<Uid>,
 }
 
 /// What the shell gives to each decision.

@@ -304,7 +304,9 @@ fn brought_entities(
 
 fn brought(snapshot: &Snapshot, entity: &Entity) -> Result<Option<CedarEntity>, Refusal> {
     let path = entity.uid.kind.as_str();
-    if let Some(name) = NEVER_FROM_PEP.iter().find(|name| entity.attributes.contains_key(**name)) {
+    // What the schema does not have is nobody's, and is ignored as everything else that nobody can read.
+    let sent = |name: &str| entity.attributes.contains_key(name) && snapshot.declares_attribute(path, name);
+    if let Some(name) = NEVER_FROM_PEP.iter().find(|name| sent(name)) {
         return Err(Refusal::invalid(format!("`{path}.{name}` may not come from a PEP")));
     }
     let Some((_, stored)) = snapshot.store.find(&entity.uid) else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::index::{Index, Key, Stored};
 use super::rule::Rule;
-use super::schema::CompiledSchema;
+use super::schema::{ActionModel, CompiledSchema};
 use super::store::Store;
 use super::told::Told;
 use crate::access::{Effect, Revision};
@@ -72,6 +72,27 @@ impl Snapshot {
     /// Whether the context of some action has this member for this PDP alone to fill.
     pub fn establishes(&self, member: &str) -> bool {
         self.schema.actions.values().any(|action| action.owned.contains(member))
+    }
+
+    /// Whether the schema has entities of this type.
+    pub fn declares(&self, kind: &str) -> bool {
+        self.schema.kinds.contains_key(kind) || self.schema.choices.contains_key(kind)
+    }
+
+    /// Whether entities of this type have this attribute.
+    pub fn declares_attribute(&self, kind: &str, attribute: &str) -> bool {
+        self.schema.kinds.get(kind).is_some_and(|attributes| attributes.contains_key(attribute))
+    }
+
+    /// Whether this member of the action's context is for this PDP alone to fill.
+    pub fn owns(&self, action: &Uid, member: &str) -> bool {
+        self.schema.actions.get(action).is_some_and(|action| action.owned.contains(member))
+    }
+
+    /// Whether this member of the action's context is for a request to send.
+    pub fn takes(&self, action: &Uid, member: &str) -> bool {
+        let declared = |action: &ActionModel| action.common.iter().any(|one| !one.ours && one.name == member);
+        self.schema.actions.get(action).is_some_and(declared)
     }
 
     /// Whether the action's context names the agent that acts: then a human does not come alone.

@@ -1,6 +1,7 @@
 //! The configuration: read once, checked, and handed to each component as that component uses it.
 //! Never read again, and the only place that looks at the environment.
 
+mod authzen;
 mod check;
 mod listen;
 mod proofs;
@@ -18,6 +19,7 @@ use super::listen::Address;
 use super::{journal, reload, telemetry, tls as server_tls};
 use crate::identity::Callers;
 use crate::{api, json, mcp, pdp};
+pub use authzen::AuthZen;
 pub use tasks::Tasks;
 pub use trust::{REVOKED, Trust};
 
@@ -51,6 +53,8 @@ pub struct Settings {
     pub trust: Trust,
     /// Tasks: the bounds of their authority, and the tokens that stand for them.
     pub tasks: Tasks,
+    /// AuthZEN over HTTP.
+    pub authzen: AuthZen,
     /// What one caller may demand.
     pub limits: Limits,
 }
@@ -64,8 +68,8 @@ pub struct Listen {
     pub grpc_socket_mode: u32,
     /// TLS on gRPC's TCP addresses; none: in the clear.
     pub grpc_tls: Option<server_tls::Config>,
-    /// For the keys and the OAuth endpoints of tasks; none when tasks are off.
-    pub http: Option<Http>,
+    /// For AuthZEN, and for the keys and the OAuth endpoints of tasks.
+    pub http: Http,
     /// For health, metrics and administration.
     pub admin: SocketAddr,
     /// Names by which the administration may be called, beside those of the loopback.
@@ -98,7 +102,7 @@ impl Http {
 /// What one caller may demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The length of a gRPC message.
+    /// The length of a gRPC message, and of the body of an AuthZEN request.
     pub message_bytes_max: usize,
     /// The requests in a batch.
     pub batch_len_max: usize,
@@ -124,6 +128,7 @@ impl Limits {
     /// Those that the faces hold requests against.
     pub fn of_the_face(&self) -> api::Limits {
         api::Limits {
+            body_bytes_max: self.message_bytes_max,
             batch_len_max: self.batch_len_max,
             context_depth_max: self.context_depth_max,
             context_nodes_max: self.context_nodes_max,

@@ -61,5 +61,11 @@ async fn only_known(State(hosts): State<Arc<Hosts>>, request: Request, next: Nex
         return next.run(request).await;
     }
     let text = format!("this host name is not known here; use localhost, or add it to `{}`", hosts.key);
-    (StatusCode::MISDIRECTED_REQUEST, Json(json!({ "error": text }))).into_response()
+    let refused = (StatusCode::MISDIRECTED_REQUEST, Json(json!({ "error": text })));
+    // AuthZEN 1.0, "Request identification": on errors, too.
+    let id = request.headers().get("x-request-id").cloned().map(|id| [("x-request-id", id)]);
+    match id {
+        Some(id) => (id, refused).into_response(),
+        None => refused.into_response(),
+    }
 }

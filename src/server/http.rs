@@ -1,10 +1,11 @@
-//! HTTP for clients of tasks, in both versions, within limits of time, size and number.
+//! HTTP for AuthZEN and for clients of tasks, in both versions, within limits of time, size and number.
 //! Never waits for a client that sends its headers one byte at a time, and never decides.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::StreamExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -41,14 +42,24 @@ impl Default for Patience {
     }
 }
 
-/// The routes of tasks as they are reached at this address.
-pub fn router(config: &Http, tasks: &Tasks, bound: SocketAddr, behind: Behind) -> Router {
+/// The routes as they are reached at this address: AuthZEN's, and those of tasks where there are any.
+pub fn router(
+    config: &Http,
+    tasks: &Tasks,
+    bound: SocketAddr,
+    behind: Option<Behind>,
+    authzen: Router,
+) -> Router {
     let at = || format!("{}://{bound}", config.scheme());
     let public_url = tasks.public_url.clone().unwrap_or_else(at);
     let mut names = config.hosts.clone();
     // Clients are told to call it so.
     names.extend(Url::parse(&public_url).ok().and_then(|url| url.host_str().map(str::to_owned)));
-    let router = oauth::router(Names { issuer: tasks.issuer.clone(), public_url }, behind);
+    let mut router = authzen.route("/healthz", get(|| async { "ok\n" }));
+    if let Some(behind) = behind {
+        let names = Names { issuer: tasks.issuer.clone(), public_url };
+        router = router.merge(oauth::router(names, behind));
+    }
     Hosts { address: bound, names, key: "listen.http_hosts" }.guard(router)
 }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::Authority;
-use super::config::{Http, Limits, Listen, Settings};
+use super::config::{Limits, Listen, Settings};
 use super::data::{DataDir, DataError};
 use super::grpc::Services;
 use super::journal::{Journal, JournalError};
@@ -27,7 +27,7 @@ use super::telemetry::{self, TelemetryError};
 use super::tls::{self, Rotation, Tls, TlsError};
 use super::{SystemClock, admin, clock, grpc, http, refill, stack, trust};
 use crate::api::oauth::Behind;
-use crate::api::{Administrator, Authorization, TaskService};
+use crate::api::{Administrator, AuthZen, Authorization, TaskService};
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
 use crate::lifecycle::Lifecycle;
@@ -89,7 +89,7 @@ pub enum ServeError {
 pub enum Announce {
     /// gRPC is bound; once for each address, in the order of the configuration.
     Grpc(Address),
-    /// HTTP is bound, if it is served.
+    /// HTTP is bound.
     Http(SocketAddr),
     /// The administration is bound.
     Admin(SocketAddr),
@@ -193,10 +193,9 @@ struct Secured {
 
 impl Secured {
     async fn start(listen: &Listen) -> Result<Self, TlsError> {
-        let http = listen.http.as_ref().and_then(|http| http.tls.as_ref());
         Ok(Self {
             grpc: start_tls(listen.grpc_tls.as_ref(), tls::GRPC).await?,
-            http: start_tls(http, tls::HTTP).await?,
+            http: start_tls(listen.http.tls.as_ref(), tls::HTTP).await?,
         })
     }
 
@@ -223,7 +222,7 @@ async fn start_tls(
 struct Bound {
     grpc: Vec<Listener>,
     grpc_addresses: Vec<Address>,
-    http: Option<(Listener, SocketAddr)>,
+    http: (Listener, SocketAddr),
     admin: TcpListener,
     admin_address: SocketAddr,
 }
@@ -237,26 +236,21 @@ impl Bound {
         let grpc = bind_grpc(&listen.grpc, listen.grpc_socket_mode).await?;
         let (grpc, grpc_addresses): (Vec<_>, Vec<_>) = grpc.into_iter().unzip();
         let grpc = grpc.into_iter().map(|listener| secured(listener, &tls.grpc)).collect();
-        let http = match &listen.http {
-            Some(Http { address, .. }) => {
-                let (listener, address) = bind("http", *address).await?;
-                Some((secured(listener.into(), &tls.http), address))
-            }
-            None => None,
-        };
+        let (http, http_address) = bind("http", listen.http.address).await?;
+        let http = (secured(http.into(), &tls.http), http_address);
         let (admin, admin_address) = bind("admin", listen.admin).await?;
         Ok(Self { grpc, grpc_addresses, http, admin, admin_address })
     }
 
-    fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref().map(|(_, address)| *address)
+    fn http_address(&self) -> SocketAddr {
+        self.http.1
     }
 
     /// Accepts connections from now on, and says so.
     fn serve(
         self,
         services: Services<Sink, Embedded>,
-        routes: Option<Router>,
+        routes: Router,
         limits: Limits,
         administration: admin::Admin,
         tasks: &mut Tasks,
@@ -268,11 +262,10 @@ impl Bound {
         for address in grpc_addresses {
             announce(Announce::Grpc(address));
         }
-        if let Some(((http, address), routes)) = http.zip(routes) {
-            let patience = http::Patience::default();
-            tasks.spawn("http", |stop| http::serve(http, routes, of_http, patience, stop));
-            announce(Announce::Http(address));
-        }
+        let (http, address) = http;
+        let patience = http::Patience::default();
+        tasks.spawn("http", |stop| http::serve(http, routes, of_http, patience, stop));
+        announce(Announce::Http(address));
         tasks.spawn_last("admin", |end| admin::serve(admin, admin::router(administration), end));
         announce(Announce::Admin(admin_address));
         announce(Announce::Ready);
@@ -357,10 +350,13 @@ impl State {
     }
 
     /// What HTTP serves at the address that it is bound to.
-    fn routes(&self, settings: &Settings, callers: &Callers, bound: Option<SocketAddr>) -> Option<Router> {
-        let (config, bound, life) = (settings.listen.http.as_ref()?, bound?, self.life.clone()?);
-        let behind = Behind::Tasks(Arc::new(Authority::new(life, callers.clone())));
-        Some(http::router(config, &settings.tasks, bound, behind))
+    fn routes(&self, settings: &Settings, callers: &Callers, bound: SocketAddr) -> Router {
+        let authority = self.life.clone().map(|life| Authority::new(life, callers.clone()));
+        let behind = authority.map(|authority| Behind::Tasks(Arc::new(authority)));
+        let (face, types) = (settings.limits.of_the_face(), settings.authzen.types.clone());
+        let clock = Arc::new(SystemClock);
+        let authzen = AuthZen::new(self.pdp.clone(), callers.clone(), clock, face, types);
+        http::router(&settings.listen.http, &settings.tasks, bound, behind, authzen.routes())
     }
 
     fn tally(&self) -> admin::Tally {

@@ -9,6 +9,7 @@
 )]
 
 mod asks;
+mod authzen;
 mod bounds;
 mod cases;
 mod certificates;

@@ -8,20 +8,21 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use palisade::access::{DecisionId, Timestamp};
+use palisade::api::authzen::Types;
 use palisade::api::proto::v1::admin_client::AdminClient;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
 use palisade::api::proto::v1::tasks_client::TasksClient;
-use palisade::api::{Administrator, Authorization, Clock, TaskService};
+use palisade::api::{Administrator, AuthZen, Authorization, Clock, TaskService};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
 use palisade::identity::{Algorithm, Caller, Callers, KnownBy, OwnIssuer, Role, Servers, SigningKey};
 use palisade::lifecycle::{Follower, Keeper, Lifecycle, wanting};
 use palisade::pdp::{Answer, Error, HouseRules, Occasion, Pdp, Request};
 use palisade::policy::{Snapshot, compile};
-use palisade::server::config::Limits;
+use palisade::server::config::{self, Limits};
 use palisade::server::grpc::Services;
 use palisade::server::listen::Listener;
-use palisade::server::{SystemClock, grpc, tls};
+use palisade::server::{SystemClock, grpc, http, tls};
 use palisade::source;
 use palisade::store;
 use palisade::task::{Ceiling, Required, Rules, Tasks};
@@ -170,6 +171,7 @@ pub struct Builder {
     moving: Arc<TestClock>,
     rules: Option<Rules>,
     history: store::History,
+    types: Types,
 }
 
 /// The rules of tasks unless a test says otherwise.
@@ -251,6 +253,12 @@ impl Builder {
         self
     }
 
+    /// Understands the types of AuthZEN's parties so.
+    pub fn types(mut self, types: Types) -> Self {
+        self.types = types;
+        self
+    }
+
     /// Remembers so much of the past for watches.
     pub fn history(mut self, history: store::History) -> Self {
         self.history = history;
@@ -285,8 +293,10 @@ impl Builder {
                 None => authorization,
             },
             tasks: TaskService::new(life.clone(), callers.clone(), clock(), stop.clone()),
-            administrator: Administrator::new(life.clone(), callers, clock(), 0.5),
+            administrator: Administrator::new(life.clone(), callers.clone(), clock(), 0.5),
         };
+        let authzen = AuthZen::new(pdp.clone(), callers, clock(), face, self.types);
+        let http_address = serve_http(authzen, self.limits.clone(), stop.clone()).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut listener = Listener::from(listener);
@@ -297,8 +307,20 @@ impl Builder {
         }
         tokio::spawn(grpc::serve(vec![listener], services, self.limits, stop.clone()));
         let clock = self.moving.clone();
-        TestPdp { pdp, ledger, address, clock: self.clock, moving: clock, life, stop: stop.drop_guard() }
+        let stop = stop.drop_guard();
+        TestPdp { pdp, ledger, address, http_address, clock: self.clock, moving: clock, life, stop }
     }
+}
+
+/// AuthZEN on a port of its own, as the binary serves it.
+async fn serve_http(authzen: AuthZen<Arc<Ledger>>, limits: Limits, stop: CancellationToken) -> SocketAddr {
+    let (overrides, environment) = (config::Overrides::default(), config::Environment::default());
+    let settings = config::parse(Path::new("p.yaml"), "", overrides, environment).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bound = listener.local_addr().unwrap();
+    let routes = http::router(&settings.listen.http, &settings.tasks, bound, None, authzen.routes());
+    tokio::spawn(http::serve(listener.into(), routes, limits, http::Patience::default(), stop));
+    bound
 }
 
 /// The life of tasks, kept in memory.
@@ -324,11 +346,12 @@ fn lend(
     (pdp, life)
 }
 
-/// A PDP with its gRPC face.
+/// A PDP with its faces: gRPC and AuthZEN.
 pub struct TestPdp {
     pub pdp: Arc<Pdp<Arc<Ledger>>>,
     pub ledger: Arc<Ledger>,
     pub address: SocketAddr,
+    pub http_address: SocketAddr,
     clock: Arc<dyn Clock>,
     moving: Arc<TestClock>,
     life: Option<Arc<Life>>,
@@ -350,6 +373,7 @@ impl TestPdp {
             moving: clock,
             rules: None,
             history: store::History::default(),
+            types: Types::default(),
         }
     }
 

@@ -9,6 +9,7 @@ mod server;
 
 mod admin;
 mod authorize;
+mod authzen;
 mod bundles;
 mod canaries;
 mod commands;

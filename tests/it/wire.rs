@@ -18,7 +18,7 @@ pub fn request(request: &Request) -> v1::AuthorizeRequest {
         question: Some(match &request.ask {
             Ask::Access(question) => v1::authorize_request::Question::Access(access(question)),
             Ask::Mcp(message) => v1::authorize_request::Question::Mcp(mcp(message)),
-            Ask::Task(_) => panic!("tasks have a service of their own"),
+            Ask::Task(_) | Ask::Unclear(_) => panic!("tasks have a service of their own; gRPC is clear"),
         }),
         session: given(&request.session),
         task: given(&request.task),

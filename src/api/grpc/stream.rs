@@ -11,8 +11,8 @@ use tokio_stream::Stream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
-use super::callers::Shown;
 use super::{Authorization, TOGETHER_MAX};
+use crate::api::callers::Shown;
 use crate::api::proto::v1;
 use crate::audit::AuditSink;
 

@@ -15,6 +15,7 @@ use super::issued::ACCESS_TOKEN;
 use super::refusal::Refused;
 use super::{Exchange, Face, Issued, TOKEN};
 use crate::api::Peer;
+use crate::api::trace::request_id;
 use crate::identity::{Caller, Proof, Role, Token};
 
 /// The types that the token of a task may be called by (RFC 8693, section 3).
@@ -23,8 +24,6 @@ const SUBJECT_TYPES: [&str; 2] = ["urn:ietf:params:oauth:token-type:jwt", ACCESS
 const DPOP: &str = "dpop";
 /// The longest name of a server.
 const TARGET_BYTES_MAX: usize = 2048;
-/// The longest id of a request.
-const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// `POST /oauth2/token`
 pub(super) async fn exchange(State(face): State<Arc<Face>>, request: Request) -> Result<Issued, Refused> {
@@ -121,11 +120,4 @@ fn who(face: &Face, parts: &Parts) -> Result<Arc<Caller>, Refused> {
 /// Nobody counts as local by accident: a request without a peer came through no listener that says so.
 fn peer(parts: &Parts) -> Peer {
     parts.extensions.get().cloned().unwrap_or_else(Peer::elsewhere)
-}
-
-/// What it is worth to a client to find again; nothing if it is not fit for a record.
-fn request_id(headers: &HeaderMap) -> &str {
-    let sent = headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let fits = sent.len() <= REQUEST_ID_BYTES_MAX && sent.bytes().all(|byte| byte.is_ascii_graphic());
-    if fits { sent } else { "" }
 }

@@ -178,8 +178,6 @@ async fn keys_and_metadata_are_for_everybody_and_may_be_kept_for_a_while() {
     assert_eq!(metadata["jwks_uri"], "https://pdp.example/p/.well-known/jwks.json");
     assert_eq!(metadata["grant_types_supported"], json!(["urn:ietf:params:oauth:grant-type:token-exchange"]));
     assert_eq!(metadata["dpop_signing_alg_values_supported"][0], "ES256");
-    let health = world.get("/healthz").await;
-    assert_eq!((health.status, health.body.as_str()), (StatusCode::OK, "ok\n"));
 }
 
 #[tokio::test]

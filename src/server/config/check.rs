@@ -34,6 +34,7 @@ pub(super) fn settings(
         local_caller,
         trust,
         tasks,
+        authzen,
         reload,
         audit,
         log,
@@ -43,20 +44,19 @@ pub(super) fn settings(
     let Overrides { bundle: bundle_given, data: data_given, grpc, http, admin } = overrides;
     let bundle = bundle_given.or(bundle).unwrap_or_else(|| PathBuf::from("."));
     let data = data_given.or(data).unwrap_or_else(|| PathBuf::from("data"));
-    let mut listen = listen::check(&file, listen, grpc, http, admin)?;
+    let listen = listen::check(&file, listen, grpc, http, admin)?;
     let journal = journal::Config::default();
     let rotate_bytes =
         file.number("audit.rotate_bytes", audit.rotate_bytes, journal.rotate_bytes, 4096..=1 << 40)?;
     let trust = super::trust::check(&file, trust)?;
-    let tasks = tasks::check(&file, tasks, listen.http.as_ref(), &trust)?;
-    // Nothing else is served there.
-    listen.http = listen.http.filter(|_| tasks.enabled);
+    let tasks = tasks::check(&file, tasks, &listen.http, &trust)?;
     Ok(Settings {
         reload: file.reload(bundle, reload)?,
         data,
         callers: file.callers(callers, &local_caller, &listen, &trust)?,
         trust,
         tasks,
+        authzen: super::authzen::check(&file, authzen)?,
         listen,
         journal: journal::Config { rotate_bytes, ..journal },
         telemetry: file.telemetry(&log, telemetry, environment)?,
@@ -177,7 +177,7 @@ impl ConfigFile<'_> {
         nobody_else: bool,
     ) -> Result<Option<Caller>, ConfigError> {
         let reached = listen.grpc.iter().find(|address| !address.is_local());
-        let http = listen.http.as_ref().filter(|http| !http.is_local());
+        let http = Some(&listen.http).filter(|http| !http.is_local());
         let anywhere = reached.map(ToString::to_string).or_else(|| http.map(|http| http.address.to_string()));
         let enabled = match typed.enabled.as_ref().map_or(Switch::Auto, |enabled| enabled.value) {
             Switch::Auto => anywhere.is_none() && nobody_else,

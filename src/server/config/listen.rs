@@ -35,7 +35,7 @@ pub(super) fn check(
         hosts: http_hosts,
     };
     let admin = address(admin_given, "listen.admin", admin, ADMIN)?;
-    Ok(Listen { grpc, grpc_socket_mode, grpc_tls, http: Some(http), admin, admin_hosts })
+    Ok(Listen { grpc, grpc_socket_mode, grpc_tls, http, admin, admin_hosts })
 }
 
 fn address(

@@ -94,7 +94,7 @@ struct TypedSigning {
 pub(super) fn check(
     file: &ConfigFile<'_>,
     typed: Typed,
-    http: Option<&Http>,
+    http: &Http,
     trust: &Trust,
 ) -> Result<Tasks, ConfigError> {
     let Typed {
@@ -164,12 +164,12 @@ fn share(file: &ConfigFile<'_>, typed: Option<&Spanned<f64>>) -> Result<f64, Con
 fn issuer(
     file: &ConfigFile<'_>,
     typed: Option<&Spanned<String>>,
-    http: Option<&Http>,
+    http: &Http,
     trust: &Trust,
 ) -> Result<String, ConfigError> {
     const KEY: &str = "tasks.issuer";
     let Some(typed) = typed else {
-        return Ok(http.map(|http| format!("{}://{}", http.scheme(), http.address)).unwrap_or_default());
+        return Ok(format!("{}://{}", http.scheme(), http.address));
     };
     let text = &typed.value;
     if !is_url(text) && !is_urn(text) {

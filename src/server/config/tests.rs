@@ -40,7 +40,7 @@ fn nothing_configured_serves_on_loopback_and_trusts_the_local_caller_for_authori
         assert_eq!(settings.listen.grpc, [address(GRPC)]);
         assert_eq!(settings.listen.grpc_socket_mode, 0o600);
         assert_eq!(settings.listen.admin.to_string(), ADMIN);
-        let http = settings.listen.http.unwrap();
+        let http = settings.listen.http;
         assert_eq!((http.address.to_string().as_str(), http.tls, http.hosts), (HTTP, None, vec![]));
         assert_eq!((settings.reload.bundle, settings.data), (PathBuf::from("."), PathBuf::from("data")));
         let local = settings.callers.local().unwrap();
@@ -98,7 +98,7 @@ fn the_command_line_wins_over_the_file_and_rust_log_over_the_level() {
     let settings = parse(Path::new("p.yaml"), text, overrides, environment).unwrap();
     assert_eq!((settings.reload.bundle, settings.data), (PathBuf::from("b"), PathBuf::from("d")));
     assert_eq!(settings.listen.grpc, [address("127.0.0.1:0"), address("unix:p.sock")]);
-    assert_eq!((settings.listen.http.unwrap().address.port(), settings.listen.admin.port()), (0, 0));
+    assert_eq!((settings.listen.http.address.port(), settings.listen.admin.port()), (0, 0));
     assert_eq!(settings.telemetry.filter, "trace");
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Typed {
     pub(super) local_caller: LocalCaller,
     pub(super) trust: super::trust::Typed,
     pub(super) tasks: super::tasks::Typed,
+    pub(super) authzen: super::authzen::Typed,
     pub(super) reload: Reload,
     pub(super) audit: Audit,
     pub(super) log: Log,

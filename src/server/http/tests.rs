@@ -56,7 +56,13 @@ struct Running {
 fn routes(text: &str, address: SocketAddr) -> Router {
     let settings = parse(std::path::Path::new("p.yaml"), text, Overrides::default(), Environment::default());
     let settings = settings.unwrap();
-    router(&settings.listen.http.unwrap(), &settings.tasks, address, Behind::Tasks(Arc::new(Told)))
+    router(
+        &settings.listen.http,
+        &settings.tasks,
+        address,
+        Some(Behind::Tasks(Arc::new(Told))),
+        Router::new(),
+    )
 }
 
 async fn start(patience: Patience, limits: Limits, secured: Option<tls::Tls>) -> Running {

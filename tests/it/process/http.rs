@@ -40,6 +40,13 @@ pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], form: &[(
     send(address, "POST", path, &[&sent[..], headers].concat(), &body)
 }
 
+/// JSON that is sent.
+pub fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let length = body.len().to_string();
+    let sent = [("Content-Type", "application/json"), ("Content-Length", &*length)];
+    send(address, "POST", path, &[&sent[..], headers].concat(), body)
+}
+
 fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -67,13 +67,13 @@ fn a_key_that_others_may_read_or_that_is_damaged_ends_the_start() {
 }
 
 #[test]
-fn without_tasks_there_are_neither_keys_nor_http() {
+fn without_tasks_there_are_no_keys() {
     let place = Place::with(PERMIT);
     place.configure("tasks: { enabled: false }\n");
-    let process = Process::spawn(&mut place.command());
-    process.stdout.wait_for_text("ready\n");
-    assert!(!process.stdout.text().contains("http listening"));
-    process.signal(rustix::process::Signal::TERM);
-    assert_eq!(process.end().code, Some(0));
+    let server = place.start();
+    for path in ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/oauth2/token"] {
+        assert_eq!(get(&server, path).status, 404, "{path}");
+    }
+    assert_eq!(server.stop().code, Some(0));
     assert!(!place.data().join("keys").exists());
 }

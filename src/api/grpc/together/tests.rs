@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use futures_util::future::join_all;
 use futures_util::poll;
-use tonic::Code;
+use tonic::{Code, Status};
 
+use super::super::Authorization;
 use super::*;
 use crate::access::{DecisionId, Timestamp};
 use crate::api::proto::v1;

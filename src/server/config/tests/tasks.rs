@@ -145,9 +145,10 @@ fn signing_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn without_tasks_http_is_not_served_and_reached_by_nobody() {
-    let off = parsed("listen: { http: '0.0.0.0:8181' }\ntasks: { enabled: false }\n").unwrap();
-    assert_eq!((off.listen.http, off.callers.local().is_some()), (None, true));
+fn without_tasks_http_is_served_all_the_same() {
+    let off = parsed("tasks: { enabled: false }\n").unwrap();
+    assert_eq!((off.listen.http.address.port(), off.callers.local().is_some()), (8181, true));
+    assert!(parsed("listen: { http: '0.0.0.0:8181' }\ntasks: { enabled: false }\n").is_err());
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn http_that_others_reach_needs_callers_and_has_no_local_one() {
 #[test]
 fn tls_of_http_is_checked_like_that_of_grpc() {
     let tls = |text: &str| parsed(&format!("listen:\n  http_tls: {{ {text} }}\n"));
-    let http = tls("certificate: c.pem, key: k.pem").unwrap().listen.http.unwrap();
+    let http = tls("certificate: c.pem, key: k.pem").unwrap().listen.http;
     assert_eq!((http.tls.unwrap().clients, http.hosts.len()), (Clients::Unasked, 0));
     for (text, words) in [
         ("certificate: c.pem", "needs its key"),

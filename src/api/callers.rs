@@ -1,26 +1,50 @@
-//! Who calls: the bearer token of the metadata or what the transport proves, the roles, the servers.
+//! Who calls, over gRPC and AuthZEN: a bearer token or what the transport proves, the roles, the servers.
 //! Never logs a token.
 
 use std::sync::Arc;
 
-use tonic::metadata::{AsciiMetadataValue, MetadataMap};
-use tonic::{Extensions, Status};
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, HeaderValue};
+use tonic::Status;
 
+use super::{Clock, Peer};
 use crate::access::Timestamp;
-use crate::api::Peer;
-use crate::identity::{Caller, Callers, Role, Servers, Trust};
+use crate::audit::{Administered, Administration, AuditSink, Face, Record};
+use crate::catalog::server_of;
+use crate::identity::{Caller, Callers, Claim, Role, Servers, Trust, UnknownCaller};
+use crate::pdp::Ask;
+
+/// Why a caller gets no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(in crate::api) enum TurnedAway {
+    /// It is nobody that is known.
+    #[error("{0}")]
+    Unknown(UnknownCaller),
+    /// It is known, and may not.
+    #[error("{0}")]
+    Forbidden(String),
+}
+
+impl From<TurnedAway> for Status {
+    fn from(turned: TurnedAway) -> Self {
+        match turned {
+            TurnedAway::Unknown(unknown) => Self::unauthenticated(unknown.to_string()),
+            TurnedAway::Forbidden(words) => Self::permission_denied(words),
+        }
+    }
+}
 
 /// What a call shows of its caller. Kept where a call lasts: who showed it may be nobody any more.
 pub(in crate::api) struct Shown {
-    authorization: Option<AsciiMetadataValue>,
+    authorization: Option<HeaderValue>,
     peer: Peer,
 }
 
 impl Shown {
-    pub(in crate::api) fn by(metadata: &MetadataMap, extensions: &Extensions) -> Self {
+    pub(in crate::api) fn by(headers: &HeaderMap, extensions: &Extensions) -> Self {
         // Nobody counts as local by accident: a call without a peer came through no listener that says so.
         let peer = extensions.get().cloned().unwrap_or_else(Peer::elsewhere);
-        Self { authorization: metadata.get("authorization").cloned(), peer }
+        Self { authorization: headers.get(AUTHORIZATION).cloned(), peer }
     }
 
     /// Whom it shows now.
@@ -29,7 +53,7 @@ impl Shown {
         callers: &Callers,
         trust: &Trust,
         now: Timestamp,
-    ) -> Result<Arc<Caller>, Status> {
+    ) -> Result<Arc<Caller>, TurnedAway> {
         // A header that is no text is no bearer token either.
         let authorization = self.authorization.as_ref().map(|header| header.to_str().unwrap_or_default());
         callers.identify(authorization, &self.peer, trust, now.seconds()).cloned().map_err(|unknown| {
@@ -38,34 +62,34 @@ impl Shown {
             if refused.is_power_of_two() {
                 tracing::warn!(%unknown, refused, "a call of nobody that is known here was refused");
             }
-            Status::unauthenticated(unknown.to_string())
+            TurnedAway::Unknown(unknown)
         })
     }
 }
 
-pub(in crate::api) fn require(caller: &Caller, role: Role) -> Result<(), Status> {
+pub(in crate::api) fn require(caller: &Caller, role: Role) -> Result<(), TurnedAway> {
     if caller.may(role) {
         return Ok(());
     }
     let words = format!("the caller `{}` lacks the role `{}`", caller.name, role.name());
-    Err(Status::permission_denied(words))
+    Err(TurnedAway::Forbidden(words))
 }
 
-pub(super) fn require_server(caller: &Caller, server: &str) -> Result<(), Status> {
+fn require_server(caller: &Caller, server: &str) -> Result<(), TurnedAway> {
     if caller.enforces(server) {
         return Ok(());
     }
     let words =
         format!("the caller `{}` does not enforce the server `{}`", caller.name, server.escape_debug());
-    Err(Status::permission_denied(words))
+    Err(TurnedAway::Forbidden(words))
 }
 
 /// For a question in terms of the schema: every server that it names, and that it names one unless the caller stands
 /// in front of all.
-pub(super) fn require_servers<'a>(
+fn require_servers<'a>(
     caller: &Caller,
     servers: impl IntoIterator<Item = &'a str>,
-) -> Result<(), Status> {
+) -> Result<(), TurnedAway> {
     let mut named = false;
     for server in servers {
         require_server(caller, server)?;
@@ -75,7 +99,39 @@ pub(super) fn require_servers<'a>(
         return Ok(());
     }
     let words = format!("the caller `{}` enforces named servers, and the question names none", caller.name);
-    Err(Status::permission_denied(words))
+    Err(TurnedAway::Forbidden(words))
+}
+
+/// For everything that a question is about: the caller stands in front of it.
+pub(in crate::api) fn require_asked(
+    caller: &Caller,
+    claim: Option<&Claim>,
+    ask: &Ask,
+) -> Result<(), TurnedAway> {
+    match ask {
+        Ask::Mcp(message) => require_server(caller, &message.server),
+        // Tasks have a service of their own; what is not clear is denied.
+        Ask::Task(_) | Ask::Unclear(_) => Ok(()),
+        Ask::Access(question) => {
+            let parties = [Some(&question.resource), claim.map(|claim| &claim.principal)];
+            require_servers(caller, parties.into_iter().flatten().filter_map(server_of))
+        }
+    }
+}
+
+/// Puts on record what a caller may not do. Refused it is either way.
+pub(in crate::api) fn record_refusal(
+    sink: &impl AuditSink,
+    clock: &dyn Clock,
+    face: Face,
+    caller: &Caller,
+    (call, reason): (&str, &str),
+) {
+    let (time, caller, outcome) = (clock.now(), &*caller.name, Administration::Refused);
+    let refused = Administered { time, face, caller, call, outcome, reason, session: None };
+    if let Err(error) = sink.record(&Record::Admin(&refused)) {
+        tracing::warn!(%error, "a refusal was not recorded");
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +149,7 @@ mod tests {
             Caller { name: "local".into(), roles: Role::ALL.into(), servers: Servers::All, agentless: false };
         let callers = Callers::new([], Some(local));
         let known = |extensions| {
-            let shown = Shown::by(&MetadataMap::new(), &extensions);
+            let shown = Shown::by(&HeaderMap::new(), &extensions);
             shown.caller(&callers, &Trust::nobody(), Timestamp(0)).is_ok()
         };
         let with = |peer: Peer| {

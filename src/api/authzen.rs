@@ -1,0 +1,231 @@
+//! AuthZEN 1.0 over HTTP: decode, one call to the PDP, encode.
+//! Never decides, and never says with a status what a decision was.
+
+mod actor;
+mod answer;
+mod batch;
+mod body;
+mod coaz;
+mod decode;
+mod extension;
+mod names;
+mod refusal;
+mod tuple;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{Method, Request};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+use tracing::Instrument as _;
+
+use super::callers::{self, Shown, TurnedAway};
+use super::grpc::together::Together;
+use super::{Clock, Limits, trace};
+use crate::audit::{AuditSink, Face};
+use crate::identity::{Caller, Callers, Role};
+use crate::pdp::{self, Answer, Occasion, Pdp};
+use answer::Telling;
+use decode::{Decoded, Scope, Told};
+pub use names::Types;
+use refusal::Refused;
+use tuple::Tuple;
+
+/// Where one question is asked.
+const EVALUATION: &str = "/access/v1/evaluation";
+/// Where several are asked at once.
+const EVALUATIONS: &str = "/access/v1/evaluations";
+
+/// The face. Cheap to clone.
+pub struct AuthZen<S> {
+    inner: Arc<Inner<S>>,
+}
+
+impl<S> Clone for AuthZen<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+struct Inner<S> {
+    pdp: Arc<Pdp<S>>,
+    callers: Callers,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    types: Types,
+    together: Arc<Together<S>>,
+}
+
+/// How often a question is decided again because other policies came into force between its reading and its deciding.
+const PUBLISHED_MEANWHILE_MAX: usize = 3;
+
+/// What can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Evaluation,
+    Evaluations,
+}
+
+/// Who asks, and how the request is found again.
+struct Asker {
+    caller: Arc<Caller>,
+    request_id: String,
+    trace_id: Option<String>,
+    arrived: Instant,
+}
+
+impl<S: AuditSink + 'static> AuthZen<S> {
+    /// The face of a PDP.
+    pub fn new(
+        pdp: Arc<Pdp<S>>,
+        callers: Callers,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        types: Types,
+    ) -> Self {
+        let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, types, together }) }
+    }
+
+    /// The routes. A request counts as from elsewhere unless its extensions have a [`super::Peer`].
+    pub fn routes(self) -> Router {
+        let at = |endpoint| {
+            let face = self.clone();
+            any(move |request| face.serve(endpoint, request))
+        };
+        Router::new()
+            .route(EVALUATION, at(Endpoint::Evaluation))
+            .route(EVALUATIONS, at(Endpoint::Evaluations))
+            .fallback(|request: Request<Body>| async move {
+                echoing(&request, Refused::not_found().into_response())
+            })
+    }
+
+    async fn serve(self, endpoint: Endpoint, request: Request<Body>) -> Response {
+        let (parts, body) = request.into_parts();
+        let span = match endpoint {
+            Endpoint::Evaluation => tracing::info_span!("evaluation"),
+            Endpoint::Evaluations => tracing::info_span!("evaluations"),
+        };
+        trace::adopt(&span, &parts.headers);
+        let answered = self.answer(endpoint, &parts, body).instrument(span).await;
+        let response = answered.unwrap_or_else(Refused::into_response);
+        echoing(&Request::from_parts(parts, ()), response)
+    }
+
+    async fn answer(&self, endpoint: Endpoint, parts: &Parts, body: Body) -> Result<Response, Refused> {
+        let arrived = Instant::now();
+        if parts.method != Method::POST {
+            return Err(Refused::method());
+        }
+        let asker = self.asker(parts, arrived)?;
+        let limits = &self.inner.limits;
+        let bytes = body::read(&parts.headers, body, limits.body_bytes_max).await?;
+        match endpoint {
+            Endpoint::Evaluation => self.evaluate(&asker, &bytes).await,
+            Endpoint::Evaluations => {
+                let members = body::members(&bytes, limits, limits.batch_len_max)?;
+                self.evaluate_all(&asker, members, &bytes).await
+            }
+        }
+    }
+
+    /// Who asks, if it is somebody who may.
+    fn asker(&self, parts: &Parts, arrived: Instant) -> Result<Asker, Refused> {
+        if parts.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Refused::malformed("send one `Authorization`"));
+        }
+        let Inner { pdp, callers, clock, .. } = &*self.inner;
+        let shown = Shown::by(&parts.headers, &parts.extensions);
+        let caller = shown.caller(callers, &pdp.trusted(), clock.now())?;
+        self.require(&caller, Role::Authorize)?;
+        let request_id = trace::request_id(&parts.headers).to_owned();
+        Ok(Asker { caller, request_id, trace_id: trace::trace_id(&parts.headers), arrived })
+    }
+
+    fn require(&self, caller: &Caller, role: Role) -> Result<(), Refused> {
+        callers::require(caller, role).map_err(|turned| self.turned_away(caller, role.name(), turned))
+    }
+
+    /// Puts on record what a caller may not do. Refused it is either way.
+    fn turned_away(&self, caller: &Caller, call: &str, turned: TurnedAway) -> Refused {
+        let refused = Refused::from(turned);
+        let (sink, clock) = (self.inner.pdp.sink(), &*self.inner.clock);
+        callers::record_refusal(sink, clock, Face::Authzen, caller, (call, &refused.words));
+        refused
+    }
+
+    /// One question: the members beside each other in the body.
+    async fn evaluate(&self, asker: &Asker, bytes: &[u8]) -> Result<Response, Refused> {
+        let explains = asker.caller.may(Role::Explain);
+        for _ in 0..PUBLISHED_MEANWHILE_MAX {
+            let mut members = body::members(bytes, &self.inner.limits, 1)?;
+            let (request, revision) = {
+                let batch = self.inner.pdp.batch();
+                let scope =
+                    Scope { names: batch.vocabulary(), types: &self.inner.types, caller: &asker.caller };
+                let decoded = decode::decode(Tuple::take(&mut members, bytes), &scope)?;
+                (self.admit(asker, decoded)?, batch.revision().clone())
+            };
+            let explain = request.explain;
+            let pending = self.inner.together.evaluate(request, asker.arrived).await;
+            let answer = settle(pending.ok_or_else(Refused::defect)?)?;
+            // What a name stood for under another bundle says nothing under this one.
+            if answer.revision == revision {
+                return Ok(answer::single(&answer, Telling { explains, explain, ids: false }));
+            }
+        }
+        Err(Refused::unsettled())
+    }
+
+    /// The request, if its caller may ask it at all.
+    fn admit(&self, asker: &Asker, decoded: Decoded) -> Result<pdp::Request, Refused> {
+        let Decoded { claim, ask, told, understood: _ } = decoded;
+        let Told { credentials, session, task, purpose, intent, preview, explain, min_state } = told;
+        let caller = &asker.caller;
+        if explain {
+            self.require(caller, Role::Explain)?;
+        }
+        callers::require_asked(caller, claim.as_ref(), &ask)
+            .map_err(|turned| self.turned_away(caller, "server", turned))?;
+        Ok(pdp::Request {
+            face: Face::Authzen,
+            caller: caller.clone(),
+            request_id: asker.request_id.clone(),
+            claim,
+            credentials,
+            ask,
+            session,
+            task,
+            purpose,
+            intent,
+            preview,
+            min_state,
+            explain,
+            trace_id: asker.trace_id.clone(),
+        })
+    }
+
+    fn occasion<'a>(&self, elapsed_us: &'a dyn Fn() -> u64) -> Occasion<'a> {
+        Occasion { id: self.inner.clock.decision_id(), now: self.inner.clock.now(), elapsed_us }
+    }
+}
+
+fn settle(pending: pdp::Pending) -> Result<Answer, Refused> {
+    let answer = pending.settle()?;
+    tracing::debug!(decision = %answer.id, outcome = ?answer.decision.outcome, "decided");
+    Ok(answer)
+}
+
+/// The response with the client's own id for the request, whatever it is (AuthZEN 1.0, "Request identification").
+fn echoing<B>(request: &Request<B>, mut response: Response) -> Response {
+    if let Some(id) = request.headers().get(trace::REQUEST_ID) {
+        response.headers_mut().insert(trace::REQUEST_ID, id.clone());
+    }
+    response
+}

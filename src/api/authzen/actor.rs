@@ -1,0 +1,129 @@
+//! The agent that acts, wherever a PEP names it: COAZ, token exchange, access requests, our own place.
+//! Never chooses between two names, and never takes an unreadable one for none.
+
+use super::decode::Scope;
+use super::names;
+use super::tuple::{Members, Named};
+use crate::api::wire::{EARLIER_ACTORS_MAX, UID_BYTES_MAX};
+use crate::value::{Uid, Value};
+
+/// Who acts, and who acted before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Acting {
+    pub(super) actor: Uid,
+    /// The most recent first.
+    pub(super) earlier: Vec<Uid>,
+}
+
+/// A place that may name the agent.
+struct Place<'v> {
+    name: &'static str,
+    value: &'v Value,
+}
+
+/// Where to look.
+pub(super) struct Places<'v> {
+    pub(super) subject: &'v Named,
+    pub(super) context: &'v Members,
+    /// The member `client` of the request.
+    pub(super) client: Option<&'v Value>,
+    /// `context.palisade.actor`
+    pub(super) own: Option<&'v Value>,
+}
+
+impl<'v> Places<'v> {
+    /// Those that are used. A member of the context that `taken` says policies read for themselves is none.
+    fn used(&self, taken: impl Fn(&str) -> bool) -> Vec<Place<'v>> {
+        let of = |value: Option<&'v Value>, member: &str| match value {
+            Some(Value::Record(members)) => members.get(member),
+            _ => None,
+        };
+        let context = |name: &str| self.context.get(name).filter(|_| !taken(name));
+        let properties = &self.subject.properties;
+        [
+            ("context.palisade.actor", self.own),
+            ("context.agent", context("agent")),
+            ("context.actor", context("actor")),
+            ("context.act", context("act")),
+            ("context.client.actor", of(context("client"), "actor")),
+            ("client.actor", of(self.client, "actor")),
+            ("subject.properties.act", properties.get("act")),
+            ("subject.properties.actor", properties.get("actor")),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| {
+            Some(Place { name, value: value.filter(|value| **value != Value::Null)? })
+        })
+        .collect()
+    }
+
+    /// Who acts, if anybody is named; or words that say what is not clear.
+    pub(super) fn acting(
+        &self,
+        scope: &Scope<'_>,
+        taken: impl Fn(&str) -> bool,
+    ) -> Result<Option<Acting>, String> {
+        let mut found: Option<(&'static str, Acting)> = None;
+        for Place { name, value } in self.used(taken) {
+            let acting = read(name, value, scope)?;
+            let Some((earlier_place, before)) = &mut found else {
+                found = Some((name, acting));
+                continue;
+            };
+            let chains = !before.earlier.is_empty() && !acting.earlier.is_empty();
+            if before.actor != acting.actor || (chains && before.earlier != acting.earlier) {
+                return Err(format!("`{earlier_place}` and `{name}` name different agents; send one"));
+            }
+            if before.earlier.is_empty() {
+                before.earlier = acting.earlier;
+            }
+        }
+        Ok(found.map(|(_, acting)| acting))
+    }
+}
+
+/// A name, `{"type", "id"}`, `{"id"}`, or RFC 8693's `{"iss", "sub", "act"}` with earlier actors inside.
+fn read(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Acting, String> {
+    let mut chain = Vec::new();
+    let mut next = Some(value);
+    while let Some(value) = next {
+        if chain.len() > EARLIER_ACTORS_MAX {
+            return Err(format!(
+                "`{place}` nests more than the limit of {EARLIER_ACTORS_MAX} earlier agents"
+            ));
+        }
+        chain.push(party(place, value, scope)?);
+        next = match value {
+            Value::Record(members) => members.get("act").filter(|act| **act != Value::Null),
+            _ => None,
+        };
+    }
+    let mut chain = chain.into_iter();
+    let actor = chain.next().ok_or_else(|| format!("`{place}` names nobody"))?;
+    Ok(Acting { actor, earlier: chain.collect() })
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=UID_BYTES_MAX).contains(&text.len())
+}
+
+/// One party.
+pub(super) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Uid, String> {
+    let Scope { names: known, types, .. } = *scope;
+    let two = |error| format!("`{place}`: {error}");
+    let text = |members: &Members, name: &str| match members.get(name) {
+        Some(Value::String(text)) if is_name(text) => Some(text.clone()),
+        _ => None,
+    };
+    let unreadable =
+        || format!("`{place}` names no agent: send its name, or an object with `type` and `id`, or `sub`");
+    match value {
+        Value::String(name) if is_name(name) => names::agent(known, name).map_err(two),
+        Value::Record(members) => match (text(members, "type"), text(members, "id"), text(members, "sub")) {
+            (Some(kind), Some(id), None) => types.party(known, &kind, &id).map_err(two),
+            (None, Some(name), None) | (None, None, Some(name)) => names::agent(known, &name).map_err(two),
+            _ => Err(unreadable()),
+        },
+        _ => Err(unreadable()),
+    }
+}

@@ -1,0 +1,219 @@
+//! COAZ-MCP: requests that a PEP made from a message of MCP become that message again.
+//! Never decides: what the message is about is for `mcp` to say, as for every face.
+
+use super::decode::{Parts, Scope};
+use super::extension::Extension;
+use super::tuple::Members;
+use crate::api::wire::NAME_BYTES_MAX;
+use crate::catalog::Server;
+use crate::json;
+use crate::mcp::Message;
+use crate::mcp::method::{self, Eras, Target, Version};
+use crate::value::Value;
+
+/// The types of resources in the binding's default mappings (COAZ-MCP, section "Default mappings").
+const KINDS: [&str; 5] = [SERVER, TOOL, RESOURCE, PROMPT, TASK];
+const SERVER: &str = "mcp_server";
+const TOOL: &str = "tool";
+const RESOURCE: &str = "resource";
+const PROMPT: &str = "prompt";
+const TASK: &str = "task";
+
+/// The body was within its limits, and `mcp` has its own: nothing may be read there that was not compared here.
+const ANY: json::Limits =
+    json::Limits { bytes_max: usize::MAX, depth_max: json::DEPTH_CEILING, nodes_max: usize::MAX };
+
+/// Whether a resource of this type stands for a message: the bundle has servers, and no type of its own of that name.
+pub(super) fn is_message(kind: &str, scope: &Scope<'_>) -> bool {
+    KINDS.contains(&kind) && !scope.names.declares(kind) && scope.names.catalog().servers().next().is_some()
+}
+
+/// The message; or words that say what is not clear.
+pub(super) fn message(
+    parts: &Parts<'_>,
+    extension: &mut Extension,
+    scope: &Scope<'_>,
+) -> Result<Message, String> {
+    let name = &parts.action.name;
+    within("action.name", name)?;
+    let method = method::method(name);
+    if let Some(method) = method {
+        let kinds = kinds(method.target);
+        if !kinds.contains(&parts.resource.kind.as_str()) {
+            let (method, kinds) = (method.name, kinds.join("` or a `"));
+            return Err(format!("`resource.type`: `{method}` is about a `{kinds}`"));
+        }
+    }
+    let server = server(parts, scope)?;
+    let params = match (extension.params.take(), method) {
+        (Some(text), method) => {
+            agree(&text, method.map(|method| method.target), parts)?;
+            text.into_bytes()
+        }
+        (None, Some(method)) => params(method.target, parts)?,
+        // A method that nobody knows is denied whatever it has.
+        (None, None) => Vec::new(),
+    };
+    let only_new = method.is_some_and(|method| method.eras == Eras::Modern);
+    Ok(Message {
+        server,
+        method: name.clone(),
+        params,
+        protocol_version: version(parts)?.or_else(|| only_new.then(|| Version::V20260728.name().to_owned())),
+        headers: std::mem::take(&mut extension.headers).into_iter().collect(),
+        tool_definition: match extension.tool_definition.take() {
+            None => None,
+            Some(Value::String(text)) => Some(text.into_bytes()),
+            Some(_) => parts.sent.bytes(&["context", "palisade", "tool_definition"]).map(<[u8]>::to_vec),
+        },
+    })
+}
+
+/// The types of resources that a method may be about.
+fn kinds(target: Target) -> &'static [&'static str] {
+    match target {
+        Target::Server | Target::Nothing | Target::Subscriptions | Target::Client => &[SERVER],
+        Target::Tool => &[TOOL],
+        Target::Resource => &[RESOURCE],
+        Target::Prompt => &[PROMPT],
+        Target::Completion => &[PROMPT, RESOURCE],
+        Target::Task => &[TASK],
+    }
+}
+
+fn version(parts: &Parts<'_>) -> Result<Option<String>, String> {
+    match parts.context.get("protocol_version") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(version)) => Ok(Some(version.clone())),
+        Some(other) => Err(format!("`context.protocol_version` must be a string, found {}", other.kind())),
+    }
+}
+
+/// The server: by its id or its audience; unsaid, the one that it can only be.
+fn server(parts: &Parts<'_>, scope: &Scope<'_>) -> Result<String, String> {
+    const PLACE: &str = "resource.properties.server";
+    let said = match parts.resource.properties.get("server") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(said)) => Some(named(PLACE, said, scope)?),
+        Some(other) => return Err(format!("`{PLACE}` must be a string, found {}", other.kind())),
+    };
+    if parts.resource.kind == SERVER {
+        let own = named("resource.id", &parts.resource.id, scope)?;
+        return match said {
+            Some(said) if said != own => {
+                Err(format!("`resource.id` and `{PLACE}` name different servers; send one"))
+            }
+            Some(_) | None => Ok(own),
+        };
+    }
+    if let Some(said) = said {
+        return Ok(said);
+    }
+    let enforced = || scope.names.catalog().servers().filter(|server| scope.caller.enforces(&server.id));
+    let mut servers = enforced();
+    if let (Some(only), None) = (servers.next(), servers.next()) {
+        return Ok(only.id.clone());
+    }
+    let mut with_tool = enforced()
+        .filter(|server| parts.resource.kind == TOOL && server.tools.contains_key(&parts.resource.id));
+    match (with_tool.next(), with_tool.next()) {
+        (Some(only), None) => Ok(only.id.clone()),
+        (Some(_), Some(_)) => {
+            Err(format!("several servers have a tool of this name; say which in `{PLACE}`"))
+        }
+        (None, _) => Err(format!("`{PLACE}` is missing: say which server it is on")),
+    }
+}
+
+/// Holds a name against its limit: it stands in the record.
+fn within(place: &str, name: &str) -> Result<(), String> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("`{place}` has {} bytes, more than the limit of {NAME_BYTES_MAX}", name.len()))
+}
+
+/// The server of this name. One that nobody has keeps it, and is denied under it.
+fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
+    within(place, name)?;
+    let catalog = scope.names.catalog();
+    let mut by_audience = catalog.servers().filter(|server| server.audience.as_deref() == Some(name));
+    let found: Vec<&Server> = catalog.server(name).into_iter().chain(by_audience.by_ref().take(2)).collect();
+    match found.as_slice() {
+        [] => Ok(name.to_owned()),
+        [first, rest @ ..] if rest.iter().all(|other| other.id == first.id) => Ok(first.id.clone()),
+        _ => Err(format!("`{place}` names several servers; send the id of one")),
+    }
+}
+
+/// The `params` that the message had, as far as anything is decided on them.
+fn params(target: Target, parts: &Parts<'_>) -> Result<Vec<u8>, String> {
+    let id = quoted(&parts.resource.id);
+    let text = match target {
+        Target::Server | Target::Nothing | Target::Client => return Ok(Vec::new()),
+        Target::Tool => match arguments(parts)? {
+            None => format!(r#"{{"name":{id}}}"#).into_bytes(),
+            Some(arguments) => {
+                let mut text = format!(r#"{{"name":{id},"arguments":"#).into_bytes();
+                text.extend_from_slice(arguments);
+                text.push(b'}');
+                text
+            }
+        },
+        Target::Resource => format!(r#"{{"uri":{id}}}"#).into_bytes(),
+        Target::Prompt => format!(r#"{{"name":{id}}}"#).into_bytes(),
+        Target::Completion if parts.resource.kind == PROMPT => {
+            format!(r#"{{"ref":{{"type":"ref/prompt","name":{id}}}}}"#).into_bytes()
+        }
+        Target::Completion => format!(r#"{{"ref":{{"type":"ref/resource","uri":{id}}}}}"#).into_bytes(),
+        Target::Task => format!(r#"{{"taskId":{id}}}"#).into_bytes(),
+        Target::Subscriptions => match parts.sent.bytes(&["context", "notifications"]) {
+            None => Vec::new(),
+            Some(wanted) => [br#"{"notifications":"#, wanted, b"}"].concat(),
+        },
+    };
+    Ok(text)
+}
+
+/// The arguments of a tool call, as they were sent.
+fn arguments<'b>(parts: &Parts<'b>) -> Result<Option<&'b [u8]>, String> {
+    let places = (["resource", "properties", "arguments"], ["context", "arguments"]);
+    let at = |members: &Members| members.get("arguments").filter(|value| **value != Value::Null).cloned();
+    match (at(&parts.resource.properties), at(&parts.context)) {
+        (Some(one), Some(other)) if one != other => {
+            let (one, other) = (places.0.join("."), places.1.join("."));
+            Err(format!("`{one}` and `{other}` are different; send one"))
+        }
+        (Some(_), _) => Ok(parts.sent.bytes(&places.0)),
+        (None, Some(_)) => Ok(parts.sent.bytes(&places.1)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Holds `params` that came as they were against the resource that the PEP names: what is about something else is denied.
+/// What cannot be read is for `mcp` to refuse.
+fn agree(text: &str, target: Option<Target>, parts: &Parts<'_>) -> Result<(), String> {
+    let Ok(Value::Record(params)) = json::parse(text.as_bytes(), ANY) else { return Ok(()) };
+    let of_ref = || match params.get("ref") {
+        Some(Value::Record(of_ref)) => of_ref.get(if parts.resource.kind == PROMPT { "name" } else { "uri" }),
+        _ => None,
+    };
+    let named = match target {
+        Some(Target::Tool | Target::Prompt) => params.get("name"),
+        Some(Target::Resource) => params.get("uri"),
+        Some(Target::Task) => params.get("taskId"),
+        Some(Target::Completion) => of_ref(),
+        Some(Target::Server | Target::Nothing | Target::Subscriptions | Target::Client) | None => None,
+    };
+    match named {
+        Some(Value::String(name)) if *name != parts.resource.id => {
+            Err("`resource.id` and `context.palisade.params` name different things; send one".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// JSON of a text.
+fn quoted(text: &str) -> String {
+    serde_json::Value::String(text.to_owned()).to_string()
+}

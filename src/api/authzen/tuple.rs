@@ -1,0 +1,153 @@
+//! The members of a question as they were sent: subject, action, resource, context, and a batch's defaults for them.
+//! Never checks what nobody asks with: a default that every item replaces may be anything.
+
+use std::collections::BTreeMap;
+
+use crate::api::wire::{Malformed, UID_BYTES_MAX, text};
+use crate::json;
+use crate::value::Value;
+
+/// The members of a JSON object.
+pub(super) type Members = BTreeMap<String, Value>;
+
+/// What one question may say. A member that is null counts as left out.
+#[derive(Debug, Clone)]
+pub(super) struct Tuple<'b> {
+    pub(super) subject: Option<Value>,
+    pub(super) action: Option<Value>,
+    pub(super) resource: Option<Value>,
+    pub(super) context: Option<Value>,
+    /// Beside the four: where some profiles name the agent (`client.actor`).
+    pub(super) client: Option<Value>,
+    pub(super) sent: Sent<'b>,
+}
+
+impl<'b> Tuple<'b> {
+    /// Takes them out of the object that `bytes` is the text of.
+    pub(super) fn take(members: &mut Members, bytes: &'b [u8]) -> Self {
+        let mut member = |name| members.remove(name).filter(|value| *value != Value::Null);
+        Self {
+            subject: member("subject"),
+            action: member("action"),
+            resource: member("resource"),
+            context: member("context"),
+            client: member("client"),
+            sent: Sent { own: bytes, resource: None, context: None },
+        }
+    }
+
+    /// Takes the defaults of a batch out of the object that `bytes` is the text of.
+    pub(super) fn take_defaults(members: &mut Members, bytes: &'b [u8]) -> Self {
+        let defaults = Self::take(members, bytes);
+        // Found once: the text holds every item, too.
+        let (resource, context) = (defaults.sent.bytes(&["resource"]), defaults.sent.bytes(&["context"]));
+        Self { sent: Sent { resource, context, ..defaults.sent }, ..defaults }
+    }
+
+    /// The same with defaults: each member is the item's own as a whole, or the default as a whole (AuthZEN 1.0, batch).
+    pub(super) fn or(self, defaults: &Tuple<'b>) -> Self {
+        let Self { subject, action, resource, context, client, sent } = self;
+        Self {
+            subject: subject.or_else(|| defaults.subject.clone()),
+            action: action.or_else(|| defaults.action.clone()),
+            resource: resource.or_else(|| defaults.resource.clone()),
+            context: context.or_else(|| defaults.context.clone()),
+            client: client.or_else(|| defaults.client.clone()),
+            sent: Sent { own: sent.own, ..defaults.sent },
+        }
+    }
+}
+
+/// The text that a question was sent as.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent<'b> {
+    own: &'b [u8],
+    /// The defaults of a batch.
+    resource: Option<&'b [u8]>,
+    context: Option<&'b [u8]>,
+}
+
+impl<'b> Sent<'b> {
+    /// The exact bytes of the member at a path; none when there is none.
+    pub(super) fn bytes(&self, path: &[&str]) -> Option<&'b [u8]> {
+        let (first, rest) = path.split_first()?;
+        let own = json::member_bytes(self.own, first).filter(|bytes| *bytes != b"null");
+        let whole = own.or(match *first {
+            "resource" => self.resource,
+            "context" => self.context,
+            _ => None,
+        })?;
+        rest.iter().try_fold(whole, |object, name| json::member_bytes(object, name))
+    }
+}
+
+/// A subject or a resource.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) kind: String,
+    pub(super) id: String,
+    pub(super) properties: Members,
+}
+
+impl Named {
+    /// Reads one that needs its `type` and its `id`.
+    pub(super) fn read(field: &str, value: Option<Value>) -> Result<Self, Malformed> {
+        let mut members = required_object(field, value)?;
+        let kind = required_text(field, "type", &mut members)?;
+        let id = required_text(field, "id", &mut members)?;
+        let properties = object(&format!("{field}.properties"), members.remove("properties"))?;
+        Ok(Self { kind, id, properties })
+    }
+}
+
+/// An action.
+#[derive(Debug)]
+pub(super) struct Action {
+    pub(super) name: String,
+    /// None when there are none, which is not the same as none of them.
+    pub(super) properties: Option<Value>,
+}
+
+impl Action {
+    /// Reads one, which needs its `name`.
+    pub(super) fn read(value: Option<Value>) -> Result<Self, Malformed> {
+        let mut members = required_object("action", value)?;
+        let name = required_text("action", "name", &mut members)?;
+        let properties = members.remove("properties").filter(|value| *value != Value::Null);
+        match &properties {
+            None | Some(Value::Record(_)) => Ok(Self { name, properties }),
+            Some(other) => Err(wrong("action.properties", "an object", other)),
+        }
+    }
+}
+
+/// An object that may be left out.
+pub(super) fn object(field: &str, value: Option<Value>) -> Result<Members, Malformed> {
+    match value {
+        None | Some(Value::Null) => Ok(Members::new()),
+        Some(Value::Record(members)) => Ok(members),
+        Some(other) => Err(wrong(field, "an object", &other)),
+    }
+}
+
+pub(super) fn required_object(field: &str, value: Option<Value>) -> Result<Members, Malformed> {
+    match value {
+        None | Some(Value::Null) => Err(Malformed::new(field, "is required")),
+        Some(Value::Record(members)) => Ok(members),
+        Some(other) => Err(wrong(field, "an object", &other)),
+    }
+}
+
+pub(super) fn required_text(field: &str, name: &str, members: &mut Members) -> Result<String, Malformed> {
+    match members.remove(name) {
+        Some(Value::String(value)) if value.len() <= UID_BYTES_MAX => Ok(value),
+        Some(Value::String(value)) => text(&format!("{field}.{name}"), value, UID_BYTES_MAX),
+        None | Some(Value::Null) => Err(Malformed::new(format!("{field}.{name}"), "is required")),
+        Some(other) => Err(wrong(&format!("{field}.{name}"), "a string", &other)),
+    }
+}
+
+/// A member of the wrong type.
+pub(super) fn wrong(field: &str, expected: &str, found: &Value) -> Malformed {
+    Malformed::new(field, format!("must be {expected}, found {}", found.kind()))
+}
