@@ -125,7 +125,7 @@ pub struct Pdp<S> {
 impl<S> Pdp<S> {
     /// The state of tasks and revocations that answers know.
     fn state(&self) -> Option<u64> {
-        self.tasks.as_ref().map(|tasks| tasks.revision())
+        Some(self.tasks.as_ref()?.revision())
     }
 }
 
@@ -313,16 +313,8 @@ impl<S: AuditSink> Pdp<S> {
             }
             Err(Refused { reason, words, principal, token, task }) => {
                 let judged = Judged::deny(reason, words);
-                let principal = principal.map(|principal| *principal);
-                Judgement {
-                    request,
-                    occasion,
-                    principal,
-                    refused: token,
-                    task,
-                    judged,
-                    arguments_digest: None,
-                }
+                let (principal, refused) = (principal.map(|principal| *principal), token);
+                Judgement { request, occasion, principal, refused, task, judged, arguments_digest: None }
             }
         }
     }

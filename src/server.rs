@@ -23,6 +23,7 @@ pub mod tasks;
 pub mod listen;
 pub mod tls;
 mod trust;
+pub mod background;
 pub mod stack;
 pub mod telemetry;
 pub mod metrics;

@@ -14,12 +14,17 @@ use crate::echo;
 use crate::load;
 use crate::options::{Effort, Options};
 use crate::place::Place;
+use crate::post::Post;
 use crate::question::{self, Authorize};
 use crate::rows::{Pair, Row};
 use crate::running::{Listen, Running};
 use crate::tally::Slot;
 use crate::trouble::{Attempt as _, Outcome, Trouble};
 
+/// Where AuthZEN is asked.
+const EVALUATION: &str = "/access/v1/evaluation";
+/// How AuthZEN's permit begins.
+const PERMITTED: &[u8] = br#"{"decision":true"#;
 /// More calls at once than this share so many connections.
 const CONNECTIONS_MAX: usize = 4;
 
@@ -99,6 +104,18 @@ impl Bench {
     pub fn calls(&self, server: &Running, concurrency: usize) -> Outcome<Vec<Authorize>> {
         let connections = 0..connections(concurrency);
         connections.map(|_| question::authorize(self.connect(server)?)).collect()
+    }
+
+    /// The question over HTTP, on as many connections as calls at once: one has one request under way.
+    pub fn posts(&self, server: &Running, concurrency: usize) -> Outcome<Vec<Post>> {
+        self.posts_to(&server.uri, &question::evaluation(), concurrency)
+    }
+
+    /// The same to another server, with its own question.
+    pub fn posts_to(&self, uri: &str, body: &str, concurrency: usize) -> Outcome<Vec<Post>> {
+        let token = question::bearer();
+        let post = || Post::connect(uri, EVALUATION, &token, body, PERMITTED);
+        (0..concurrency).map(|_| self.runtime.block_on(post())).collect()
     }
 
     /// Both sides in turn, the first to begin changing from round to round. `slot` measures the first side when it is

@@ -15,6 +15,22 @@ use crate::trouble::{Outcome, Trouble};
 /// Says whether an answer is the expected one, and if not, what is wrong with it.
 pub type Judge<A> = Arc<dyn Fn(&A) -> Result<(), String> + Send + Sync>;
 
+/// A question that can be asked again and again. Clones share a connection.
+pub trait Ask: Clone + Send + 'static {
+    /// Asks once, and judges the answer.
+    fn ask(&mut self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+impl<Q, A> Ask for Call<Q, A>
+where
+    Q: Message + 'static,
+    A: Message + Default + 'static,
+{
+    async fn ask(&mut self) -> Result<(), String> {
+        self.make().await.map(drop)
+    }
+}
+
 /// A question and where to ask it.
 pub struct Call<Q, A> {
     grpc: Grpc<Channel>,

@@ -145,6 +145,26 @@ pub fn request() -> CheckResourcesRequest {
     }
 }
 
+/// The same over AuthZEN, with the role where Cerbos looks for it.
+pub fn evaluation() -> String {
+    serde_json::json!({
+        "subject": {"type": "user", "id": "ana", "properties": {
+            "cerbos.roles": ["support"], "active": true, "clearances": CLEARANCES,
+        }},
+        "action": {"name": ACTION},
+        "resource": {"type": "crm/issue_refund", "id": "crm/issue_refund", "properties": {
+            "server": "crm", "data_classes": ["payment"], "groups": ["destructive", "preapproved"],
+            "input": {"order": "o-1", "amount": AMOUNT}, "input_unseen": [],
+            "actor": {
+                "id": "support-bot", "groups": ["support-bots"], "active": true, "owner": "ana",
+                "owner_active": true, "clearances": CLEARANCES,
+            },
+            "actor_depth": 1,
+        }},
+    })
+    .to_string()
+}
+
 fn value(kind: Kind) -> Value {
     Value { kind: Some(kind) }
 }
@@ -177,6 +197,8 @@ fn record<const N: usize>(fields: [(&str, Value); N]) -> Value {
 pub struct Cerbos {
     /// The process and its address.
     pub running: Running,
+    /// Where it answers AuthZEN.
+    pub http: String,
     directory: TempDir,
 }
 
@@ -186,11 +208,11 @@ impl Cerbos {
         let binary = fs::canonicalize(binary).to(format!("cannot find {}", binary.display()))?;
         let directory =
             TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).to("cannot make a temporary directory")?;
-        let port = free_port()?;
+        let (port, http) = (free_port()?, free_port()?);
         let write = |path: &str, text: &str| fs::write(directory.path().join(path), text);
         fs::create_dir(directory.path().join("policies"))
             .and_then(|()| write("policies/tool.yaml", POLICY))
-            .and_then(|()| write("cerbos.yaml", &configuration(port)))
+            .and_then(|()| write("cerbos.yaml", &configuration(port, http)))
             .to("cannot write Cerbos's configuration")?;
         let mut command = Command::new(binary);
         // Its log of requests is off: Palisade has none either.
@@ -205,7 +227,11 @@ impl Cerbos {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(Self { running: Running { process, uri, ready_after: began.elapsed() }, directory })
+        Ok(Self {
+            running: Running { process, uri, ready_after: began.elapsed() },
+            http: format!("http://127.0.0.1:{http}"),
+            directory,
+        })
     }
 
     /// Whether decisions are on record.
@@ -229,9 +255,9 @@ fn free_port() -> Outcome<u16> {
     Ok(listener.local_addr().to("no port is free")?.port())
 }
 
-fn configuration(port: u16) -> String {
+fn configuration(port: u16, http: u16) -> String {
     format!(
-        "server: {{ httpListenAddr: \"127.0.0.1:0\", grpcListenAddr: \"127.0.0.1:{port}\" }}\n\
+        "server: {{ httpListenAddr: \"127.0.0.1:{http}\", grpcListenAddr: \"127.0.0.1:{port}\" }}\n\
          storage: {{ driver: disk, disk: {{ directory: policies, watchForChanges: false }} }}\n\
          audit:\n  enabled: true\n  backend: file\n  accessLogsEnabled: false\n  decisionLogsEnabled: true\n  \
          file: {{ path: decisions.log }}\n\

@@ -43,11 +43,16 @@ pub fn start(listen: &Listen, answer: &Path, workers: Option<u32>) -> Outcome<Ru
 pub fn serve(listen: &str, answer: &Path) -> io::Result<()> {
     let answer =
         v1::AuthorizeResponse::decode(std::fs::read(answer)?.as_slice()).map_err(io::Error::other)?;
+    end_with_input();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(listen, answer))
+}
+
+/// Ends the process when whoever started it lets go.
+pub fn end_with_input() {
     std::thread::spawn(|| {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(listen, answer))
 }
 
 async fn run(listen: &str, answer: v1::AuthorizeResponse) -> io::Result<()> {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorize_stream_response::Result as StreamResult;
-use prost::Message;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -19,7 +18,7 @@ use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use crate::call::Call;
+use crate::call::Ask;
 use crate::child::{DEADLINE, Process};
 use crate::codec::Shared;
 use crate::question::{AUTHORIZE_STREAM, permitted, request, token};
@@ -36,17 +35,13 @@ pub struct Length {
 }
 
 /// `concurrency` loops, each of which asks again when it has its answer; spread over the given connections.
-pub fn closed<Q, A>(
+pub fn closed(
     runtime: &Runtime,
     process: &Process,
-    calls: &[Call<Q, A>],
+    calls: &[impl Ask],
     concurrency: usize,
     length: Length,
-) -> Outcome<Slot>
-where
-    Q: Message + 'static,
-    A: Message + Default + 'static,
-{
+) -> Outcome<Slot> {
     let before = process.cpu()?;
     let span = Span::after(length.settle, length.measured);
     let tally = within(runtime, span, async {
@@ -63,15 +58,11 @@ where
     Ok(tally.slot(span, process.cpu()?.saturating_sub(before)))
 }
 
-async fn again_and_again<Q, A>(mut call: Call<Q, A>, span: Span) -> Outcome<Tally>
-where
-    Q: Message + 'static,
-    A: Message + Default + 'static,
-{
+async fn again_and_again(mut call: impl Ask, span: Span) -> Outcome<Tally> {
     let mut tally = Tally::new()?;
     let mut began = Instant::now();
     while began < span.until && tally.failed < FAILURES_MAX {
-        let result = call.make().await.map(drop);
+        let result = call.ask().await;
         let ended = Instant::now();
         tally.note(span.holds(ended), began, ended, result);
         began = ended;
@@ -139,17 +130,13 @@ fn step(answer: &v1::AuthorizeStreamResponse) -> Result<(), String> {
 
 /// So many calls a second, each at an instant that is fixed in advance. A call's latency counts from that instant, whether
 /// or not it could be made then: neither a slow server nor a late client hides what callers would have waited.
-pub fn open<Q, A>(
+pub fn open(
     runtime: &Runtime,
     process: &Process,
-    calls: &[Call<Q, A>],
+    calls: &[impl Ask],
     per_second: f64,
     length: Length,
-) -> Outcome<Slot>
-where
-    Q: Message + 'static,
-    A: Message + Default + 'static,
-{
+) -> Outcome<Slot> {
     let before = process.cpu()?;
     let span = Span::after(length.settle, length.measured);
     let began = Instant::now();
@@ -168,7 +155,7 @@ where
         }
         let (mut call, tally) = (call.clone(), tally.clone());
         let asked = async move {
-            let result = call.make().await.map(drop);
+            let result = call.ask().await;
             let ended = Instant::now();
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
             tally.note(span.holds(intended), intended, ended, result);

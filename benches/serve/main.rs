@@ -12,6 +12,8 @@ mod echo;
 mod load;
 mod options;
 mod place;
+mod plain;
+mod post;
 mod procfs;
 mod question;
 mod report;
@@ -40,6 +42,9 @@ fn main() -> ExitCode {
     let ended = match options.part.take() {
         Some(Part::Echo { listen, answer }) => {
             echo::serve(&listen, &answer).to("the echo ended").map(|()| ExitCode::SUCCESS)
+        }
+        Some(Part::Plain { answer }) => {
+            plain::serve(&answer).to("the plain server ended").map(|()| ExitCode::SUCCESS)
         }
         None => measure(options),
     };

@@ -62,6 +62,13 @@ pub enum Part {
         #[arg(long)]
         answer: PathBuf,
     },
+    /// The floor over HTTP: answers everything with one answer.
+    #[command(hide = true)]
+    Plain {
+        /// JSON.
+        #[arg(long)]
+        answer: String,
+    },
 }
 
 /// What can be measured.
@@ -84,7 +91,9 @@ pub enum Scenario {
     Memory,
     /// What a Unix socket alone gives: the echo over both.
     Floor,
-    /// Cerbos with an equivalent policy (B5).
+    /// AuthZEN's evaluation over HTTP/1.1, beside a plain axum server.
+    Http,
+    /// Cerbos with an equivalent policy, over gRPC (B5) and AuthZEN.
     Peers,
 }
 

@@ -56,6 +56,15 @@ impl Place {
 
     /// Serves with an empty data directory, and waits until it answers.
     pub fn serve(&self, listen: &Listen, workers: Option<u32>) -> Outcome<Running> {
+        Running::start("palisade", &mut self.command(listen)?, workers)
+    }
+
+    /// The same, to be asked over HTTP.
+    pub fn serve_http(&self, workers: Option<u32>) -> Outcome<Running> {
+        Running::start_at("palisade", "http listening on ", &mut self.command(&Listen::Tcp)?, workers)
+    }
+
+    fn command(&self, listen: &Listen) -> Outcome<Command> {
         let data = self.path().join("data");
         if data.exists() {
             fs::remove_dir_all(&data).to("cannot empty the data directory")?;
@@ -64,7 +73,7 @@ impl Place {
         command.current_dir(self.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
         command.args(["serve", "--config", "palisade.yaml", "--bundle", "bundle", "--data", "data"]);
         command.args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--grpc"]).arg(listen.to_string());
-        Running::start("palisade", &mut command, workers)
+        Ok(command)
     }
 
     /// Deletes the journal's files that are complete: a minute at full speed is more than a gigabyte.

@@ -45,6 +45,19 @@ pub fn request() -> v1::AuthorizeRequest {
     }
 }
 
+/// The same over AuthZEN.
+pub fn evaluation() -> String {
+    serde_json::json!({
+        "subject": {"type": "identity", "id": "ana"},
+        "action": {"name": "tools/call"},
+        "resource": {"type": "tool", "id": "issue_refund", "properties": {
+            "server": "crm", "arguments": {"order": "o-1", "amount": AMOUNT},
+        }},
+        "context": {"agent": "support-bot"},
+    })
+    .to_string()
+}
+
 /// The expected answer is a permit.
 pub fn permitted(answer: &v1::AuthorizeResponse) -> Result<(), String> {
     if is_permit(answer) {
@@ -60,7 +73,12 @@ pub fn is_permit(answer: &v1::AuthorizeResponse) -> bool {
 
 /// What the caller sends with each call.
 pub fn token() -> Outcome<MetadataValue<Ascii>> {
-    format!("Bearer {TOKEN}").parse().map_err(|_| Trouble::Call("the token is no header".into()))
+    bearer().parse().map_err(|_| Trouble::Call("the token is no header".into()))
+}
+
+/// The same as a header of HTTP.
+pub fn bearer() -> String {
+    format!("Bearer {TOKEN}")
 }
 
 /// What the configuration knows of it.

@@ -40,12 +40,22 @@ pub struct Running {
 impl Running {
     /// Starts a server that says `grpc listening on …` and then `ready`.
     pub fn start(name: &'static str, command: &mut Command, workers: Option<u32>) -> Outcome<Self> {
+        Self::start_at(name, "grpc listening on ", command, workers)
+    }
+
+    /// The same at another of its addresses, whose line begins so.
+    pub fn start_at(
+        name: &'static str,
+        address: &str,
+        command: &mut Command,
+        workers: Option<u32>,
+    ) -> Outcome<Self> {
         if let Some(workers) = workers {
             // Both sides leave the number of worker threads to tokio, which looks here.
             command.env("TOKIO_WORKER_THREADS", workers.to_string());
         }
         let mut process = Process::spawn(name, command)?;
-        let (address, _) = process.wait_for_line("grpc listening on ")?;
+        let (address, _) = process.wait_for_line(address)?;
         let (_, ready_after) = process.wait_for_line("ready")?;
         let uri = if address.starts_with("unix:") { address } else { format!("http://{address}") };
         Ok(Self { process, uri, ready_after })

@@ -2,6 +2,7 @@
 //! Never one that leaves out what it could not measure.
 
 mod effect;
+mod http;
 mod memory;
 mod peers;
 mod reload;
@@ -23,6 +24,7 @@ pub fn run(scenario: Scenario, bench: &Bench) -> Vec<Finding> {
         Scenario::Effect => effect::run(bench),
         Scenario::Memory => memory::run(bench),
         Scenario::Floor => wire::floor(bench),
+        Scenario::Http => http::run(bench),
         Scenario::Peers => peers::run(bench),
     }
 }

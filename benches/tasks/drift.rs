@@ -10,6 +10,7 @@ use palisade::identity::{Credentials, Proof, Token};
 use palisade::lifecycle::{DriftRules, Event};
 use palisade::pdp::{Pdp, Request};
 use palisade::policy::Snapshot;
+use palisade::server::background;
 use palisade::store::{Embedded, History, Memory, StateStore};
 use palisade::value::Uid;
 use tokio::runtime::Runtime;
@@ -130,7 +131,8 @@ fn round<T: StateStore>(store: T, next: &Next) -> Round {
     let (publish, published) = watch::channel(0);
     let rules = DriftRules { grace: Duration::ZERO, share_max: 1.0 };
     let (life, stopped) = (world.life.clone(), stop.clone());
-    let tending = runtime.spawn(async move { life.tend_drift(rules, published, || NOW, stopped).await });
+    let tended = async move { life.tend_drift(rules, published, || NOW, stopped).await };
+    let tending = runtime.spawn(background::drive("drift", tended));
     let before = watched(&world.pdp, || false, BEFORE);
     let mut events = world.life.events(None).expect("what happens");
     let done = Arc::new(AtomicBool::new(false));
@@ -160,7 +162,7 @@ fn round<T: StateStore>(store: T, next: &Next) -> Round {
     }
     assert_eq!(world.tasks.open_len(), OPEN - next.ending);
     stop.cancel();
-    runtime.block_on(tending).expect("who tends");
+    runtime.block_on(tending).expect("who tends").expect("a thread");
     Round {
         announced_s: (announced - began).as_secs_f64(),
         due_us: (before.0.us(0.99), meanwhile.0.us(0.99)),

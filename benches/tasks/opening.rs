@@ -71,7 +71,7 @@ fn stored(number: usize) -> Change {
     Change::put(format!("stop/{number:032x}"), value.to_string().into_bytes())
 }
 
-/// Each new revocation copies those that are in force.
+/// What one revocation more costs the registry.
 fn one_more(report: &mut Report) {
     let tasks = Tasks::new(rules(), issuer(), |_id| {});
     tasks.stop((0..STOPS - 20).map(|number| (target(number), stop())));
@@ -81,5 +81,5 @@ fn one_more(report: &mut Report) {
         began.elapsed().as_secs_f64() * 1e3
     };
     let each = median((STOPS - 20..STOPS).map(once).collect());
-    report.told("one revocation more with 100,000 in force", format!("{each:.0} ms of the follower's"));
+    report.told("one revocation more with 100,000 in force", format!("{each:.3} ms of the follower's"));
 }

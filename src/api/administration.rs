@@ -139,7 +139,7 @@ fn files(request: v1::PreviewDriftRequest) -> Result<Vec<File>, Malformed> {
 }
 
 fn drifting(drifted: Drifted) -> v1::Drifting {
-    let Drifted { head, decision } = drifted;
+    let Drifted { head, decision, .. } = drifted;
     let lent = head.lent();
     let parties = &lent.grant.parties;
     let reason = match decision.outcome {

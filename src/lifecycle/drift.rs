@@ -21,7 +21,7 @@ use crate::task::{Head, Lent, State};
 const AT_ONCE: usize = 32;
 
 /// How many commits that end tasks are under way at a time.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 16;
 
 /// How soon what failed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -42,6 +42,16 @@ pub struct Drifted {
     pub head: Arc<Head>,
     /// The decision as it would be.
     pub decision: Decision,
+    /// Which task would not be granted: it, or one that it is a part of; and what was lent.
+    refused: (Arc<Head>, Arc<Lent>),
+}
+
+impl Drifted {
+    /// Whether it still would not be granted under the bundle that it was found under: it may have been renewed meanwhile.
+    fn holds(&self, snapshot: &Snapshot) -> bool {
+        let (refused, lent) = &self.refused;
+        Arc::ptr_eq(&refused.lent(), lent) || drifted(&self.head, snapshot).is_some()
+    }
 }
 
 /// What would become of the open tasks under a bundle.
@@ -70,10 +80,11 @@ pub fn review(heads: &[Arc<Head>], snapshot: &Snapshot) -> Review {
 }
 
 fn drifted(head: &Arc<Head>, snapshot: &Snapshot) -> Option<Drifted> {
-    let lent = head.lent();
-    let decision = refused(&lent, snapshot)
-        .or_else(|| head.parents().iter().find_map(|parent| refused(&parent.lent(), snapshot)))?;
-    Some(Drifted { head: head.clone(), decision })
+    std::iter::once(head).chain(head.parents()).find_map(|one| {
+        let lent = one.lent();
+        let decision = refused(&lent, snapshot)?;
+        Some(Drifted { head: head.clone(), decision, refused: (one.clone(), lent) })
+    })
 }
 
 fn refused(lent: &Lent, snapshot: &Snapshot) -> Option<Decision> {
@@ -110,6 +121,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
 
     /// Looks at the open tasks whenever another bundle is in force, and ends those that would not be granted any more. What fails
     /// is tried again. At the start nobody has weighed the bundle: then too many ends wait for a confirmation.
+    ///
+    /// Computes for long: for a thread that gives way to answers.
     pub async fn tend_drift(
         &self,
         rules: DriftRules,
@@ -183,8 +196,10 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         if self.pdp.snapshot().revision() != snapshot.revision() {
             return Ok(());
         }
-        let still = found.drifted.into_iter().map(|found| found.head);
-        let ended: Vec<Arc<Head>> = still.filter(|head| drifted(head, snapshot).is_some()).collect();
+        let still = found.drifted.into_iter().filter(|found| found.holds(snapshot));
+        let mut ended: Vec<Arc<Head>> = still.map(|found| found.head).collect();
+        // Neighbours on the disk end together.
+        ended.sort_unstable_by_key(|head| head.id());
         let asking = Asking::nobody("drift", now());
         // Several at a time share an fsync.
         let share = ended.len().div_ceil(AT_A_TIME).max(1);

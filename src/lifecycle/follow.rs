@@ -112,7 +112,7 @@ impl Follower {
         let (told, receiver) = watch::channel(snapshot.revision.0);
         let stops = HashMap::new();
         let mut follower = Self { tasks: TasksOf(tasks), watch, told, due: Arc::default(), stops };
-        // Parents before their parts, and revocations together: each time that some are told, all are copied.
+        // Parents before their parts, and revocations together.
         let (mut open, mut stops) = (Vec::new(), Vec::new());
         for (key, entry) in &snapshot.entries {
             if key.starts_with(TASK) {

@@ -11,7 +11,7 @@ use crate::identity::{Caller, Role};
 use crate::store::{StateRevision, StateStore};
 use crate::task::{Head, State, Stop, Target, is_cut, session_of};
 
-/// How many revocations may be in force at once: each new one copies them.
+/// How many revocations may be in force at once: all of them are in memory, and looked at when a task begins.
 const STOPS_MAX: usize = 100_000;
 
 /// How long the end of a session stands in the way of tasks that were on their way to be started in it. Who comes later finds

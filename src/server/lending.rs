@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, watch};
 
+use super::background;
 use super::config;
 use super::data::DataDir;
 use super::metrics::Metrics;
@@ -117,9 +118,8 @@ impl Lending {
         let Self { tasks: _, signing, store: _, follower, told: _, wanting, drift } = self;
         running.spawn("signing", |stop| signing.run(|| clock::now().seconds(), stop));
         let drifting = life.clone();
-        running.spawn("drift", |stop| async move {
-            drifting.tend_drift(drift, published, now, stop).await;
-            Ok(())
+        running.spawn("drift", |stop| {
+            background::drive("drift", async move { drifting.tend_drift(drift, published, now, stop).await })
         });
         let keeper = Keeper::new(life.clone(), &follower, wanting, now);
         // Calls that have begun still commit, so it outlives them.

@@ -1,10 +1,12 @@
 //! What was taken back: parties, sessions, tools, servers, classes of data, keys.
 //! Never forgotten by a restart, and never lifted for tasks that were there before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use rpds::HashTrieMapSync;
 
 use super::basis::Lent;
 use super::{NotATaskId, TaskId};
@@ -126,12 +128,12 @@ pub struct Stop {
     pub lifted: bool,
 }
 
-/// Everything that was revoked, at one instant. Another revocation makes another one.
+/// Everything that was revoked, at one instant. Another revocation makes another one, which shares all but a path with it.
 #[derive(Debug, Clone, Default)]
 pub struct Stops {
-    agents: HashMap<Uid, Arc<Stop>>,
-    humans: HashMap<Uid, Arc<Stop>>,
-    others: HashMap<Target, Arc<Stop>>,
+    agents: HashTrieMapSync<Uid, Arc<Stop>>,
+    humans: HashTrieMapSync<Uid, Arc<Stop>>,
+    others: HashTrieMapSync<Target, Arc<Stop>>,
 }
 
 impl Stops {
@@ -142,7 +144,7 @@ impl Stops {
 
     /// How many revocations there are.
     pub fn len(&self) -> usize {
-        self.agents.len() + self.humans.len() + self.others.len()
+        self.agents.size() + self.humans.size() + self.others.size()
     }
 
     /// All of them.
@@ -162,17 +164,17 @@ impl Stops {
         stop.map(Arc::as_ref)
     }
 
-    /// The same with these: all of them are copied once.
+    /// The same with these.
     #[must_use]
     pub fn with(&self, stops: impl IntoIterator<Item = (Target, Stop)>) -> Self {
         let mut changed = self.clone();
         for (target, stop) in stops {
             let stop = Arc::new(stop);
             match target {
-                Target::Agent(uid) => changed.agents.insert(uid, stop),
-                Target::Human(uid) => changed.humans.insert(uid, stop),
-                other => changed.others.insert(other, stop),
-            };
+                Target::Agent(uid) => changed.agents.insert_mut(uid, stop),
+                Target::Human(uid) => changed.humans.insert_mut(uid, stop),
+                other => changed.others.insert_mut(other, stop),
+            }
         }
         changed
     }
@@ -182,9 +184,9 @@ impl Stops {
     pub fn without(&self, target: &Target) -> Self {
         let mut changed = self.clone();
         match target {
-            Target::Agent(uid) => changed.agents.remove(uid),
-            Target::Human(uid) => changed.humans.remove(uid),
-            other => changed.others.remove(other),
+            Target::Agent(uid) => changed.agents.remove_mut(uid),
+            Target::Human(uid) => changed.humans.remove_mut(uid),
+            other => changed.others.remove_mut(other),
         };
         changed
     }

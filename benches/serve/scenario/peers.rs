@@ -37,6 +37,10 @@ pub(super) fn run(bench: &Bench) -> Vec<Finding> {
             measure(bench, (&place, &palisade), &cerbos, concurrency, &conditions),
         ));
     }
+    for concurrency in [1, 64] {
+        let conditions = format!("{CONDITIONS}, AuthZEN over HTTP/1.1, concurrency {concurrency}");
+        found.extend(findings(&conditions, over_http(bench, &cerbos, concurrency, &conditions)));
+    }
     if !cerbos.has_recorded() {
         let trouble = Trouble::Call("Cerbos recorded nothing: the comparison is not fair".into());
         found.push(Finding::Failed { conditions: CONDITIONS.into(), trouble });
@@ -67,6 +71,26 @@ fn measure(
     let mut rows = pair.rows(NAMES, conditions).to_vec();
     for row in rows.iter_mut().filter(|row| concurrency == 64 && row.figure == "answers") {
         *row = row.clone().within("B5", Bound::RatioAtLeast(4.0));
+    }
+    Ok(rows)
+}
+
+fn over_http(bench: &Bench, cerbos: &Cerbos, concurrency: usize, conditions: &str) -> Outcome<Vec<Row>> {
+    let length = bench.effort.length();
+    let place = Place::shipped()?;
+    let palisade = place.serve_http(bench.options.workers)?;
+    let posts = bench.posts(&palisade, concurrency)?;
+    let theirs = bench.posts_to(&cerbos.http, &cerbos::evaluation(), concurrency)?;
+    let pair = bench.rounds(|ours| {
+        let (posts, process) =
+            if ours { (&posts, &palisade.process) } else { (&theirs, &cerbos.running.process) };
+        let slot = load::closed(&bench.runtime, process, posts, concurrency, length)?;
+        place.tidy()?;
+        slot.sound()
+    })?;
+    let mut rows = pair.rows(NAMES, conditions).to_vec();
+    for row in rows.iter_mut().filter(|row| concurrency == 64 && row.figure == "answers") {
+        *row = row.clone().within("HTTP", Bound::RatioAtLeast(4.0));
     }
     Ok(rows)
 }

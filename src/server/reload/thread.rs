@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::watch::Watches;
 use super::{Bundle, Ended, Status, Target};
 use crate::audit::Cause;
+use crate::server::background::yield_to_answers;
 use crate::server::stack::STACK_BYTES;
 
 /// How many requests and events may wait for the thread.
@@ -86,19 +87,6 @@ impl<T: Target> Bundle<T> {
             looks.run(&waiting);
         })?;
         Ok(Reload { reloads, thread })
-    }
-}
-
-/// How much less of a processor a compile gets than answers do, where both want it (nice(1)).
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
-
-/// Gives this thread a lower priority than those that answer. Where that is not to be had, it goes on as it is.
-fn yield_to_answers() {
-    // On Linux the priority is the thread's, elsewhere it would be the whole process's.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "the reload thread runs at the priority of the others");
     }
 }
 

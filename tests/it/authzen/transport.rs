@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 use tokio::net::TcpStream;
 
 use super::ask::{evaluate, post_as, post_with, raw};
-use crate::pdp::{TOKEN, TestPdp, caller, gateway, task_rules};
+use crate::pdp::{TOKEN, TestPdp, caller, gateway, shipped, shipped_files, snapshot, task_rules};
+use palisade::diagnostic::File;
 use palisade::identity::{Caller, Role};
 
 const PATH: &str = "/access/v1/evaluation";
@@ -154,6 +155,29 @@ async fn http_2_says_the_same() {
     }
     drop(client);
     connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_is_of_the_bundle_that_it_names() {
+    let pdp = TestPdp::start().await;
+    let mut files = shipped_files();
+    files.push(File::new("policies/stop.cedar", r#"@id("stop") forbid (principal, action, resource);"#));
+    let (open, shut) = (shipped(), snapshot(&files));
+    let publishing = async {
+        for at in 0..200 {
+            pdp.pdp.publish(if at % 2 == 0 { shut.clone() } else { open.clone() });
+            tokio::task::yield_now().await;
+        }
+    };
+    let asking = futures_util::future::join_all((0..40).map(|_| async {
+        let answer = evaluate(&pdp, &lookup()).await;
+        if answer.status != 503 {
+            let wanted = answer.header("x-palisade-revision") == Some(&open.revision().to_string());
+            assert_eq!(answer.decision(), wanted, "{answer:?}");
+        }
+    }));
+    tokio::join!(publishing, asking);
+    assert!(!evaluate(&pdp, &lookup()).await.header("x-palisade-revision").unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::super::super::{Change, Committed, Entry, StateRevision};
 use super::error::FileError;
 
 /// The layout of the tables. Another one is another number.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// The numbers, by the names below.
 const META: TableDefinition<&str, u64> = TableDefinition::new("palisade.meta");
@@ -19,8 +19,8 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("palisade.meta");
 const ENTRIES: TableDefinition<&str, (u64, &[u8])> = TableDefinition::new("palisade.entries");
 /// A key and what it has from then on.
 type Changed<'c> = (&'c str, Option<&'c [u8]>);
-/// Revision, place within the commit → key, the value or nothing.
-const HISTORY: TableDefinition<(u64, u32), Changed<'static>> = TableDefinition::new("palisade.history");
+/// Revision → what the commit changed, in order.
+const HISTORY: TableDefinition<u64, Vec<Changed<'static>>> = TableDefinition::new("palisade.history");
 
 const FORMAT_NAME: &str = "format";
 const REVISION: &str = "revision";
@@ -83,22 +83,24 @@ pub(super) fn write(
         let mut entries = transaction.open_table(ENTRIES)?;
         let mut history = transaction.open_table(HISTORY)?;
         for Committed { revision: StateRevision(revision), changes } in group.iter().map(AsRef::as_ref) {
-            for (place, change) in (0..).zip(changes) {
-                let (key, value) = (change.key().as_ref(), change.value().map(AsRef::as_ref));
-                history.insert((*revision, place), (key, value))?;
+            let changed: Vec<Changed<'_>> = changes.iter().map(changed).collect();
+            for (key, value) in &changed {
                 match value {
-                    Some(value) => entries.insert(key, (*revision, value))?,
+                    Some(value) => entries.insert(key, (*revision, *value))?,
                     None => entries.remove(key)?,
                 };
             }
+            history.insert(*revision, changed)?;
             meta.insert(REVISION, *revision)?;
         }
-        while history.first()?.is_some_and(|(key, _)| key.value().0 <= floor.0) {
-            history.pop_first()?;
-        }
+        history.retain_in(..=floor.0, |_, _| false)?;
         meta.insert(FLOOR, floor.0)?;
     }
     Ok(transaction.commit()?)
+}
+
+fn changed(change: &Change) -> Changed<'_> {
+    (change.key().as_ref(), change.value().map(AsRef::as_ref))
 }
 
 /// Reads everything.
@@ -109,30 +111,27 @@ pub(super) fn read(database: &Database) -> Result<Content, redb::Error> {
         let found = meta.get(name)?.map(|number| number.value());
         found.ok_or_else(|| redb::Error::Corrupted(format!("it has no {name}")))
     };
-    let mut entries = BTreeMap::new();
+    let (format, revision, floor) =
+        (number(FORMAT_NAME)?, StateRevision(number(REVISION)?), StateRevision(number(FLOOR)?));
+    let mut content = Content { revision, floor, entries: BTreeMap::new(), past: vec![], format };
+    // What another format's tables look like is not for us to say.
+    if format != FORMAT {
+        return Ok(content);
+    }
     for row in transaction.open_table(ENTRIES)?.iter()? {
         let (key, value) = row?;
         let (changed, value) = value.value();
-        entries.insert(key.value().into(), Entry { value: value.into(), changed: StateRevision(changed) });
+        let entry = Entry { value: value.into(), changed: StateRevision(changed) };
+        content.entries.insert(key.value().into(), entry);
     }
-    let mut past: Vec<Committed> = Vec::new();
     for row in transaction.open_table(HISTORY)?.iter()? {
-        let (place, row) = row?;
-        let revision = StateRevision(place.value().0);
-        let change = match row.value() {
-            (key, Some(value)) => Change::put(key, value),
-            (key, None) => Change::delete(key),
-        };
-        match past.last_mut() {
-            Some(last) if last.revision == revision => last.changes.push(change),
-            Some(_) | None => past.push(Committed { revision, changes: vec![change] }),
-        }
+        let (revision, changes) = row?;
+        let changes = changes.value().into_iter().map(|(key, value)| match value {
+            Some(value) => Change::put(key, value),
+            None => Change::delete(key),
+        });
+        let (revision, changes) = (StateRevision(revision.value()), changes.collect());
+        content.past.push(Arc::new(Committed { revision, changes }));
     }
-    Ok(Content {
-        revision: StateRevision(number(REVISION)?),
-        floor: StateRevision(number(FLOOR)?),
-        entries,
-        past: past.into_iter().map(Arc::new).collect(),
-        format: number(FORMAT_NAME)?,
-    })
+    Ok(content)
 }

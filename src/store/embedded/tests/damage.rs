@@ -123,6 +123,8 @@ fn a_file_of_something_else_is_refused() {
 #[test]
 fn a_database_of_something_else_and_another_format_are_refused() {
     const META: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("palisade.meta");
+    type Changed = (&'static str, Option<&'static [u8]>);
+    const HISTORY: redb::TableDefinition<u64, Vec<Changed>> = redb::TableDefinition::new("palisade.history");
     let written = Written::new(1, true);
     let database = redb::Database::create(written.path("other")).unwrap();
     let transaction = database.begin_write().unwrap();
@@ -133,15 +135,22 @@ fn a_database_of_something_else_and_another_format_are_refused() {
     assert!(error.to_string().contains("(a redb database of something else)"), "{error}");
     assert_helps(&error, &written);
 
-    written.try_with(&written.state).unwrap();
-    let database = redb::Database::create(written.path("state.redb")).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction.open_table(META).unwrap().insert("format", 2).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
-    let error = refused(written.directory.path());
-    assert!(error.to_string().contains("is no state file of this version (format 2, not 1)"), "{error}");
-    assert_helps(&error, &written);
+    for (format, history) in [(1, "palisade.history"), (3, "palisade.past")] {
+        written.try_with(&written.state).unwrap();
+        let database = redb::Database::create(written.path("state.redb")).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert("format", format).unwrap();
+        // Its tables are others, too.
+        let table = redb::TableDefinition::<&str, &str>::new(history);
+        transaction.delete_table(HISTORY).unwrap();
+        transaction.open_table(table).unwrap().insert("a", "b").unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        let error = refused(written.directory.path());
+        let said = format!("is no state file of this version (format {format}, not 2)");
+        assert!(error.to_string().contains(&said), "{error}");
+        assert_helps(&error, &written);
+    }
 }
 
 #[test]
