@@ -2,6 +2,7 @@
 //! Never answers without a record, and never reads a clock: instants and ids are arguments.
 
 mod again;
+mod batch;
 mod establish;
 mod house;
 mod judge;
@@ -23,15 +24,16 @@ use arc_swap::ArcSwap;
 
 use crate::access::{Decision, DecisionId, DenyReason, Revision, Timestamp};
 use crate::audit::{
-    Administered, AuditError, AuditSink, Decided, DigestKey, OpenDecisions, Receipt, Record, Reported,
-    Unreportable, digest,
+    Administered, AuditError, AuditSink, DigestKey, OpenDecisions, Receipt, Record, Reported, Unreportable,
+    digest,
 };
 use crate::identity::{Caller, Proof, Proofs, Role, Sessions, Token, Trust};
 use crate::mcp;
-use crate::policy::{Memory, Round, Snapshot};
+use crate::policy::{Round, Snapshot};
 use crate::task::{Known, Lent, Tasks};
 use crate::value::Uid;
 pub use again::would_grant;
+pub use batch::Batch;
 use establish::{Established, Refused};
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
@@ -267,11 +269,6 @@ impl<S: AuditSink> Pdp<S> {
         self.evaluate_on(&in_force, request, occasion)
     }
 
-    /// Decides several requests on one snapshot, in the caller's own time.
-    pub fn batch(&self) -> Batch<'_, S> {
-        Batch { pdp: self, in_force: self.in_force.load_full(), memory: Memory::default() }
-    }
-
     fn evaluate_on(&self, in_force: &InForce, request: &Request, occasion: Occasion<'_>) -> Pending {
         let InForce { snapshot, trust } = in_force;
         let judgement = self.judge_in(&mut Round::of_one(snapshot), trust, request, occasion);
@@ -345,46 +342,6 @@ impl<S: AuditSink> Pdp<S> {
             lent: judged.lent,
         };
         Pending { answer, receipt }
-    }
-}
-
-/// Requests that are decided on one snapshot, whatever is published meanwhile.
-pub struct Batch<'a, S> {
-    pdp: &'a Pdp<S>,
-    in_force: Arc<InForce>,
-    memory: Memory,
-}
-
-impl<S: AuditSink> Batch<'_, S> {
-    /// The bundle that decides.
-    pub fn revision(&self) -> &Revision {
-        self.in_force.snapshot.revision()
-    }
-
-    /// What the bundle that decides knows of names.
-    pub fn vocabulary(&self) -> Vocabulary<'_> {
-        Vocabulary::of(&self.in_force.snapshot)
-    }
-
-    /// Decides some of the requests, and records their answers together. There are as many fates as requests, in their
-    /// order.
-    pub fn evaluate<'r>(
-        &mut self,
-        requests: impl IntoIterator<Item = (&'r Request, Occasion<'r>)>,
-    ) -> Vec<Pending> {
-        let Self { pdp, in_force, memory } = self;
-        let InForce { snapshot, trust } = &**in_force;
-        let mut round = Round::remembering(snapshot, memory);
-        let judge = |(request, occasion)| pdp.judge_in(&mut round, trust, request, occasion);
-        let judged: Vec<Judgement<'_>> = requests.into_iter().map(judge).collect();
-        let receipts = {
-            let told: Vec<Decided<'_>> = judged.iter().map(|judgement| judgement.told(snapshot)).collect();
-            pdp.sink.record_all(&told.iter().map(Record::Decided).collect::<Vec<_>>())
-        };
-        // A sink that says too little has not written.
-        let unsaid = std::iter::repeat_with(|| Err(AuditError::Unsaid));
-        let settled = judged.into_iter().zip(receipts.into_iter().chain(unsaid));
-        settled.map(|(judgement, receipt)| pdp.conclude(snapshot, judgement, receipt)).collect()
     }
 }
 
