@@ -35,6 +35,7 @@ pub use authzen::AuthZen;
 pub use grpc::Authorization;
 pub use peer::{Peer, peer_at};
 pub use tasks::TaskService;
+pub use trace::REQUEST_ID;
 
 use crate::access::{DecisionId, Timestamp};
 

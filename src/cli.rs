@@ -44,7 +44,7 @@ A first session, in a checkout:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve decisions over gRPC, with hot reload, an audit journal and an admin port.
+    /// Serve decisions over gRPC and HTTP, with hot reload, an audit journal and an admin port.
     Serve(serve::Options),
     /// Validate a bundle: schema, policies, entities, catalog. Reports every finding at once.
     Check(check::Options),

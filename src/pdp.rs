@@ -33,7 +33,7 @@ use crate::policy::{Round, Snapshot};
 use crate::task::{Known, Lent, Tasks};
 use crate::value::Uid;
 pub use again::would_grant;
-pub use batch::Batch;
+pub use batch::{Batch, Current};
 use establish::{Established, Refused};
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};

@@ -74,9 +74,6 @@ struct Inner<S> {
     together: Arc<Together<S>>,
 }
 
-/// How often a question is decided again because other policies came into force between its reading and its deciding.
-const PUBLISHED_MEANWHILE_MAX: usize = 3;
-
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
@@ -119,9 +116,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         searches
             .route(EVALUATION, at(Endpoint::Evaluation))
             .route(EVALUATIONS, at(Endpoint::Evaluations))
-            .fallback(|request: Request<Body>| async move {
-                echoing(&request, Refused::not_found().into_response())
-            })
+            .fallback(|| async { Refused::not_found().into_response() })
     }
 
     async fn serve(self, endpoint: Endpoint, request: Request<Body>) -> Response {
@@ -133,8 +128,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         };
         trace::adopt(&span, &parts.headers);
         let answered = self.answer(endpoint, &parts, body).instrument(span).await;
-        let response = answered.unwrap_or_else(Refused::into_response);
-        echoing(&Request::from_parts(parts, ()), response)
+        answered.unwrap_or_else(Refused::into_response)
     }
 
     async fn answer(&self, endpoint: Endpoint, parts: &Parts, body: Body) -> Result<Response, Refused> {
@@ -186,24 +180,17 @@ impl<S: AuditSink + 'static> AuthZen<S> {
     /// One question: the members beside each other in the body.
     async fn evaluate(&self, asker: &Asker, bytes: &[u8]) -> Result<Response, Refused> {
         let explains = asker.caller.may(Role::Explain);
-        for _ in 0..PUBLISHED_MEANWHILE_MAX {
-            let mut members = body::members(bytes, &self.inner.limits, 1)?;
-            let (request, revision) = {
-                let batch = self.inner.pdp.batch();
-                let scope =
-                    Scope { names: batch.vocabulary(), types: &self.inner.types, caller: &asker.caller };
-                let decoded = decode::decode(Tuple::take(&mut members, bytes), &scope)?;
-                (self.admit(asker, decoded)?, batch.revision().clone())
-            };
-            let explain = request.explain;
-            let pending = self.inner.together.evaluate(request, asker.arrived).await;
-            let answer = settle(pending.ok_or_else(Refused::defect)?)?;
-            // What a name stood for under another bundle says nothing under this one.
-            if answer.revision == revision {
-                return Ok(answer::single(&answer, Telling { explains, explain, ids: false }));
-            }
-        }
-        Err(Refused::unsettled())
+        let mut members = body::members(bytes, &self.inner.limits, 1)?;
+        let current = self.inner.pdp.current();
+        let request = {
+            let scope =
+                Scope { names: current.vocabulary(), types: &self.inner.types, caller: &asker.caller };
+            self.admit(asker, decode::decode(Tuple::take(&mut members, bytes), &scope)?)?
+        };
+        let explain = request.explain;
+        let pending = self.inner.together.evaluate(request, Some(current), asker.arrived).await;
+        let answer = settle(pending.ok_or_else(Refused::defect)?)?;
+        Ok(answer::single(&answer, Telling { explains, explain, ids: false }))
     }
 
     /// The request, if its caller may ask it at all.
@@ -244,12 +231,4 @@ fn settle(pending: pdp::Pending) -> Result<Answer, Refused> {
     let answer = pending.settle()?;
     tracing::debug!(decision = %answer.id, outcome = ?answer.decision.outcome, "decided");
     Ok(answer)
-}
-
-/// The response with the client's own id for the request, whatever it is (AuthZEN 1.0, "Request identification").
-fn echoing<B>(request: &Request<B>, mut response: Response) -> Response {
-    if let Some(id) = request.headers().get(trace::REQUEST_ID) {
-        response.headers_mut().insert(trace::REQUEST_ID, id.clone());
-    }
-    response
 }

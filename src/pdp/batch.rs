@@ -12,26 +12,58 @@ use crate::policy::{Memory, Round};
 impl<S: AuditSink> Pdp<S> {
     /// Decides several requests on one snapshot, in the caller's own time.
     pub fn batch(&self) -> Batch<'_, S> {
-        Batch { pdp: self, in_force: self.in_force.load_full(), memory: Memory::default() }
+        self.batch_on(self.current())
+    }
+
+    /// The same on what was in force when the requests were read.
+    pub fn batch_on(&self, current: Current) -> Batch<'_, S> {
+        Batch { pdp: self, current, memory: Memory::default() }
+    }
+
+    /// Decides one request on what was in force when it was read, and records the answer.
+    pub fn evaluate_at(&self, current: &Current, request: &Request, occasion: Occasion<'_>) -> Pending {
+        self.evaluate_on(&current.0, request, occasion)
+    }
+
+    /// What is in force.
+    pub fn current(&self) -> Current {
+        Current(self.in_force.load_full())
+    }
+}
+
+/// What is in force at one instant. A request that was read by its names is decided on it, whatever is published meanwhile: under
+/// another bundle they could stand for somebody else.
+#[derive(Clone)]
+pub struct Current(pub(super) Arc<InForce>);
+
+impl Current {
+    /// The bundle.
+    pub fn revision(&self) -> &Revision {
+        self.0.snapshot.revision()
+    }
+
+    /// What the bundle knows of names.
+    pub fn vocabulary(&self) -> Vocabulary<'_> {
+        Vocabulary::of(&self.0.snapshot)
+    }
+
+    /// Whether it is the very same.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 /// Requests that are decided on one snapshot, whatever is published meanwhile.
 pub struct Batch<'a, S> {
     pdp: &'a Pdp<S>,
-    in_force: Arc<InForce>,
+    current: Current,
     memory: Memory,
 }
 
 impl<S: AuditSink> Batch<'_, S> {
-    /// The bundle that decides.
-    pub fn revision(&self) -> &Revision {
-        self.in_force.snapshot.revision()
-    }
-
     /// What the bundle that decides knows of names.
     pub fn vocabulary(&self) -> Vocabulary<'_> {
-        Vocabulary::of(&self.in_force.snapshot)
+        self.current.vocabulary()
     }
 
     /// Decides some of the requests, and records their answers together. There are as many fates as requests, in their
@@ -40,7 +72,7 @@ impl<S: AuditSink> Batch<'_, S> {
         &mut self,
         requests: impl IntoIterator<Item = (&'r Request, Occasion<'r>)>,
     ) -> Vec<Pending> {
-        let Self { pdp, in_force, memory } = self;
+        let Self { pdp, current: Current(in_force), memory } = self;
         let InForce { snapshot, trust } = &**in_force;
         let mut round = Round::remembering(snapshot, memory);
         let judge = |(request, occasion)| pdp.judge_in(&mut round, trust, request, occasion);

@@ -8,7 +8,7 @@ mod tools;
 mod walk;
 
 use super::establish::{Refused, establish};
-use super::{Ask, Error, InForce, Occasion, Pdp, Request, Unclear};
+use super::{Ask, Current, Error, InForce, Occasion, Pdp, Request, Unclear};
 use crate::access::{DecisionId, DenyReason, Question, Revision};
 use crate::audit::{AuditError, AuditSink, Receipt, SearchKind};
 use crate::catalog::server_of;
@@ -121,8 +121,20 @@ impl<S: AuditSink> Pdp<S> {
     /// # Errors
     /// [`PageFault`] when it does not go on from this page's token.
     pub fn search(&self, search: &Search, occasion: Occasion<'_>) -> Result<Unsettled<Found>, PageFault> {
-        let in_force = self.in_force.load_full();
-        let InForce { snapshot, trust } = &*in_force;
+        self.search_at(&self.current(), search, occasion)
+    }
+
+    /// The same on what was in force when the search was read.
+    ///
+    /// # Errors
+    /// As [`Pdp::search`].
+    pub fn search_at(
+        &self,
+        Current(in_force): &Current,
+        search: &Search,
+        occasion: Occasion<'_>,
+    ) -> Result<Unsettled<Found>, PageFault> {
+        let InForce { snapshot, trust } = &**in_force;
         // Nothing is spent and nothing is bound by what is only looked for.
         let mut request = Request { preview: true, explain: false, ..search.request.clone() };
         let caller = request.caller.clone();
@@ -159,7 +171,7 @@ impl<S: AuditSink> Pdp<S> {
         if let Some(established) = &standing {
             self.go_through(
                 &mut going,
-                &in_force,
+                in_force,
                 &mut request,
                 &search.sought,
                 established.as_ref(),
@@ -173,7 +185,8 @@ impl<S: AuditSink> Pdp<S> {
         let receipt = self.tell(snapshot, &search.request, &occasion, &parties, tally);
         let place =
             after.filter(|_| more).map(|after| Place { after, limit, search: digest, begun: begun.clone() });
-        let next = place.map(|place| place.seal(&self.digest_key, &caller.name));
+        let seal = |place: Place| place.seal(&self.digest_key, &caller.name).ok_or(PageFault::Unsealed);
+        let next = place.map(seal).transpose()?;
         let revision = snapshot.revision().clone();
         let state = self.state();
         Ok(Unsettled::new(Found { id: occasion.id, revision, begun, results, next, refused, state }, receipt))

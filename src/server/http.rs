@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::StreamExt as _;
@@ -21,6 +24,7 @@ use super::config::{Http, Limits, Tasks};
 use super::hosts::Hosts;
 use super::incoming::{self, Deadlines};
 use super::listen::Listener;
+use crate::api::REQUEST_ID;
 use crate::api::authzen::{Metadata, Sign};
 use crate::api::oauth::{self, Behind, Names};
 use crate::api::openapi;
@@ -91,7 +95,19 @@ pub fn router(
         let names = Names { issuer: tasks.issuer.clone(), public_url };
         router = router.merge(oauth::router(names, behind));
     }
-    Hosts { address: bound, names, key: "listen.http_hosts" }.guard(router)
+    let guarded = Hosts { address: bound, names, key: "listen.http_hosts" }.guard(router);
+    guarded.layer(middleware::from_fn(echoing))
+}
+
+/// The answer with the client's own id for the request, whatever is asked and whatever comes of it (AuthZEN 1.0, section "Request
+/// identification").
+async fn echoing(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).cloned();
+    let mut response = next.run(request).await;
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
 }
 
 /// Serves until `stop`; requests that have begun are answered.

@@ -12,7 +12,7 @@ use super::decode::{Scope, Told};
 use super::extension::number;
 use super::refusal::Refused;
 use super::tuple::{Members, wrong};
-use super::{Asker, AuthZen, PUBLISHED_MEANWHILE_MAX};
+use super::{Asker, AuthZen};
 use crate::api::callers;
 use crate::api::wire::Malformed;
 use crate::audit::{AuditSink, Face};
@@ -37,30 +37,22 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         bytes: &[u8],
     ) -> Result<Response, Refused> {
         let (page, is_paged) = page(members.remove("page"))?;
-        for _ in 0..PUBLISHED_MEANWHILE_MAX {
-            let (search, shape, revision) = {
-                let batch = self.inner.pdp.batch();
-                let names = batch.vocabulary();
-                let scope = Scope { names, types: &self.inner.types, caller: &asker.caller };
-                let read = asked::asked(sought, members.clone(), bytes, &scope)?;
-                let Asked { claim, ask, told, sought, shape } = read;
-                let request = request(asker, claim, ask, told);
-                (Search { request, sought, page: page.clone() }, shape, batch.revision().clone())
-            };
-            if let Some(server) = search.server() {
-                callers::require_server(&asker.caller, server)
-                    .map_err(|turned| self.turned_away(&asker.caller, "server", turned))?;
-            }
-            let found = self.inner.searches.run(asker.arrived, move |pdp, occasion| {
-                pdp.search(&search, occasion).map_err(Refused::from)?.settle().map_err(Refused::from)
-            });
-            let found = found.await.ok_or_else(Refused::defect)??;
-            // What a name stood for under another bundle says nothing under this one.
-            if found.revision == revision {
-                return Ok(found::found(&found, &shape, is_paged));
-            }
+        let current = self.inner.pdp.current();
+        let (search, shape) = {
+            let scope =
+                Scope { names: current.vocabulary(), types: &self.inner.types, caller: &asker.caller };
+            let Asked { claim, ask, told, sought, shape } = asked::asked(sought, members, bytes, &scope)?;
+            (Search { request: request(asker, claim, ask, told), sought, page }, shape)
+        };
+        if let Some(server) = search.server() {
+            callers::require_server(&asker.caller, server)
+                .map_err(|turned| self.turned_away(&asker.caller, "server", turned))?;
         }
-        Err(Refused::unsettled())
+        let found = self.inner.searches.run(asker.arrived, move |pdp, occasion| {
+            pdp.search_at(&current, &search, occasion).map_err(Refused::from)?.settle().map_err(Refused::from)
+        });
+        let found = found.await.ok_or_else(Refused::defect)??;
+        Ok(found::found(&found, &shape, is_paged))
     }
 }
 

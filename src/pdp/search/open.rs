@@ -8,7 +8,7 @@ use crate::access::{DenyReason, Possible, Question, Timestamp};
 use crate::catalog::{Admitted, Tool};
 use crate::pdp::establish::{Established, facts};
 use crate::pdp::judge::actor_missing;
-use crate::pdp::{Pdp, Request, again};
+use crate::pdp::{Ask, Pdp, Request, again};
 use crate::policy::{Round, Snapshot};
 use crate::value::{Shape, Uid, Value};
 
@@ -76,6 +76,10 @@ impl<S> Pdp<S> {
         {
             Some(tool) => {
                 let (question, blanks) = call_of(tool, question);
+                if blanks.is_empty() {
+                    let request = Request { ask: Ask::Access(question), ..request.clone() };
+                    return self.judge_step(round, &request, established, now).decision.outcome.is_permit();
+                }
                 !self.possible(round, request, established, (&question, &blanks), now).is_never()
             }
             None => self.judge_step(round, request, established, now).decision.outcome.is_permit(),

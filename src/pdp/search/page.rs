@@ -1,6 +1,7 @@
-//! Where a search goes on: a token that says so, signed, so that nothing has to be remembered for it.
+//! Where a search goes on: a token that says so, sealed, so that nothing has to be remembered for it.
 //! Never lets a token go on with another search, or for another caller, than it was given to.
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
@@ -15,8 +16,9 @@ pub const PAGE_LIMIT_MAX: u32 = 1_000;
 /// The longest token that is looked at.
 pub const PAGE_TOKEN_BYTES_MAX: usize = 8_192;
 
-/// What tokens are signed for. A token of another form is another use.
-const USE: &str = "palisade page token 1";
+/// What tokens are sealed for. A token of another form is another use.
+const USE: &str = "palisade page token 2";
+const USE_NONCE: &str = "palisade page token 2, nonce";
 
 /// Which part of the results is wanted. The default is the first page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +38,9 @@ pub enum PageFault {
     /// It is a token of another search.
     #[error("is of another search; send it with the request that it was given for, or leave it out")]
     OtherSearch,
+    /// There is more, and no token could be made that says so.
+    #[error("could not be made; ask for a smaller one")]
+    Unsealed,
     /// The limit has changed.
     #[error("is of a search with the limit {0}; send the same limit or none")]
     OtherLimit(u32),
@@ -55,8 +60,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// As a token for this caller.
-    pub(super) fn seal(&self, key: &DigestKey, caller: &str) -> String {
+    /// As a token for this caller, who cannot look into it: what a page ends at may be something that was denied.
+    pub(super) fn seal(&self, key: &DigestKey, caller: &str) -> Option<String> {
         let Self { after, limit, search, begun } = self;
         let begun = begun.0.as_bytes();
         let begun_len = u8::try_from(begun.len()).unwrap_or(u8::MAX);
@@ -66,9 +71,13 @@ impl Place {
         bytes.push(begun_len);
         bytes.extend(begun.iter().take(begun_len.into()));
         bytes.extend(after.as_bytes());
-        let signature = key.for_use(USE).sign([caller.as_bytes(), &bytes]);
-        bytes.splice(0..0, signature);
-        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+        let (cipher, aad) = (cipher(key)?, Aad::from(caller.as_bytes()));
+        // One nonce for each content, so that no two of them share one.
+        let nonce: [u8; NONCE_LEN] =
+            *key.for_use(USE_NONCE).sign([caller.as_bytes(), &bytes]).first_chunk()?;
+        cipher.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut bytes).ok()?;
+        bytes.splice(0..0, nonce);
+        Some(BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
 
     /// From a token of this caller.
@@ -76,11 +85,10 @@ impl Place {
         if token.len() > PAGE_TOKEN_BYTES_MAX {
             return None;
         }
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (signature, rest) = bytes.split_first_chunk::<KEY_BYTES>()?;
-        if !key.for_use(USE).signed([caller.as_bytes(), rest], signature) {
-            return None;
-        }
+        let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk_mut::<NONCE_LEN>()?;
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let rest: &[u8] = cipher(key)?.open_in_place(nonce, Aad::from(caller.as_bytes()), sealed).ok()?;
         let (limit, rest) = rest.split_first_chunk()?;
         let (search, rest) = rest.split_first_chunk()?;
         let (begun_len, rest) = rest.split_first()?;
@@ -92,6 +100,10 @@ impl Place {
             begun: Revision(std::str::from_utf8(begun).ok()?.into()),
         })
     }
+}
+
+fn cipher(key: &DigestKey) -> Option<LessSafeKey> {
+    UnboundKey::new(&AES_256_GCM, &key.for_use(USE).sign([])).ok().map(LessSafeKey::new)
 }
 
 impl Page {
@@ -149,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_token_says_where_it_was_given() {
-        let token = place().seal(&key(), "gw");
+        let token = place().seal(&key(), "gw").unwrap();
         assert_eq!(Place::open(&key(), "gw", &token), Some(place()));
         let start = goes_on("gw", &token, None).unwrap();
         assert_eq!((start.after.as_deref(), start.limit, &*start.begun.0), (Some("r-é"), 20, "sha256:0"));
@@ -159,17 +171,25 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_its_caller_its_key_and_its_search_alone() {
-        let token = place().seal(&key(), "gw");
+        let token = place().seal(&key(), "gw").unwrap();
         assert_eq!(goes_on("other", &token, None).unwrap_err(), PageFault::Token);
         assert_eq!(Place::open(&DigestKey::new(&[8; KEY_BYTES]), "gw", &token), None);
         assert_eq!(goes_on("gw", &token, Some(21)).unwrap_err(), PageFault::OtherLimit(20));
-        let other = Place { search: [4; KEY_BYTES], ..place() }.seal(&key(), "gw");
+        let other = Place { search: [4; KEY_BYTES], ..place() }.seal(&key(), "gw").unwrap();
         assert_eq!(goes_on("gw", &other, None).unwrap_err(), PageFault::OtherSearch);
     }
 
     #[test]
+    fn a_token_shows_nothing_of_where_it_stands() {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(place().seal(&key(), "gw").unwrap()).unwrap();
+        for told in ["r-\u{e9}".as_bytes(), b"sha256"] {
+            assert!(!bytes.windows(told.len()).any(|window| window == told));
+        }
+    }
+
+    #[test]
     fn a_token_with_any_other_byte_is_none_of_ours() {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(place().seal(&key(), "gw")).unwrap();
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(place().seal(&key(), "gw").unwrap()).unwrap();
         for at in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[at] ^= 1;

@@ -116,6 +116,9 @@ impl<S: AuditSink> Walk<'_, S> {
     fn actions(&mut self, going: &mut Going, request: &mut Request, established: &Established) {
         let snapshot = &self.in_force.snapshot;
         let Some(resource) = question_of(request).map(|question| question.resource.clone()) else { return };
+        if !enforces(&request.caller, [&resource, established.principal.subject()]) {
+            return;
+        }
         let actions = snapshot.actions_on(&established.principal.subject().kind, &resource.kind);
         let actions = actions.into_iter().filter(|action| open::is_own_action(snapshot, action, &resource));
         let keyed: BTreeMap<String, Uid> = actions.map(|action| (key_of(&action), action)).collect();

@@ -275,5 +275,9 @@ async fn a_caller_searches_the_servers_that_it_enforces() {
     assert!(!ids(&here).is_empty());
     assert_eq!(post_as(&pdp, "t-crm", RESOURCE, &tools(&json!({"server": "git"}))).await.status, 403);
     assert_eq!(post_as(&pdp, "t-none", RESOURCE, &tools(&json!({"server": "crm"}))).await.status, 403);
+    // What stands on no server is nothing that it could ask about.
+    let of_purpose = json!({"subject": {"type": "Human", "id": "ana"}, "context": {"agent": "support-bot"},
+        "resource": {"type": "Purpose", "id": "customer-care"}});
+    assert_eq!(post_as(&pdp, "t-crm", ACTION, &of_purpose).await.json()["results"], json!([]));
     pdp.stop();
 }
