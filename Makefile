@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 SCRIPTS := .ci/run benches/instructions.sh tests/setup.sh
 # One file a benchmark is criterion's; benches/serve/ is the load generator.
-CRITERION := compile decide state
+CRITERION := compile decide search state
 PEERS := benches/peers/node_modules
 
 .PHONY: help setup test test-python test-rust differential bench bench-peers instructions lint lint-rust lint-rest check clean

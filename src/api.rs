@@ -6,6 +6,8 @@ pub mod grpc;
 mod administration;
 mod callers;
 pub mod oauth;
+pub mod openapi;
+mod finding;
 mod outcome;
 mod peer;
 pub mod tasks;

@@ -8,8 +8,10 @@ mod body;
 mod coaz;
 mod decode;
 mod extension;
+mod metadata;
 mod names;
 mod refusal;
+mod search;
 mod tuple;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use axum::routing::any;
 use tracing::Instrument as _;
 
 use super::callers::{self, Shown, TurnedAway};
+use super::finding::Searches;
 use super::grpc::together::Together;
 use super::{Clock, Limits, trace};
 use crate::audit::{AuditSink, Face};
@@ -32,14 +35,23 @@ use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Answer, Occasion, Pdp};
 use answer::Telling;
 use decode::{Decoded, Scope, Told};
+pub use metadata::{Metadata, Sign};
 pub use names::Types;
 use refusal::Refused;
+use search::For;
 use tuple::Tuple;
 
 /// Where one question is asked.
 const EVALUATION: &str = "/access/v1/evaluation";
 /// Where several are asked at once.
 const EVALUATIONS: &str = "/access/v1/evaluations";
+
+/// Where it is asked who, what and how.
+const SEARCHES: [(&str, For); 3] = [
+    ("/access/v1/search/subject", For::Subject),
+    ("/access/v1/search/resource", For::Resource),
+    ("/access/v1/search/action", For::Action),
+];
 
 /// The face. Cheap to clone.
 pub struct AuthZen<S> {
@@ -58,6 +70,7 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     limits: Limits,
     types: Types,
+    searches: Searches<S>,
     together: Arc<Together<S>>,
 }
 
@@ -69,6 +82,7 @@ const PUBLISHED_MEANWHILE_MAX: usize = 3;
 enum Endpoint {
     Evaluation,
     Evaluations,
+    Search(For),
 }
 
 /// Who asks, and how the request is found again.
@@ -88,8 +102,9 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         limits: Limits,
         types: Types,
     ) -> Self {
+        let searches = Searches::new(pdp.clone(), clock.clone());
         let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
-        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, types, together }) }
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, types, searches, together }) }
     }
 
     /// The routes. A request counts as from elsewhere unless its extensions have a [`super::Peer`].
@@ -98,7 +113,10 @@ impl<S: AuditSink + 'static> AuthZen<S> {
             let face = self.clone();
             any(move |request| face.serve(endpoint, request))
         };
-        Router::new()
+        let searches = SEARCHES
+            .into_iter()
+            .fold(Router::new(), |routes, (path, sought)| routes.route(path, at(Endpoint::Search(sought))));
+        searches
             .route(EVALUATION, at(Endpoint::Evaluation))
             .route(EVALUATIONS, at(Endpoint::Evaluations))
             .fallback(|request: Request<Body>| async move {
@@ -111,6 +129,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         let span = match endpoint {
             Endpoint::Evaluation => tracing::info_span!("evaluation"),
             Endpoint::Evaluations => tracing::info_span!("evaluations"),
+            Endpoint::Search(_) => tracing::info_span!("search"),
         };
         trace::adopt(&span, &parts.headers);
         let answered = self.answer(endpoint, &parts, body).instrument(span).await;
@@ -131,6 +150,10 @@ impl<S: AuditSink + 'static> AuthZen<S> {
             Endpoint::Evaluations => {
                 let members = body::members(&bytes, limits, limits.batch_len_max)?;
                 self.evaluate_all(&asker, members, &bytes).await
+            }
+            Endpoint::Search(sought) => {
+                let members = body::members(&bytes, limits, 1)?;
+                self.search(&asker, sought, members, &bytes).await
             }
         }
     }
@@ -185,7 +208,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
 
     /// The request, if its caller may ask it at all.
     fn admit(&self, asker: &Asker, decoded: Decoded) -> Result<pdp::Request, Refused> {
-        let Decoded { claim, ask, told, understood: _ } = decoded;
+        let Decoded { claim, ask, told, understood } = decoded;
         let Told { credentials, session, task, purpose, intent, preview, explain, min_state } = told;
         let caller = &asker.caller;
         if explain {
@@ -206,6 +229,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
             intent,
             preview,
             min_state,
+            understands: understood.obligations,
             explain,
             trace_id: asker.trace_id.clone(),
         })

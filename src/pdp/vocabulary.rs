@@ -43,6 +43,16 @@ impl<'s> Vocabulary<'s> {
         self.0.takes(action, member)
     }
 
+    /// Whether a request may not send this member of the context of some action.
+    pub fn owns_somewhere(self, member: &str) -> bool {
+        self.0.establishes(member)
+    }
+
+    /// Whether a request may send this member of the context of some action.
+    pub fn takes_somewhere(self, member: &str) -> bool {
+        self.0.takes_somewhere(member)
+    }
+
     /// The agent of this name: its id, its SPIFFE ID or a client id of it.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::incoming;
 use super::listen::Listener;
 use crate::api::proto::v1::admin_server::AdminServer;
 use crate::api::proto::v1::authorization_server::AuthorizationServer;
+use crate::api::proto::v1::search_server::SearchServer;
 use crate::api::proto::v1::tasks_server::TasksServer;
 use crate::api::{Administrator, Authorization, TaskService, proto};
 use crate::audit::AuditSink;
@@ -25,7 +26,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// What is served.
 pub struct Services<S, T> {
-    /// `palisade.v1.Authorization`.
+    /// `palisade.v1.Authorization` and `palisade.v1.Search`.
     pub authorization: Authorization<S>,
     /// `palisade.v1.Tasks`.
     pub tasks: TaskService<S, T>,
@@ -45,6 +46,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
 ) -> io::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AuthorizationServer<Authorization<S>>>().await;
+    health.set_serving::<SearchServer<Authorization<S>>>().await;
     health.set_serving::<TasksServer<TaskService<S, T>>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -53,6 +55,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
         .map_err(io::Error::other)?;
     let Services { authorization, tasks, administrator } = services;
     let bytes_max = limits.message_bytes_max;
+    let search = SearchServer::new(authorization.clone()).max_decoding_message_size(bytes_max);
     let authorization = AuthorizationServer::new(authorization).max_decoding_message_size(bytes_max);
     let tasks = TasksServer::new(tasks).max_decoding_message_size(bytes_max);
     // A bundle is longer than a question.
@@ -67,12 +70,14 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
         .add_service(health_service)
         .add_service(reflection)
         .add_service(authorization)
+        .add_service(search)
         .add_service(tasks)
         .add_service(administrator)
         .serve_with_incoming_shutdown(connections, async move {
             stop.cancelled().await;
             // Who watches our health learns of the end before the connections close.
             health.set_not_serving::<AuthorizationServer<Authorization<S>>>().await;
+            health.set_not_serving::<SearchServer<Authorization<S>>>().await;
             health.set_not_serving::<TasksServer<TaskService<S, T>>>().await;
         })
         .await

@@ -95,6 +95,7 @@ class Palisade:
     bundle: Path
     data: Path
     grpc: str
+    http: str
     admin: str
     authorization: rpc.AuthorizationStub
 
@@ -166,7 +167,7 @@ def palisade(
             if separator:
                 bound.setdefault(face, address)
         with grpc.insecure_channel(bound["grpc"]) as channel:
-            yield Palisade(process, bundle, data, bound["grpc"], bound["admin"], rpc.AuthorizationStub(channel))
+            yield Palisade(process, bundle, data, bound["grpc"], bound["http"], bound["admin"], rpc.AuthorizationStub(channel))
     finally:
         code = process.stop()
     assert code == 0, f"palisade stopped with exit code {code}: {process.said()}"

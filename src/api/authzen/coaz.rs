@@ -13,11 +13,11 @@ use crate::value::Value;
 
 /// The types of resources in the binding's default mappings (COAZ-MCP, section "Default mappings").
 const KINDS: [&str; 5] = [SERVER, TOOL, RESOURCE, PROMPT, TASK];
-const SERVER: &str = "mcp_server";
-const TOOL: &str = "tool";
-const RESOURCE: &str = "resource";
-const PROMPT: &str = "prompt";
-const TASK: &str = "task";
+pub(super) const SERVER: &str = "mcp_server";
+pub(super) const TOOL: &str = "tool";
+pub(super) const RESOURCE: &str = "resource";
+pub(super) const PROMPT: &str = "prompt";
+pub(super) const TASK: &str = "task";
 
 /// The body was within its limits, and `mcp` has its own: nothing may be read there that was not compared here.
 const ANY: json::Limits =
@@ -90,7 +90,7 @@ fn version(parts: &Parts<'_>) -> Result<Option<String>, String> {
 }
 
 /// The server: by its id or its audience; unsaid, the one that it can only be.
-fn server(parts: &Parts<'_>, scope: &Scope<'_>) -> Result<String, String> {
+pub(super) fn server(parts: &Parts<'_>, scope: &Scope<'_>) -> Result<String, String> {
     const PLACE: &str = "resource.properties.server";
     let said = match parts.resource.properties.get("server") {
         None | Some(Value::Null) => None,
@@ -134,7 +134,7 @@ fn within(place: &str, name: &str) -> Result<(), String> {
 }
 
 /// The server of this name. One that nobody has keeps it, and is denied under it.
-fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
+pub(super) fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
     within(place, name)?;
     let catalog = scope.names.catalog();
     let mut by_audience = catalog.servers().filter(|server| server.audience.as_deref() == Some(name));
@@ -176,7 +176,7 @@ fn params(target: Target, parts: &Parts<'_>) -> Result<Vec<u8>, String> {
 }
 
 /// The arguments of a tool call, as they were sent.
-fn arguments<'b>(parts: &Parts<'b>) -> Result<Option<&'b [u8]>, String> {
+pub(super) fn arguments<'b>(parts: &Parts<'b>) -> Result<Option<&'b [u8]>, String> {
     let places = (["resource", "properties", "arguments"], ["context", "arguments"]);
     let at = |members: &Members| members.get("arguments").filter(|value| **value != Value::Null).cloned();
     match (at(&parts.resource.properties), at(&parts.context)) {

@@ -31,7 +31,6 @@ pub(super) struct Decoded {
     pub(super) ask: Ask,
     pub(super) told: Told,
     /// What the PEP says that it understands.
-    #[expect(dead_code, reason = "read where obligations are made")]
     pub(super) understood: Understood,
 }
 
@@ -107,12 +106,25 @@ fn message(parts: &Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> (
 
 /// A question in terms of the schema.
 fn generic(
-    mut parts: Parts<'_>,
+    parts: Parts<'_>,
     uid: &Uid,
     extension: &mut Extension,
     scope: &Scope<'_>,
 ) -> (Option<Claim>, Ask) {
-    let found = claim(&parts, extension, scope, |member| scope.names.takes(uid, member));
+    let takes = |member: &str| scope.names.takes(uid, member);
+    let owns = |member: &str| scope.names.owns(uid, member);
+    generic_of(parts, uid, extension, scope, (takes, owns))
+}
+
+/// The same where `takes` says which members of the context policies may read, and `owns` which this PDP keeps for itself.
+pub(super) fn generic_of(
+    mut parts: Parts<'_>,
+    uid: &Uid,
+    extension: &mut Extension,
+    scope: &Scope<'_>,
+    (takes, owns): (impl Fn(&str) -> bool, impl Fn(&str) -> bool),
+) -> (Option<Claim>, Ask) {
+    let found = claim(&parts, extension, scope, &takes);
     let about = |words, resource| Ask::Unclear(Unclear { words, action: Some(uid.clone()), resource });
     let claim = match found {
         Ok(claim) => claim,
@@ -123,7 +135,7 @@ fn generic(
         Ok(resource) => resource,
         Err(two) => return (Some(claim), about(format!("`resource.id`: {two}"), None)),
     };
-    for member in READ_HERE.into_iter().filter(|member| scope.names.owns(uid, member)) {
+    for member in READ_HERE.into_iter().filter(|member| owns(member)) {
         // A task that is more than a name is nothing that a request may say.
         if member != "task" || matches!(parts.context.get(member), Some(Value::String(_))) {
             parts.context.remove(member);
