@@ -129,7 +129,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         };
         let said: Vec<Said<'_>> = fates.iter().map(|fate| fate.said(telling)).collect();
         let answered = fates.iter().rev().find_map(|fate| match fate {
-            Fate::Answered { answer, .. } => Some(answer),
+            Fate::Answered { answer, .. } => Some(&**answer),
             Fate::Refused(_) => None,
         });
         Ok(answer::several(&said, answered))
