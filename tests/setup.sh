@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests and the linters need beside Rust: .venv from PyPI (tests/*/requirements.txt, and what those
-# bring with them at the versions in tests/constraints.txt), node_modules of tools/capture and tests/oidc from npm, and
-# valgrind. Does nothing when the lists have not changed since the last time.
+# bring with them at the versions in tests/constraints.txt), node_modules of tools/capture, tests/oidc and
+# examples/typescript from npm, and valgrind; builds that example. Does nothing when the lists have not changed since the last time.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "$0")/.."
@@ -51,6 +51,8 @@ fi
 
 modules tools/capture
 modules tests/oidc
+modules examples/typescript
+npm run --prefix examples/typescript --silent build
 
 # Counts instructions for benches/instructions.sh.
 need "valgrind --version" valgrind
