@@ -18,6 +18,10 @@ const { values: flags } = parseArgs({
 });
 const { tools } = JSON.parse(readFileSync(new URL('../../tools/crm.json', import.meta.url), 'utf8'));
 const did = (tool, what) => appendFileSync(flags.journal, JSON.stringify({ did: tool, ...what }) + '\n');
+const notify = async (properties) => {
+  if (properties.to === 'nobody') throw new Error('nobody cannot be notified');
+  did('notify', properties);
+};
 const palisade =
   flags.palisade &&
   new Palisade({
@@ -27,7 +31,7 @@ const palisade =
     token: flags.token,
     identify: demo,
     definition: (name) => tools.find((tool) => tool.name === name),
-    obligations: flags.notify ? { notification: async (properties) => did('notify', properties) } : {},
+    obligations: flags.notify ? { notification: notify } : {},
   });
 const guarded = (server) => (palisade ? palisade.guard(server) : server);
 

@@ -33,6 +33,8 @@ def main() -> None:
     crm_server.journal = arguments.journal
 
     async def notify(properties: dict[str, Any]) -> None:
+        if properties["to"] == "nobody":
+            raise ValueError("nobody cannot be notified")
         crm_server.did("notify", **properties)
 
     @crm_server.crm.resource("crm://plans")
