@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from mcp import Client, MCPError, StdioServerParameters, types
+from mcp.shared.exceptions import MCPDeprecationWarning
 
 import running
 from guarded import CLIENTS, HERE, NODE, SERVERS, Refused, crm, session
@@ -261,12 +262,13 @@ def test_a_policy_that_permits_everything_changes_no_result_of_the_reference_ser
     permissive: Palisade, tmp_path: Path
 ) -> None:
     bare = asyncio.run(everything(tmp_path))
+    before = len(permissive.audit())
     guarded = asyncio.run(everything(tmp_path, permissive.grpc, running.CRM_TOKEN))
-    assert len(bare) > 30
-    for before, after in zip(bare, guarded, strict=True):
-        assert before == after
-    decided = [line["outcome"] for line in permissive.audit() if line["type"] == "decided" and line.get("server") == "everything"]
-    print(len(decided), "steps were decided")
+    assert len(bare) >= 30
+    for without, with_it in zip(bare, guarded, strict=True):
+        assert without == with_it
+    # All of them but the ping were decided; and the items of the two lists.
+    assert sum(line["type"] == "decided" for line in permissive.audit()[before:]) >= len(bare)
 
 
 async def everything(home: Path, *palisade: str) -> list[Any]:
@@ -310,5 +312,6 @@ async def everything(home: Path, *palisade: str) -> list[Any]:
         for prompt in (await tell(client.list_prompts())).prompts:
             given = {argument.name: "1" for argument in prompt.arguments or []}
             await tell(client.get_prompt(prompt.name, given))
-        await tell(client.send_ping())
+        with pytest.warns(MCPDeprecationWarning, match="ping"):
+            await tell(client.send_ping())
     return told
