@@ -3,7 +3,6 @@
 import { promisify } from 'node:util';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-
 type Json = Record<string, any>;
 type Open = { method: string; asked?: Json; decision?: string };
 export interface Options {
@@ -11,18 +10,16 @@ export interface Options {
   address: string; // of Palisade's gRPC port: `127.0.0.1:8180`, `unix:/run/palisade.sock`
   protos: string; // the folder that holds palisade/v1/*.proto
   token?: string; // proves to Palisade who asks
-  channel?: grpc.ChannelCredentials; // without it the connection is plain: for loopback and unix sockets
-  timeoutMs?: number; // 1000
+  channel?: grpc.ChannelCredentials; timeoutMs?: number; // plain, as is right on loopback and unix sockets; 1000
   identify?: (headers: Json) => { subject?: Json; credentials?: Json }; // of HTTP headers, names in lower case; stdio has none
   definition?: (tool: string) => Json | undefined; // a tool as tools/list shows it, held against the reviewed one
   obligations?: Record<string, (properties: Json) => Promise<void>>; // how each type is fulfilled; who throws has not
 }
 const NO_ANSWER = 'no authorization decision could be made, so nothing was done';
 const UNFULFILLED = 'something that has to be done together with this step could not be done';
-const [DENIED, FAILED, INVALID, BATCH] = [-32001, -32603, -32600, 256]; // codes of JSON-RPC, and questions at once
+const [DENIED, FAILED, INVALID] = [-32001, -32603, -32600]; // codes of JSON-RPC
 // A list: the member that holds its items, and how the use of one is asked about.
 const LISTS: Json = { 'resources/list': ['resources', 'resources/read', 'uri'], 'prompts/list': ['prompts', 'prompts/get', 'name'] };
-
 /** Who asks: whoever the request's access token says. Palisade verifies the token itself. */
 export const bearer = ({ authorization = '' }: Json) =>
   /^bearer /i.test(authorization) ? { credentials: { subject_token: authorization.slice(7) } } : {};
@@ -66,20 +63,20 @@ export class Palisade {
       let reply = refusal(id, method, FAILED, NO_ANSWER);
       try {
         const asked = this.#question(message, extra, transport.sessionId, negotiated);
-        const answer = await this.#call('Authorization', 'Authorize', asked);
-        const { obligations = {} } = this.options; // each is tried, whatever was decided
-        const duties = answer.obligations.map(async (duty: Json) => obligations[duty.type](JSON.parse(duty.properties || '{}')));
-        const unmet = (await Promise.allSettled(duties)).filter(({ status }) => status === 'rejected');
+        const { decision, decision_id, reason_text, obligations, resource } = await this.#call('Authorization', 'Authorize', asked);
+        const fulfil = async (duty: Json) => this.options.obligations![duty.type](JSON.parse(duty.properties || '{}'));
+        const tried = await Promise.allSettled<any>(obligations.map(fulfil)); // each, whatever was decided
+        const unmet = tried.filter(({ status }) => status === 'rejected');
         if (unmet.length) console.error('palisade: obligations that were not fulfilled: %o', unmet);
-        const permitted = answer.decision === 'DECISION_PERMIT';
-        if (!permitted || unmet.length) reply = refusal(id, method, DENIED, permitted ? UNFULFILLED : answer.reason_text, answer.decision_id);
+        const permitted = decision === 'DECISION_PERMIT';
+        if (!permitted || unmet.length) reply = refusal(id, method, DENIED, permitted ? UNFULFILLED : reason_text, decision_id);
         else if (open.get(id) === entry) { // neither cancelled nor hung up meanwhile
           const params = JSON.parse(asked.mcp.params.toString()); // what was decided on, whatever became of `message`
-          if (typeof params.uri === 'string') params.uri = answer.resource.id.slice(this.options.server.length + 1);
-          Object.assign(entry, { asked, decision: answer.decision_id });
+          if (typeof params.uri === 'string') params.uri = resource.id.slice(this.options.server.length + 1);
+          Object.assign(entry, { asked, decision: decision_id });
           return deliver('params' in message ? { ...message, params } : message, extra);
         }
-        if (permitted) await this.#report(answer.decision_id, 'NOT_EXECUTED');
+        if (permitted) await this.#report(decision_id, 'NOT_EXECUTED');
       } catch (error) {
         console.error('palisade: no answer: %s', error);
       }
@@ -97,12 +94,8 @@ export class Palisade {
       const entry = open.get(message.id);
       if (!entry) return; // cancelled: nobody waits for it
       if (entry.method === 'initialize') negotiated = message.result?.protocolVersion ?? '';
-      let reply: Json = message;
-      try {
-        if (message.result && entry.asked) reply = { ...message, result: await this.#shown(entry.method, entry.asked, message.result) };
-      } catch {
-        reply = refusal(message.id, '', FAILED, NO_ANSWER);
-      }
+      const shown = entry.asked && message.result ? this.#shown(entry.method, entry.asked, message) : Promise.resolve(message);
+      const reply = await shown.catch(() => refusal(message.id, '', FAILED, NO_ANSWER));
       const status = reply.error || reply.result.isError ? 'FAILED' : 'SUCCEEDED';
       if (entry.decision) await this.#report(entry.decision, status, JSON.stringify(reply.result ?? '').length);
       if (open.get(message.id) === entry && open.delete(message.id)) await send(reply, options);
@@ -114,50 +107,43 @@ export class Palisade {
     const { server, definition = () => undefined, identify = bearer, obligations = {} } = this.options;
     const headers: Json = Object.fromEntries(new Headers(extra?.request?.headers ?? extra?.requestInfo?.headers)); // of 2, of 1
     const version = headers['mcp-protocol-version'] || negotiated || params._meta?.['io.modelcontextprotocol/protocolVersion'];
-    const live = method === 'tools/call' && definition(params.name);
-    const mcp = { server, method, protocol_version: version, params: bytes(params), tool_definition: live ? bytes(live) : undefined };
+    const live = bytes(method === 'tools/call' ? definition(params.name) : undefined);
     const ofMcp = Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('mcp-')));
-    const who = { ...identify(headers), session: session ?? headers['mcp-session-id'] };
-    return { ...who, mcp: { ...mcp, headers: ofMcp }, supported_obligations: Object.keys(obligations) };
+    const mcp = { server, method, protocol_version: version, params: bytes(params), tool_definition: live, headers: ofMcp };
+    const said = { session: session ?? headers['mcp-session-id'], supported_obligations: Object.keys(obligations) };
+    return { ...identify(headers), ...said, mcp };
   }
 
   /** The result without the items of a list that its reader may not use, and for no shared cache. */
-  async #shown(method: string, asked: Json, result: Json): Promise<Json> {
-    const [{ subject, credentials, session, mcp }, own] = [asked, 'cacheScope' in result ? { cacheScope: 'private' } : {}];
+  async #shown(method: string, asked: Json, message: Json): Promise<Json> {
+    const { mcp, supported_obligations, ...parties } = asked;
+    const result = { ...message.result, ...('cacheScope' in message.result && { cacheScope: 'private' }) };
     if (method === 'tools/list') {
-      const question = { parties: { subject, credentials, session }, server: mcp.server, tools_list: bytes(result) };
-      const { names } = await this.#call('Search', 'ListTools', question);
-      return { ...result, ...own, tools: result.tools.filter((tool: Json) => names.includes(tool.name)) };
-    }
-    const [[member, use, key], shown]: [string[], Json[]] = [LISTS[method] ?? [], []];
-    for (let at = 0; member && at < result[member].length; at += BATCH) {
-      const items = result[member].slice(at, at + BATCH);
+      const { names } = await this.#call('Search', 'ListTools', { parties, server: mcp.server, tools_list: bytes(result) });
+      result.tools = result.tools.filter(({ name }: Json) => names.includes(name));
+    } else if (LISTS[method]) {
+      const [member, use, key] = LISTS[method];
       const of = (item: Json) => ({ ...mcp, method: use, params: bytes({ [key]: item[key] }), headers: {} });
-      const requests = items.map((item: Json) => ({ ...asked, mcp: of(item), mode: 'MODE_PREVIEW' }));
-      const { responses } = await this.#call('Authorization', 'AuthorizeBatch', { requests });
-      shown.push(...items.filter((_: Json, place: number) => responses[place].decision === 'DECISION_PERMIT'));
+      const previews = result[member].map((item: Json) => ({ ...asked, mode: 'MODE_PREVIEW', mcp: of(item) }));
+      const answers = await Promise.all(previews.map((preview: Json) => this.#call('Authorization', 'Authorize', preview)));
+      result[member] = result[member].filter((_: Json, place: number) => answers[place].decision === 'DECISION_PERMIT');
     }
-    return { ...result, ...own, ...(member && { [member]: shown }) };
+    return { ...message, result };
   }
 
   #report(decision_id: string, status: string, result_bytes = 0): Promise<unknown> {
-    const lost = (error: Error) => console.error('palisade: the outcome of %s is not on record: %s', decision_id, error);
-    const report = { decision_id, status: `OUTCOME_STATUS_${status}`, result_bytes };
-    return this.#call('Authorization', 'ReportOutcome', report).catch(lost);
+    const sent = this.#call('Authorization', 'ReportOutcome', { decision_id, status: `OUTCOME_STATUS_${status}`, result_bytes });
+    return sent.catch((error) => console.error('palisade: the outcome of %s is not on record: %s', decision_id, error));
   }
-
   #call(service: string, method: string, request: Json): Promise<any> {
-    const [metadata, { token, timeoutMs = 1000 }] = [new grpc.Metadata(), this.options];
+    const [stub, metadata, { token, timeoutMs = 1000 }] = [this.#stubs[service], new grpc.Metadata(), this.options];
     if (token) metadata.set('authorization', `Bearer ${token}`);
-    const stub = this.#stubs[service];
     return promisify(stub[method]).call(stub, request, metadata, { deadline: Date.now() + timeoutMs });
   }
 }
-
-const bytes = (value: unknown) => Buffer.from(JSON.stringify(value));
+const bytes = (value: unknown) => (value === undefined ? undefined : Buffer.from(JSON.stringify(value)));
 const refusal = (id: unknown, method: string, code: number, text: string, decision?: string): Json => {
-  const said = decision && { 'dev.palisade/decision-id': decision };
-  if (method !== 'tools/call') return { jsonrpc: '2.0', id, error: { code, message: text, ...(said && { data: said }) } };
-  const result = { content: [{ type: 'text', text }], isError: true, resultType: 'complete', ...(said && { _meta: said }) };
-  return { jsonrpc: '2.0', id, result };
+  const said = decision ? { 'dev.palisade/decision-id': decision } : undefined;
+  if (method !== 'tools/call') return { jsonrpc: '2.0', id, error: { code, message: text, data: said } };
+  return { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }], isError: true, resultType: 'complete', _meta: said } };
 };
