@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests and the linters need beside Rust: .venv from PyPI (tests/*/requirements.txt, and what those
+# Installs what the tests and the linters need beside Rust: .venv from PyPI ({tests,examples}/*/requirements.txt, and what those
 # bring with them at the versions in tests/constraints.txt), node_modules of tools/capture, tests/oidc and
 # examples/typescript from npm, and valgrind; builds that example. Does nothing when the lists have not changed since the last time.
 set -euo pipefail
@@ -38,7 +38,7 @@ modules() {
   echo "$wanted" >"$stamp"
 }
 
-requirements=(tests/*/requirements.txt)
+requirements=(tests/*/requirements.txt examples/*/requirements.txt)
 wanted=$(digest "${requirements[@]}" tests/constraints.txt)
 if [ "$(cat .venv/.stamp 2>/dev/null)" != "$wanted" ]; then
   need "python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 10))'" python3 python3-venv

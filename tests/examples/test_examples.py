@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -315,3 +316,15 @@ async def everything(home: Path, *palisade: str) -> list[Any]:
         with pytest.warns(MCPDeprecationWarning, match="ping"):
             await tell(client.send_ping())
     return told
+
+
+def test_the_typescript_example_is_not_led_astray_by_ids_cancellations_or_later_changes(palisade: Palisade) -> None:
+    command = [NODE, str(HERE / "raw_client.mjs"), palisade.grpc, running.CRM_TOKEN]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=running.START_S, check=True)
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [reply["id"] for reply in replies] == [1, 2, 2, 2, 4]
+    assert sorted("error" in reply for reply in replies[1:4]) == [False, True, True]
+    # The definitions that this server lists are not the reviewed ones: none of them is shown.
+    assert [reply["result"]["tools"] for reply in replies if "tools" in reply.get("result", {})] == [[]]
+    ran = [json.loads(line.removeprefix("ran ")) for line in done.stderr.splitlines() if line.startswith("ran ")]
+    assert ran == [{"customer_id": "early"}, {"customer_id": "sent"}]
