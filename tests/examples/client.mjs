@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline';
 
 import { require } from './sdk.mjs';
 
-const [url, sdk, mode, user, agent] = process.argv.slice(2);
-const headers = { 'x-demo-user': user, 'x-demo-agent': agent };
+const [url, sdk, mode, sent] = process.argv.slice(2);
+const headers = JSON.parse(sent);
 const { Client } = require(sdk === '1' ? '@modelcontextprotocol/sdk/client/index.js' : '@modelcontextprotocol/client');
 const { StreamableHTTPClientTransport } = require(
   sdk === '1' ? '@modelcontextprotocol/sdk/client/streamableHttp.js' : '@modelcontextprotocol/client',

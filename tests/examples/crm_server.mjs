@@ -14,6 +14,7 @@ const { values: flags } = parseArgs({
     token: { type: 'string' },
     journal: { type: 'string' },
     notify: { type: 'boolean' },
+    bearer: { type: 'boolean' },
   },
 });
 const { tools } = JSON.parse(readFileSync(new URL('../../tools/crm.json', import.meta.url), 'utf8'));
@@ -29,7 +30,7 @@ const palisade =
     address: flags.palisade,
     protos: PROTOS,
     token: flags.token,
-    identify: demo,
+    identify: flags.bearer ? undefined : demo,
     definition: (name) => tools.find((tool) => tool.name === name),
     obligations: flags.notify ? { notification: notify } : {},
   });

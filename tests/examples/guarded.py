@@ -26,6 +26,10 @@ SERVERS = ("python", "typescript-1", "typescript-2")
 # Each SDK's client with and without the handshake of 2025-11-25. Version 1 for TypeScript knows no other era.
 CLIENTS = ("python-auto", "python-legacy", "typescript-1", "typescript-2-auto", "typescript-2-legacy")
 
+# Who asks, in the plain headers of the demonstration.
+ANA = {"x-demo-user": "ana", "x-demo-agent": "support-bot"}
+BO = {"x-demo-user": "bo", "x-demo-agent": "coder"}
+
 
 @contextmanager
 def crm(kind: str, scratch: Path, palisade: str | None, *also: str) -> Iterator[Crm]:
@@ -57,8 +61,10 @@ class Refused(Exception):
 class PythonSession:
     """The steps of a script, done by the client of the Python SDK."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, http: httpx2.AsyncClient) -> None:
         self._client = client
+        # What it sends with; another token, say, from here on.
+        self.http = http
 
     async def do(self, step: str, *given: Any) -> Any:
         try:
@@ -104,19 +110,18 @@ class NodeSession:
 
 
 @asynccontextmanager
-async def session(kind: str, url: str, user: str = "ana", agent: str = "support-bot") -> Any:
-    """A client of `kind` that is connected to `url` on behalf of a person and an agent."""
+async def session(kind: str, url: str, headers: dict[str, str] = ANA) -> Any:
+    """A client of `kind` that is connected to `url` and says with `headers` who asks."""
     sdk, *how = kind.split("-")
     if sdk == "python":
-        headers = {"x-demo-user": user, "x-demo-agent": agent}
         async with (
             httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(30)) as http,
             Client(streamable_http_client(url, http_client=http), mode=how[0]) as client,
         ):
-            yield PythonSession(client)
+            yield PythonSession(client, http)
         return
     mode = how[1] if len(how) > 1 else "legacy"
-    command = [NODE, str(HERE / "client.mjs"), url, how[0], mode, user, agent]
+    command = [NODE, str(HERE / "client.mjs"), url, how[0], mode, json.dumps(headers)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None

@@ -11,7 +11,7 @@ from typing import Any
 import crm_server
 import grpc
 import stubs  # noqa: F401  puts the generated stubs on the path, before the example imports them
-from palisade_mcp import Palisade, pb
+from palisade_mcp import Palisade, bearer, pb
 
 
 def demo(headers: Any) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--palisade", help="gRPC address of Palisade")
     parser.add_argument("--token", default="", help="the token to show to Palisade")
     parser.add_argument("--journal", type=Path, required=True, help="a file to write what the tools did to")
+    parser.add_argument("--bearer", action="store_true", help="let the access token say who asks, as is the default")
     parser.add_argument("--notify", action="store_true", help="fulfil obligations of the type notification")
     arguments = parser.parse_args()
     crm_server.journal = arguments.journal
@@ -53,7 +54,7 @@ def main() -> None:
             "crm",
             lambda: grpc.aio.insecure_channel(arguments.palisade),
             token=arguments.token,
-            identify=demo,
+            identify=bearer if arguments.bearer else demo,
             obligations=obligations,
         )
         palisade.guard(crm_server.crm)

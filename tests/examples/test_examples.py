@@ -12,23 +12,27 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from mcp import Client, MCPError, StdioServerParameters, types
 from mcp.shared.exceptions import MCPDeprecationWarning
 
 import running
-from guarded import CLIENTS, HERE, NODE, SERVERS, Refused, crm, session
+from guarded import ANA, BO, CLIENTS, HERE, NODE, SERVERS, Refused, crm, session
 from running import Palisade
 from stubs import pb
 
 UNCLEARED = "this handles data that you, or the person you act for, are not cleared for"
 NO_PERMIT = "no policy permits this step to the party that the agent acts for"
+DRIFTED = "was reviewed"
 UNFULFILLED = "something that has to be done together with this step could not be done"
 NO_ANSWER = "no authorization decision could be made, so nothing was done"
 DENIED, FAILED = -32001, -32603
 # The examples wait one second for an answer; the rest is for a slow machine.
 TIMEOUT_S, SLOW_MACHINE_S = 1.0, 4.0
 CHANGE_S = 10.0
+ISSUER, AUDIENCE = "https://idp.acme.example", "https://crm.acme.example/mcp"
 LOOKUP = ("call", "lookup_customer", {"customer_id": "c-1"})
 # Text that would show any careless second encoding.
 ODD = 'o-"1"\\u0041\u2028é😀'
@@ -139,7 +143,7 @@ def test_an_allowed_tool_runs_a_denied_one_does_not_and_lists_show_what_may_be_u
             assert UNCLEARED in words
             assert code == DENIED
             assert UNCLEARED in (await refused(ana.do("prompt", "apology")))[0]
-        async with session(client, url, user="bo", agent="coder") as bo:
+        async with session(client, url, BO) as bo:
             assert await bo.do("tools") == []
             assert (await bo.do("call", "lookup_customer", {"customer_id": "c-1"}))[0] is True
 
@@ -211,6 +215,59 @@ def test_a_permit_with_an_obligation_counts_only_where_it_is_fulfilled(
     with crm(server, tmp_path / "unable", own.grpc) as unable:
         assert asyncio.run(lookup(unable.url))[0] is True
         assert unable.did() == []
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_tool_that_is_not_the_reviewed_one_is_neither_shown_nor_run(
+    server: str, own: Palisade, tmp_path: Path
+) -> None:
+    async def steps(url: str) -> None:
+        async with session("python-auto", url) as ana:
+            assert sorted(await ana.do("tools")) == ["issue_refund", "send_email"]
+            refused_call, words = await ana.do(*LOOKUP)
+            assert refused_call and words.endswith(DRIFTED)
+
+    revision = own.authorize(asked(LOOKUP[1], LOOKUP[2])).revision
+    own.replace("tools/crm.json", "Look up one customer: name, e-mail address and plan.", "Look up a customer.")
+    until(lambda: own.authorize(asked(LOOKUP[1], LOOKUP[2])).revision != revision)
+    with crm(server, tmp_path, own.grpc) as guarded:
+        asyncio.run(steps(guarded.url))
+        assert guarded.did() == []
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_access_token_says_who_asks_where_nothing_else_is_told(server: str, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key())) | {"kid": "1", "alg": "ES256", "use": "sig"}
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [public]}), encoding="utf-8")
+    issuer = f"{{ issuer: {ISSUER}, keys: {{ file: {tmp_path / 'jwks.json'} }}, human: {{}} }}"
+    configured = running.CONFIGURATION.replace("authorize, assert, outcome", "authorize, outcome")
+
+    def bearer(person: str, signed_by: ec.EllipticCurvePrivateKey = key) -> dict[str, str]:
+        now, agent = int(time.time()), "spiffe://acme.example/agent/support-bot"
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": person, "client_id": "c", "jti": person, "iat": now, "exp": now + 300}
+        headers = {"typ": "at+jwt", "kid": "1"}
+        token = jwt.encode(claims | {"act": {"sub": agent}}, signed_by, algorithm="ES256", headers=headers)
+        return {"authorization": f"Bearer {token}"}
+
+    async def steps(url: str) -> None:
+        async with session("python-auto", url, bearer("ana")) as ana:
+            assert sorted(await ana.do("tools")) == CALLABLE
+            assert (await ana.do(*LOOKUP))[0] is False
+        # Another person, a key that nobody trusts, and the demonstration's headers, which say nothing here.
+        forger = ec.generate_private_key(ec.SECP256R1())
+        for headers in (bearer("bo"), bearer("ana", forger), ANA):
+            async with session("python-auto", url, bearer("ana")) as caller:
+                del caller.http.headers["authorization"]
+                caller.http.headers.update(headers)
+                assert (await caller.do(*LOOKUP))[0] is True
+
+    with running.palisade(tmp_path, configured=f"{configured}trust: {{ issuers: [{issuer}] }}\n") as pdp:
+        with crm(server, tmp_path, pdp.grpc, "--bearer") as guarded:
+            asyncio.run(steps(guarded.url))
+            assert [line["did"] for line in guarded.did()] == ["lookup_customer"]
+            seen = [line for line in pdp.audit() if line["type"] == "decided" and line["outcome"] == "permit"]
+            assert seen and all("token" in json.dumps(line) for line in seen)
 
 
 @pytest.mark.parametrize("server", SERVERS)
