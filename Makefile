@@ -53,9 +53,11 @@ bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmar
 instructions: setup ## the instructions of one decision, held against benches/instructions.tsv
 	benches/instructions.sh
 
-bench-peers: $(PEERS)/.package-lock.json ## Palisade beside Cerbos (installed from npm): target/bench/peers.md
-	cargo bench --locked --bench serve -- --only peers --out target/bench/peers.md \
-	  --cerbos $(PEERS)/@cerbos/cerbos-linux-x64/cerbos-linux-x64
+bench-peers: $(PEERS)/.package-lock.json ## Palisade beside Cerbos (from npm) and Treetop (built): target/bench/peers.md
+	cargo build --locked --release --manifest-path benches/peers/treetop/Cargo.toml
+	cargo bench --locked --bench serve -- --only peers,treetop --out target/bench/peers.md \
+	  --cerbos $(PEERS)/@cerbos/cerbos-linux-x64/cerbos-linux-x64 \
+	  --treetop benches/peers/treetop/target/release/treetop-over-http
 
 $(PEERS)/.package-lock.json: benches/peers/package-lock.json
 	npm ci --prefix benches/peers --ignore-scripts --no-audit --no-fund --loglevel=error

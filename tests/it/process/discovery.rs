@@ -1,4 +1,4 @@
-//! The certification scenario of AuthZEN 1.0, level Discovery; and the OpenAPI document, as the binary serves them.
+//! The certification scenario of AuthZEN 1.0, level Discovery; and the `OpenAPI` document, as the binary serves them.
 //! Never through an idea of where they are: from the public URL alone.
 
 use palisade::identity::{Algorithm, Keys, Token, Use, open_own};
@@ -100,9 +100,9 @@ fn the_openapi_document_names_what_is_served_with_tasks_and_without() {
     let (_place, server) = configured("tasks: { enabled: false }\n");
     let without = get(&server, "/openapi.json").json();
     for (path, methods) in with["paths"].as_object().unwrap() {
-        let served = without["paths"].get(path).is_some();
+        let is_there = without["paths"].get(path).is_some();
         let method = if methods.get("get").is_some() { "GET" } else { "POST" };
-        assert_eq!(http::request(server.http, method, path, &[]).status != 404, served, "{path}");
+        assert_eq!(http::request(server.http, method, path, &[]).status != 404, is_there, "{path}");
     }
     assert!(get(&server, METADATA).json().get("jwks_uri").is_none());
     server.stop();
