@@ -88,4 +88,4 @@ check: ## the shipped bundle: validate it, run its policies' tests
 
 clean: ## remove what was built and installed here
 	cargo clean
-	rm -rf .venv tools/capture/node_modules tests/oidc/node_modules examples/typescript/node_modules $(PEERS) .pytest_cache
+	rm -rf .venv tools/capture/node_modules tests/oidc/node_modules examples/typescript/{node_modules,dist} $(PEERS) .pytest_cache

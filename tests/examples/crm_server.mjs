@@ -15,6 +15,7 @@ const { values: flags } = parseArgs({
     journal: { type: 'string' },
     notify: { type: 'boolean' },
     bearer: { type: 'boolean' },
+    timeout: { type: 'string' },
   },
 });
 const { tools } = JSON.parse(readFileSync(new URL('../../tools/crm.json', import.meta.url), 'utf8'));
@@ -30,6 +31,7 @@ const palisade =
     address: flags.palisade,
     protos: PROTOS,
     token: flags.token,
+    timeoutMs: 1000 * Number(flags.timeout),
     identify: flags.bearer ? undefined : demo,
     definition: (name) => tools.find((tool) => tool.name === name),
     obligations: flags.notify ? { notification: notify } : {},

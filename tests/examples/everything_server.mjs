@@ -7,5 +7,6 @@ const { createServer } = await import('../../tools/capture/node_modules/@modelco
 const { StdioServerTransport } = require('@modelcontextprotocol/sdk/server/stdio.js');
 const { server } = createServer();
 const parties = { principal: { type: 'Human', id: 'bo' }, actor: { type: 'Agent', id: 'coder' } };
-if (address) new Palisade({ server: 'everything', address, protos: PROTOS, token, identify: () => ({ subject: parties }) }).guard(server);
+const asks = { server: 'everything', address, protos: PROTOS, token, timeoutMs: 10_000, identify: () => ({ subject: parties }) };
+if (address) new Palisade(asks).guard(server);
 await server.connect(new StdioServerTransport());

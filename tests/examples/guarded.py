@@ -32,14 +32,14 @@ BO = {"x-demo-user": "bo", "x-demo-agent": "coder"}
 
 
 @contextmanager
-def crm(kind: str, scratch: Path, palisade: str | None, *also: str) -> Iterator[Crm]:
+def crm(kind: str, scratch: Path, palisade: str | None, *also: str, timeout_s: float = running.ANSWER_S) -> Iterator[Crm]:
     """A sample server, guarded when it is given the address of a Palisade."""
     journal = scratch / f"{kind}.jsonl"
     if kind == "python":
         command = [sys.executable, str(HERE / "guarded_crm.py")]
     else:
         command = [NODE, str(HERE / "crm_server.mjs"), "--sdk", kind[-1]]
-    asks = ["--palisade", palisade, "--token", CRM_TOKEN] if palisade else []
+    asks = ["--palisade", palisade, "--token", CRM_TOKEN, "--timeout", str(timeout_s)] if palisade else []
     paths = os.pathsep.join(str(REPO / place) for place in ("examples/python", "tests/e2e"))
     process = running.Process(
         kind, [*command, "--journal", str(journal), *asks, *also], scratch, {"PYTHONPATH": paths}

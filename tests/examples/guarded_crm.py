@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--token", default="", help="the token to show to Palisade")
     parser.add_argument("--journal", type=Path, required=True, help="a file to write what the tools did to")
     parser.add_argument("--bearer", action="store_true", help="let the access token say who asks, as is the default")
+    parser.add_argument("--timeout", type=float, default=1.0, help="how many seconds to wait for Palisade")
     parser.add_argument("--notify", action="store_true", help="fulfil obligations of the type notification")
     arguments = parser.parse_args()
     crm_server.journal = arguments.journal
@@ -56,6 +57,7 @@ def main() -> None:
             token=arguments.token,
             identify=bearer if arguments.bearer else demo,
             obligations=obligations,
+            timeout_s=arguments.timeout,
         )
         palisade.guard(crm_server.crm)
     asyncio.run(crm_server.serve_http(0))

@@ -15,7 +15,7 @@ server.setRequestHandler(types.CallToolRequestSchema, async ({ params }) => {
   return { content: [{ type: 'text', text: 'done' }] };
 });
 const subject = { principal: { type: 'Human', id: 'ana' }, actor: { type: 'Agent', id: 'support-bot' } };
-new Palisade({ server: 'crm', address, protos: PROTOS, token, identify: () => ({ subject }) }).guard(server);
+new Palisade({ server: 'crm', address, protos: PROTOS, token, timeoutMs: 10_000, identify: () => ({ subject }) }).guard(server);
 
 const [near, far] = InMemoryTransport.createLinkedPair();
 const replies = [];
