@@ -37,11 +37,7 @@ export class Palisade {
   /** Puts itself before every handler of a `Server` or `McpServer`, of version 1 or 2 of the SDK, whatever the transport. */
   guard<S extends { connect(transport: any): Promise<void> }>(server: S): S {
     const connect = server.connect.bind(server);
-    server.connect = async (transport: any) => {
-      const receive = this.#watch(transport);
-      await connect(transport);
-      if (transport.onmessage !== receive) throw new Error('this transport cannot be guarded');
-    };
+    server.connect = async (transport: any) => connect(this.#watch(transport));
     return server;
   }
 
@@ -87,7 +83,11 @@ export class Palisade {
       if (message.method === undefined || message.id === undefined) return deliver(message, extra);
       decide(message, extra).catch((error) => transport.onerror?.(error));
     };
-    transport.start = () => ([deliver, transport.onmessage] = [transport.onmessage, receive]) && start();
+    transport.start = async () => {
+      [deliver, transport.onmessage] = [transport.onmessage, receive]; // before anything can come in
+      if (transport.onmessage !== receive) throw new Error('this transport cannot be guarded');
+      await start();
+    };
     transport.onclose = () => ([...open.keys()].forEach(abandon), closed?.());
     transport.send = async (message: Json, options?: any) => {
       if (message.method !== undefined || message.id == null) return send(message, options);
@@ -100,7 +100,7 @@ export class Palisade {
       if (entry.decision) await this.#report(entry.decision, status, JSON.stringify(reply.result ?? '').length);
       if (open.get(message.id) === entry && open.delete(message.id)) await send(reply, options);
     };
-    return receive;
+    return transport;
   }
 
   #question({ method, params = {} }: Json, extra: any, session: string | undefined, negotiated: string): Json {
