@@ -27,6 +27,7 @@ test-python: setup ## the chart, and Palisade with a real MCP client and server,
 	$(PYTHON) -m pytest -q tests/helm
 	$(PYTHON) -m pytest -q tests/e2e
 	$(PYTHON) -m pytest -q tests/oidc
+	$(PYTHON) -m pytest -q tests/examples
 
 test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when it is installed)
 	@if cargo nextest --version >/dev/null 2>&1; then \
@@ -87,4 +88,4 @@ check: ## the shipped bundle: validate it, run its policies' tests
 
 clean: ## remove what was built and installed here
 	cargo clean
-	rm -rf .venv tools/capture/node_modules tests/oidc/node_modules $(PEERS) .pytest_cache
+	rm -rf .venv tools/capture/node_modules tests/oidc/node_modules examples/typescript/{node_modules,dist} $(PEERS) .pytest_cache

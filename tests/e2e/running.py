@@ -78,6 +78,10 @@ class Process:
         """What it wrote to standard error."""
         return self.errors.read_text(encoding="utf-8", errors="replace")
 
+    def signal(self, number: int) -> None:
+        """Sends it a signal: SIGSTOP makes it slow beyond measure, SIGCONT ends that."""
+        self._child.send_signal(number)
+
     def stop(self) -> int:
         self._child.terminate()
         try:
@@ -185,7 +189,7 @@ class Crm:
         """What its tools did, in order."""
         if not self.journal.exists():
             return []
-        return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").split("\n") if line]
 
 
 @contextmanager
