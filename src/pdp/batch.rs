@@ -31,7 +31,7 @@ impl<S: AuditSink> Batch<'_, S> {
 
     /// What the bundle that decides knows of names.
     pub fn vocabulary(&self) -> Vocabulary<'_> {
-        Vocabulary::of(&self.in_force.snapshot)
+        Vocabulary::of(&self.in_force.snapshot, &self.pdp.limits)
     }
 
     /// Decides some of the requests, and records their answers together. There are as many fates as requests, in their
