@@ -112,7 +112,10 @@ fn message(
     };
     let claim = match claimed(parts, extension, scope, |_| false) {
         Ok(claim) => claim,
-        Err(Unclaimed { claim, words }) => return (claim, about(words)),
+        Err(unclaimed) => {
+            let (claim, words) = unclaimed.told();
+            return (claim, about(words));
+        }
     };
     let ask = match task_fault {
         None => coaz::message(parts, extension, scope).map_or_else(about, Ask::Mcp),
@@ -147,7 +150,10 @@ pub(super) fn generic_of(
     let about = |words, resource| Ask::Unclear(Unclear { words, action: Some(uid.clone()), resource });
     let claim = match found {
         Ok(claim) => claim,
-        Err(Unclaimed { claim, words }) => return (claim, about(words, resource.ok())),
+        Err(unclaimed) => {
+            let (claim, words) = unclaimed.told();
+            return (claim, about(words, resource.ok()));
+        }
     };
     let resource = match resource {
         Ok(resource) => resource,
@@ -214,9 +220,18 @@ fn describe(
 
 /// Why it is not clear who asks through whom.
 struct Unclaimed {
-    /// As far as it is clear, for the record.
-    claim: Option<Claim>,
+    /// As far as it is clear.
+    principal: Option<Uid>,
     words: String,
+}
+
+impl Unclaimed {
+    /// What the record may say, and the words.
+    fn told(self) -> (Option<Claim>, String) {
+        let Self { principal, words } = self;
+        let of = |principal| Claim { principal, actor: None, earlier_actors: Vec::new() };
+        (principal.map(of), words)
+    }
 }
 
 /// Who is said to ask, and through whom. `taken` says which members of the context policies read for themselves.
@@ -237,14 +252,11 @@ fn claimed(
     taken: impl Fn(&str) -> bool,
 ) -> Result<Claim, Unclaimed> {
     let Named { kind, id, .. } = &parts.subject;
-    let two = |error| Unclaimed { claim: None, words: format!("`subject.id`: {error}") };
+    let two = |error| Unclaimed { principal: None, words: format!("`subject.id`: {error}") };
     let principal = scope.types.party(scope.names, kind, id).map_err(two)?;
     match acting(parts, &principal, extension, scope, taken) {
         Ok((actor, earlier_actors)) => Ok(Claim { principal, actor, earlier_actors }),
-        Err(words) => {
-            let claim = Some(Claim { principal, actor: None, earlier_actors: Vec::new() });
-            Err(Unclaimed { claim, words })
-        }
+        Err(words) => Err(Unclaimed { principal: Some(principal), words }),
     }
 }
 

@@ -220,10 +220,11 @@ async fn a_deny_for_unclear_agents_says_on_record_who_asked_and_about_what() {
 
     let mut other = unclear.clone();
     other["action"] = json!({"name": "resources/read"});
-    other["resource"] = json!({"type": "resource", "id": "crm://a/b", "properties": null});
+    other["resource"] = json!({"type": "resource", "id": "CRM://a/b"});
     asked(&pdp, &other).await.json();
     let record = pdp.ledger.last();
     assert_eq!(record["action"]["id"], "resources/read", "{record}");
+    assert_eq!(record["resource"], json!({"type": "Resource", "id": "crm/crm://a/b"}), "{record}");
 
     let mut generic = unclear;
     generic["resource"] = json!({"type": "Human", "id": "bo"});
