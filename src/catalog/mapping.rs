@@ -20,6 +20,14 @@ const MIGRATE: &str = "enforcement points of today pass over it: rename it to `x
 const ANCHOR: &str =
     "leave `subject` out, or write `\"id\": \"$token.sub\"`: then it is held against the token";
 
+const PROTOCOL_HELP: &str = "take it out: the enforcement point alone says this, and a mapping is written by the party \
+                             that is being authorized";
+const OPEN_CONTEXT_HELP: &str = "write the context as an object with an expression for each member, so that it is seen which \
+                                 members it has";
+/// Members of a context that are between an enforcement point and its PDP.
+const PROTOCOL: [&str; 4] =
+    ["supported_mandatory_extensions", "supported_obligations", "approval", "palisade"];
+
 type Object = BTreeMap<String, Value>;
 
 /// Something wrong with a mapping: how bad, what, and what to do.
@@ -72,7 +80,7 @@ impl Look {
         self.subject(at, body);
         self.action(at, body.get("action"));
         self.resource(at, body.get("resource"));
-        self.record(&format!("{at}.context"), body.get("context"));
+        self.context(at, body.get("context"));
     }
 
     fn evaluations(&mut self, body: &Object) {
@@ -81,7 +89,7 @@ impl Look {
         self.subject(at, body);
         self.options(body.get("options"));
         // What every entry replaces is never looked at by anybody.
-        self.record(&format!("{at}.context"), body.get("context"));
+        self.context(at, body.get("context"));
         let entries = match body.get("evaluations") {
             Some(Value::Set(entries)) if !entries.is_empty() => entries,
             Some(_) | None => {
@@ -102,7 +110,7 @@ impl Look {
             self.known(&at, entry, &["subject", "action", "resource", "context"]);
             self.action(&at, entry.get("action").or_else(|| body.get("action")));
             self.resource(&at, entry.get("resource").or_else(|| body.get("resource")));
-            self.record(&format!("{at}.context"), entry.get("context"));
+            self.context(&at, entry.get("context"));
         }
     }
 
@@ -162,6 +170,27 @@ impl Look {
         self.text(&format!("{at}.type"), resource.get("type"));
         self.text(&format!("{at}.id"), resource.get("id"));
         self.record(&format!("{at}.properties"), resource.get("properties"));
+    }
+
+    /// The circumstances, without what only an enforcement point may say.
+    fn context(&mut self, at: &str, context: Option<&Value>) {
+        let at = format!("{at}.context");
+        self.record(&at, context);
+        match context {
+            Some(Value::Record(members)) => {
+                for name in PROTOCOL.into_iter().filter(|name| members.contains_key(*name)) {
+                    let message =
+                        format!("`{at}.{name}` is protocol between the enforcement point and its PDP");
+                    self.faults.push((Level::Error, message, PROTOCOL_HELP));
+                }
+            }
+            Some(Value::String(text)) if is_expression(text) => {
+                let message =
+                    format!("`{at}` is one expression: whoever calls the tool can say anything in it");
+                self.faults.push((Level::Warning, message, OPEN_CONTEXT_HELP));
+            }
+            Some(_) | None => {}
+        }
     }
 
     /// The members of an object; nothing when it is absent or an expression that makes it.

@@ -7,6 +7,7 @@ use super::judgement::Judgement;
 use super::{InForce, Occasion, Pdp, Pending, Request, Vocabulary};
 use crate::access::Revision;
 use crate::audit::{AuditError, AuditSink, Decided, Record};
+use crate::mcp;
 use crate::policy::{Memory, Round};
 
 impl<S: AuditSink> Pdp<S> {
@@ -22,34 +23,37 @@ impl<S: AuditSink> Pdp<S> {
 
     /// Decides one request on what was in force when it was read, and records the answer.
     pub fn evaluate_at(&self, current: &Current, request: &Request, occasion: Occasion<'_>) -> Pending {
-        self.evaluate_on(&current.0, request, occasion)
+        self.evaluate_on(&current.in_force, request, occasion)
     }
 
     /// What is in force.
     pub fn current(&self) -> Current {
-        Current(self.in_force.load_full())
+        Current { in_force: self.in_force.load_full(), limits: self.limits }
     }
 }
 
 /// What is in force at one instant. A request that was read by its names is decided on it, whatever is published meanwhile: under
 /// another bundle they could stand for somebody else.
 #[derive(Clone)]
-pub struct Current(pub(super) Arc<InForce>);
+pub struct Current {
+    pub(super) in_force: Arc<InForce>,
+    limits: mcp::Limits,
+}
 
 impl Current {
     /// The bundle.
     pub fn revision(&self) -> &Revision {
-        self.0.snapshot.revision()
+        self.in_force.snapshot.revision()
     }
 
     /// What the bundle knows of names.
     pub fn vocabulary(&self) -> Vocabulary<'_> {
-        Vocabulary::of(&self.0.snapshot)
+        Vocabulary::of(&self.in_force.snapshot, &self.limits)
     }
 
     /// Whether it is the very same.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.in_force, &other.in_force)
     }
 }
 
@@ -72,7 +76,7 @@ impl<S: AuditSink> Batch<'_, S> {
         &mut self,
         requests: impl IntoIterator<Item = (&'r Request, Occasion<'r>)>,
     ) -> Vec<Pending> {
-        let Self { pdp, current: Current(in_force), memory } = self;
+        let Self { pdp, current: Current { in_force, limits: _ }, memory } = self;
         let InForce { snapshot, trust } = &**in_force;
         let mut round = Round::remembering(snapshot, memory);
         let judge = |(request, occasion)| pdp.judge_in(&mut round, trust, request, occasion);

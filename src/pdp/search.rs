@@ -130,7 +130,7 @@ impl<S: AuditSink> Pdp<S> {
     /// As [`Pdp::search`].
     pub fn search_at(
         &self,
-        Current(in_force): &Current,
+        Current { in_force, .. }: &Current,
         search: &Search,
         occasion: Occasion<'_>,
     ) -> Result<Unsettled<Found>, PageFault> {

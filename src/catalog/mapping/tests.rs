@@ -45,7 +45,6 @@ fn the_mappings_of_the_binding_have_no_faults() {
               {"action":{"name":"write"},"resource":{"type":"blob","id":"$params.arguments.to",
                  "properties":{"public":"$params.arguments.to.startsWith('/public/')"}}}]}}"#,
         r#"{"evaluations":{"action":{"name":"read"},"evaluations":[{"resource":{"type":"blob","id":"$$x"}}]}}"#,
-        r#"{"evaluation":{"action":{"name":"$params.name"},"resource":{"type":"t","id":"i"},"context":"$params.arguments"}}"#,
     ] {
         assert!(of(good).is_empty(), "{good}: {:?}", of(good));
     }
@@ -126,4 +125,28 @@ fn the_old_name_is_warned_about_and_a_mapping_in_the_wrong_place_is_refused() {
     assert!(matches!(old.as_slice(), [(Level::Warning, message)] if message.contains("old name")), "{old:?}");
     let beside = Object::from([(MEMBER.to_owned(), Value::Null)]);
     assert!(matches!(faults(&beside, &Value::Null).as_slice(), [(Level::Error, ..)]));
+}
+
+#[test]
+fn a_mapping_says_nothing_that_only_an_enforcement_point_may_say() {
+    for member in ["supported_mandatory_extensions", "supported_obligations", "approval", "palisade"] {
+        let context = format!(r#""context":{{"{member}":"$params.arguments.x"}}"#);
+        let wanted = format!("context.{member}` is protocol");
+        refused(&format!(r#"{{"evaluation":{{{ACTION},{RESOURCE},{context}}}}}"#), &wanted);
+        let entries = format!(r#""evaluations":[{{{ACTION},{RESOURCE}}}]"#);
+        refused(&format!(r#"{{"evaluations":{{{context},{entries}}}}}"#), &wanted);
+        let entries = format!(r#""evaluations":[{{{ACTION},{RESOURCE},{context}}}]"#);
+        refused(&format!(r#"{{"evaluations":{{{entries}}}}}"#), &format!("evaluations[0].{wanted}"));
+    }
+}
+
+#[test]
+fn a_context_that_is_one_expression_is_a_warning() {
+    let open = r#""context":"$params.arguments""#;
+    warned(
+        &format!(r#"{{"evaluation":{{{ACTION},{RESOURCE},{open}}}}}"#),
+        "`evaluation.context` is one expression",
+    );
+    let entries = format!(r#""evaluations":[{{{ACTION},{RESOURCE},{open}}}]"#);
+    warned(&format!(r#"{{"evaluations":{{{entries}}}}}"#), "evaluations[0].context` is one expression");
 }
