@@ -11,6 +11,7 @@ mod finding;
 mod outcome;
 mod peer;
 pub mod tasks;
+mod together;
 mod trace;
 mod wire;
 

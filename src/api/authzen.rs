@@ -28,7 +28,7 @@ use tracing::Instrument as _;
 
 use super::callers::{self, Shown, TurnedAway};
 use super::finding::Searches;
-use super::grpc::together::Together;
+use super::together::Together;
 use super::{Clock, Limits, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use super::Clock;
-use super::grpc::since;
+use super::together::since;
 use crate::pdp::{Occasion, Pdp};
 
 /// How many searches of a face are made at once; further ones wait. Each is work for a whole processor.

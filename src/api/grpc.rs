@@ -3,7 +3,6 @@
 
 mod search;
 mod stream;
-pub(super) mod together;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +14,7 @@ use tracing::Instrument as _;
 use super::callers::{self, Shown, TurnedAway};
 use super::finding::Searches;
 use super::proto::v1;
+use super::together::{TOGETHER_MAX, Together, since};
 use super::wire::{self, Decoded, Malformed};
 use super::{Clock, Limits, outcome, tasks, trace};
 use crate::access::Timestamp;
@@ -23,14 +23,10 @@ use crate::identity::{Caller, Callers, Role};
 use crate::lifecycle::{Asker, Fault, Lifecycle};
 use crate::pdp::{self, Occasion, Pdp};
 use crate::store::StateStore;
-use together::Together;
-
-/// How many requests are decided in one go, with one write for their records, before others get their turn.
-pub(super) const TOGETHER_MAX: usize = 16;
 
 /// The service. Cheap to clone.
 pub struct Authorization<S> {
-    inner: Arc<Inner<S>>,
+    pub(super) inner: Arc<Inner<S>>,
 }
 
 impl<S> Clone for Authorization<S> {
@@ -39,12 +35,12 @@ impl<S> Clone for Authorization<S> {
     }
 }
 
-struct Inner<S> {
-    pdp: Arc<Pdp<S>>,
+pub(super) struct Inner<S> {
+    pub(super) pdp: Arc<Pdp<S>>,
     callers: Callers,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    together: Arc<Together<S>>,
+    pub(super) together: Arc<Together<S>>,
     searches: Searches<S>,
     /// Takes back the tasks of a session; not there where no tasks are served.
     tasks_of_session: OnceLock<EndTasks>,
@@ -100,7 +96,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
     }
 
     /// One request of a caller that is known, from the wire to the wire.
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         caller: &Arc<Caller>,
         request: v1::AuthorizeRequest,
@@ -321,11 +317,6 @@ pub(super) fn unavailable(error: &pdp::Error) -> Status {
             Status::unavailable("the decision could not be recorded, so there is none; ask again")
         }
     }
-}
-
-/// Microseconds since a request arrived.
-pub(super) fn since(arrived: Instant) -> impl Fn() -> u64 {
-    move || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Deciding panicked. There is no answer.

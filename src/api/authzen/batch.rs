@@ -8,7 +8,7 @@ use super::decode::{self, Decoded, Scope};
 use super::refusal::Refused;
 use super::tuple::{Members, Tuple, wrong};
 use super::{Asker, AuthZen, settle};
-use crate::api::grpc::{TOGETHER_MAX, since};
+use crate::api::together::{TOGETHER_MAX, since};
 use crate::api::wire::Malformed;
 use crate::audit::AuditSink;
 use crate::identity::Role;

@@ -79,16 +79,8 @@ pub(super) fn decode(tuple: Tuple<'_>, scope: &Scope<'_>) -> Result<Decoded, Mal
     let parts = Parts { subject, action, resource, context, client, sent };
     let is_message = coaz::is_message(&parts.resource.kind, scope);
     let action = action_uid(&parts.action.name);
-    let mut task_fault = None;
-    if extension.told.task.is_none()
-        && let Some(Value::String(task)) = parts.context.get("task")
-        && (is_message || !scope.names.takes(&action, "task"))
-    {
-        match optional("context.task", task.clone(), NAME_BYTES_MAX) {
-            Ok(task) => extension.told.task = task,
-            Err(malformed) => task_fault = Some(malformed.to_string()),
-        }
-    }
+    let is_read = !is_message && scope.names.takes(&action, "task");
+    let task_fault = name_task(&parts, &mut extension, is_read);
     let (claim, ask) = if is_message {
         message(&parts, &mut extension, scope, task_fault)
     } else {
@@ -97,6 +89,21 @@ pub(super) fn decode(tuple: Tuple<'_>, scope: &Scope<'_>) -> Result<Decoded, Mal
     };
     let claim = claim.filter(|_| extension.claims);
     Ok(Decoded { claim, ask, told: extension.told, understood })
+}
+
+/// Takes `context.task` for the name of the task, unless policies read it (`is_read`). Words when it is too long for one.
+pub(super) fn name_task(parts: &Parts<'_>, extension: &mut Extension, is_read: bool) -> Option<String> {
+    let Some(Value::String(task)) = parts.context.get("task") else { return None };
+    if is_read || extension.told.task.is_some() {
+        return None;
+    }
+    match optional("context.task", task.clone(), NAME_BYTES_MAX) {
+        Ok(task) => {
+            extension.told.task = task;
+            None
+        }
+        Err(malformed) => Some(malformed.to_string()),
+    }
 }
 
 /// A message of MCP: its policies read nothing that a PEP sends.
@@ -110,7 +117,7 @@ fn message(
         let (action, resource) = coaz::about(parts, scope);
         Ask::Unclear(Unclear { words, action, resource })
     };
-    let claim = match claimed(parts, extension, scope, |_| false) {
+    let claim = match claim(parts, extension, scope, |_| false) {
         Ok(claim) => claim,
         Err(unclaimed) => {
             let (claim, words) = unclaimed.told();
@@ -144,7 +151,7 @@ pub(super) fn generic_of(
     scope: &Scope<'_>,
     (takes, owns): (impl Fn(&str) -> bool, impl Fn(&str) -> bool),
 ) -> (Option<Claim>, Ask) {
-    let found = claimed(&parts, extension, scope, &takes);
+    let found = claim(&parts, extension, scope, &takes);
     let Named { kind, id, .. } = &parts.resource;
     let resource = scope.types.party(scope.names, kind, id);
     let about = |words, resource| Ask::Unclear(Unclear { words, action: Some(uid.clone()), resource });
@@ -219,7 +226,7 @@ fn describe(
 }
 
 /// Why it is not clear who asks through whom.
-struct Unclaimed {
+pub(super) struct Unclaimed {
     /// As far as it is clear.
     principal: Option<Uid>,
     words: String,
@@ -227,25 +234,16 @@ struct Unclaimed {
 
 impl Unclaimed {
     /// What the record may say, and the words.
-    fn told(self) -> (Option<Claim>, String) {
+    pub(super) fn told(self) -> (Option<Claim>, String) {
         let Self { principal, words } = self;
         let of = |principal| Claim { principal, actor: None, earlier_actors: Vec::new() };
         (principal.map(of), words)
     }
 }
 
-/// Who is said to ask, and through whom. `taken` says which members of the context policies read for themselves.
+/// Who is said to ask, and through whom; with what is clear of it where not all is. `taken` says which members of the context
+/// policies read for themselves.
 pub(super) fn claim(
-    parts: &Parts<'_>,
-    extension: &Extension,
-    scope: &Scope<'_>,
-    taken: impl Fn(&str) -> bool,
-) -> Result<Claim, String> {
-    claimed(parts, extension, scope, taken).map_err(|Unclaimed { words, .. }| words)
-}
-
-/// The same, with what is clear of it where not all is.
-fn claimed(
     parts: &Parts<'_>,
     extension: &Extension,
     scope: &Scope<'_>,

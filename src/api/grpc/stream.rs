@@ -11,9 +11,10 @@ use tokio_stream::Stream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
-use super::{Authorization, TOGETHER_MAX};
+use super::Authorization;
 use crate::api::callers::Shown;
 use crate::api::proto::v1;
+use crate::api::together::TOGETHER_MAX;
 use crate::audit::AuditSink;
 
 /// How many goes of requests one stream may have under way, on as many cores as there are.

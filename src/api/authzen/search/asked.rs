@@ -8,7 +8,7 @@ use crate::api::authzen::coaz;
 use crate::api::authzen::decode::{self, Parts, Scope, Told, action_uid};
 use crate::api::authzen::extension::{Extension, Understood};
 use crate::api::authzen::tuple::{Action, Members, Named, Tuple, object, required_object, required_text};
-use crate::api::wire::{Malformed, NAME_BYTES_MAX, optional};
+use crate::api::wire::Malformed;
 use crate::identity::Claim;
 use crate::pdp::{Ask, Sought, Unclear};
 use crate::value::{Uid, Value};
@@ -49,14 +49,10 @@ pub(super) fn asked(
     let parts = Parts { subject, action, resource, context, client, sent };
     let kind = if sought == For::Subject { parts.subject.kind.clone() } else { parts.resource.kind.clone() };
     let is_message = coaz::is_message(&parts.resource.kind, scope);
-    if extension.told.task.is_none()
-        && let Some(Value::String(task)) = parts.context.get("task")
-        && (is_message || !scope.names.takes_somewhere("task"))
-    {
-        extension.told.task = optional("context.task", task.clone(), NAME_BYTES_MAX)?;
-    }
+    let is_read = !is_message && scope.names.takes_somewhere("task");
+    let task_fault = decode::name_task(&parts, &mut extension, is_read);
     let (claim, ask, shape) = if is_message {
-        let (claim, ask, of_server) = message(sought, parts, &mut extension, scope);
+        let (claim, ask, of_server) = message(sought, parts, &mut extension, scope, task_fault);
         (claim, ask, Shape::of_messages(sought, kind, of_server))
     } else {
         let (claim, ask) = generic(sought, parts, &mut extension, scope);
@@ -114,11 +110,18 @@ fn message(
     mut parts: Parts<'_>,
     extension: &mut Extension,
     scope: &Scope<'_>,
+    task_fault: Option<String>,
 ) -> (Option<Claim>, Ask, Option<String>) {
     let claim = match decode::claim(&parts, extension, scope, |_| false) {
         Ok(claim) => claim,
-        Err(words) => return (None, unclear(words), None),
+        Err(unclaimed) => {
+            let (claim, words) = unclaimed.told();
+            return (claim, unclear(words), None);
+        }
     };
+    if let Some(words) = task_fault {
+        return (Some(claim), unclear(words), None);
+    }
     let (ask, server) = match sought {
         For::Resource => resources(&parts, scope),
         For::Subject | For::Action => {

@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 use futures_util::poll;
 use tonic::{Code, Status};
 
-use super::super::Authorization;
 use super::*;
 use crate::access::{DecisionId, Timestamp};
+use crate::api::Authorization;
 use crate::api::proto::v1;
 use crate::api::{Clock, Limits};
 use crate::audit::{AuditError, Receipt, Record};

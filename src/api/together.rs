@@ -9,17 +9,19 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::TOGETHER_MAX;
-use crate::api::Clock;
+use super::Clock;
 use crate::audit::AuditSink;
 use crate::pdp::{Current, Occasion, Pdp, Pending, Request};
+
+/// How many requests are decided in one go, with one write for their records, before others get their turn.
+pub(super) const TOGETHER_MAX: usize = 16;
 
 /// How many calls may wait. Those beyond are decided at once: a caller who hangs up leaves its request here, where no limit
 /// of HTTP/2 counts it.
 const WAITING_MAX: usize = 4 * TOGETHER_MAX;
 
 /// The calls of a face that wait for their go, and how many are under way.
-pub(in crate::api) struct Together<S> {
+pub(super) struct Together<S> {
     pdp: Arc<Pdp<S>>,
     clock: Arc<dyn Clock>,
     waiting: Mutex<Vec<Waiting>>,
@@ -43,7 +45,7 @@ struct UnderWay<'a> {
 
 impl<S> Together<S> {
     /// Nobody under way yet.
-    pub(in crate::api) fn new(pdp: Arc<Pdp<S>>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(pdp: Arc<Pdp<S>>, clock: Arc<dyn Clock>) -> Self {
         Self { pdp, clock, waiting: Mutex::default(), under_way: AtomicUsize::new(0) }
     }
 
@@ -70,7 +72,7 @@ impl<S> Together<S> {
 impl<S: AuditSink + 'static> Together<S> {
     /// Evaluates a request: at once when it is alone, else together with those that come in the same turn of the runtime.
     /// On what was in force when it was read (`read`), else on what is then. None when deciding panicked.
-    pub(in crate::api) async fn evaluate(
+    pub(super) async fn evaluate(
         self: &Arc<Self>,
         request: Request,
         read: Option<Current>,
@@ -78,7 +80,7 @@ impl<S: AuditSink + 'static> Together<S> {
     ) -> Option<Pending> {
         let under_way = self.begin();
         if under_way.alone() || !self.has_room() {
-            let elapsed_us = super::since(arrived);
+            let elapsed_us = since(arrived);
             let occasion = self.occasion(&elapsed_us);
             return Some(match read {
                 Some(current) => self.pdp.evaluate_at(&current, &request, occasion),
@@ -118,7 +120,7 @@ impl<S: AuditSink + 'static> Together<S> {
     fn decide(&self, go: Vec<Waiting>) {
         let now = self.pdp.current();
         let on = |waiting: &Waiting| waiting.read.clone().unwrap_or_else(|| now.clone());
-        let clocks: Vec<_> = go.iter().map(|waiting| super::since(waiting.arrived)).collect();
+        let clocks: Vec<_> = go.iter().map(|waiting| since(waiting.arrived)).collect();
         let mut clocks_left = clocks.iter();
         let mut pending = Vec::with_capacity(go.len());
         // All at once, but for those that were read before something else was published.
@@ -148,6 +150,11 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Microseconds since a request arrived.
+pub(super) fn since(arrived: Instant) -> impl Fn() -> u64 {
+    move || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
