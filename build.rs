@@ -8,7 +8,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if std::env::var_os("CARGO_FEATURE_SERVER").is_none() {
         return Ok(());
     }
-    let protos = ["palisade/v1/authorization.proto", "palisade/v1/tasks.proto", "palisade/v1/admin.proto"];
+    let protos = [
+        "palisade/v1/authorization.proto",
+        "palisade/v1/tasks.proto",
+        "palisade/v1/admin.proto",
+        "envoy/service/auth/v3/external_auth.proto",
+    ];
     let files = protox::compile(protos, ["proto"])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("palisade.bin"), files.encode_to_vec())?;

@@ -323,6 +323,6 @@ pub(super) fn since(arrived: Instant) -> impl Fn() -> u64 {
 }
 
 /// Deciding panicked. There is no answer.
-fn defect() -> Status {
+pub(super) fn defect() -> Status {
     Status::internal("deciding failed; please report it")
 }
