@@ -134,12 +134,7 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
     }
 
     /// What a request asks. Something always is: what cannot be read goes on record too.
-    fn read(
-        &self,
-        exchange: &Result<Exchange, Unreadable>,
-        names: Vocabulary<'_>,
-        caller: &Caller,
-    ) -> Read {
+    fn read(&self, exchange: &Result<Exchange, Unreadable>, names: Vocabulary<'_>, caller: &Caller) -> Read {
         let mut asked = Asked::default();
         let understood = match exchange {
             Ok(exchange) => self.understand(exchange, names, caller, &mut asked),

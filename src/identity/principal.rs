@@ -166,11 +166,7 @@ fn workload(directory: &impl Directory, asks: &Asks<'_>) -> Option<Uid> {
     directory.agent(&AgentName::Spiffe(id.clone())).cloned()
 }
 
-fn said(
-    caller: &Caller,
-    claim: Option<&Claim>,
-    workload: Option<Uid>,
-) -> Result<Principal, Unauthenticated> {
+fn said(caller: &Caller, claim: Option<&Claim>, workload: Option<Uid>) -> Result<Principal, Unauthenticated> {
     let (subject, actor, earlier_actors) = match (claim, workload) {
         (None, None) => return Err(Unauthenticated::NoPrincipal),
         // Nobody else is named: it works on its own.

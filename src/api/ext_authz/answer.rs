@@ -5,12 +5,12 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value as Plain};
 use serde_json::{Value as Json, json};
 
-use crate::access::{Determining, DenyReason, Effect, Outcome};
+use crate::access::{DenyReason, Determining, Effect, Outcome};
 use crate::api::proto::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use crate::api::proto::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use crate::api::proto::envoy::r#type::v3::HttpStatus;
 use crate::api::proto::envoy::service::auth::v3::check_response::HttpResponse;
 use crate::api::proto::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use crate::api::proto::envoy::r#type::v3::HttpStatus;
 use crate::api::proto::google::rpc::Status;
 use crate::pdp::Answer;
 
@@ -67,12 +67,17 @@ pub(super) fn encode(answers: &[Answer], asked: Asked, telling: Telling) -> Chec
         None if !answers.is_empty() => {
             let response = OkHttpResponse { headers: vec![], headers_to_remove: asked.remove };
             let status = Some(Status { code: tonic::Code::Ok.into(), message: String::new() });
-            CheckResponse { status, http_response: Some(HttpResponse::OkResponse(response)), dynamic_metadata }
+            CheckResponse {
+                status,
+                http_response: Some(HttpResponse::OkResponse(response)),
+                dynamic_metadata,
+            }
         }
         denied => {
             let reason = denied.map_or(DenyReason::InvalidInput, |(_, reason)| reason);
             let body = body(answers, &asked, telling);
-            let mut headers = vec![header("content-type", "application/json"), header("cache-control", "no-store")];
+            let mut headers =
+                vec![header("content-type", "application/json"), header("cache-control", "no-store")];
             let scopes = denied.and_then(|(answer, _)| scopes(&answer.decision.determining));
             let (status, code) = match reason {
                 unproven if is_unproven(unproven) => (401, tonic::Code::Unauthenticated),
@@ -156,14 +161,15 @@ fn body(answers: &[Answer], asked: &Asked, telling: Telling) -> Json {
 /// What the filters behind and the access log may see.
 fn metadata(first: &Answer, all: &[Answer]) -> Struct {
     let text = |text: String| Plain { kind: Some(Kind::StringValue(text)) };
-    let list = |items: Vec<String>| {
-        Plain { kind: Some(Kind::ListValue(ListValue { values: items.into_iter().map(text).collect() })) }
+    let list = |items: Vec<String>| Plain {
+        kind: Some(Kind::ListValue(ListValue { values: items.into_iter().map(text).collect() })),
     };
     let (decision, reason) = match first.decision.outcome {
         Outcome::Permit => ("permit", None),
         Outcome::Deny(reason) => ("deny", Some(snake(reason.name()))),
     };
-    let mut policies: Vec<String> = first.decision.determining.iter().map(|policy| policy.id.to_string()).collect();
+    let mut policies: Vec<String> =
+        first.decision.determining.iter().map(|policy| policy.id.to_string()).collect();
     policies.dedup();
     let mut fields = vec![
         ("decision", text(decision.to_owned())),
@@ -201,13 +207,18 @@ fn challenge(status: u16, asked: &Asked, scopes: Option<String>) -> Option<Strin
     let place = asked.audience.as_deref().and_then(resource_metadata);
     let place = place.map(|url| format!("resource_metadata=\"{url}\""));
     let parts: Vec<String> = error.into_iter().chain(place).collect();
-    Some(if parts.is_empty() { "Bearer realm=\"mcp\"".to_owned() } else { format!("Bearer {}", parts.join(", ")) })
+    Some(if parts.is_empty() {
+        "Bearer realm=\"mcp\"".to_owned()
+    } else {
+        format!("Bearer {}", parts.join(", "))
+    })
 }
 
 /// Where a server says who issues tokens for it (RFC 9728, section 3.1).
 fn resource_metadata(audience: &str) -> Option<String> {
     let rest = audience.strip_prefix("https://")?;
-    let (host, path) = rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
+    let (host, path) =
+        rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
     let plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\?#".contains(&byte));
     let path = if path == "/" { String::new() } else { path };
     plain.then(|| format!("https://{host}/.well-known/oauth-protected-resource{path}"))

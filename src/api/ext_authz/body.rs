@@ -128,8 +128,8 @@ fn piece(value: &Value, bytes: &[u8]) -> Result<Piece, Unreadable> {
 type Members = std::collections::BTreeMap<String, Value>;
 
 fn response(members: &Members, id: Option<serde_json::Value>) -> Result<serde_json::Value, Unreadable> {
-    let whole = members.contains_key("result") != members.contains_key("error")
-        && !members.contains_key("params");
+    let whole =
+        members.contains_key("result") != members.contains_key("error") && !members.contains_key("params");
     id.filter(|_| whole).ok_or_else(|| {
         Unreadable::request("the message is neither a request with a `method` nor an answer to one")
     })
@@ -177,7 +177,9 @@ fn naming(name: &str) -> Option<&'static str> {
         Target::Tool | Target::Prompt => Some("name"),
         Target::Resource => Some("uri"),
         Target::Task => Some("taskId"),
-        Target::Nothing | Target::Server | Target::Completion | Target::Subscriptions | Target::Client => None,
+        Target::Nothing | Target::Server | Target::Completion | Target::Subscriptions | Target::Client => {
+            None
+        }
     }
 }
 

@@ -37,8 +37,8 @@ impl Spoken {
         if let Some(session) = spoken.headers.get(SESSION)
             && spoken.era() == Some(Era::Legacy)
         {
-            let session =
-                wire::session(session).map_err(|fault| Unreadable::header(format!("`Mcp-Session-Id`: {fault}")))?;
+            let session = wire::session(session)
+                .map_err(|fault| Unreadable::header(format!("`Mcp-Session-Id`: {fault}")))?;
             spoken.session = Some(session.to_owned());
         }
         Ok(spoken)

@@ -43,7 +43,9 @@ pub(super) fn read(
     let asks = match exchange.method.as_str() {
         "POST" => messages(exchange, &spoken, server, limits, asked)?,
         "GET" | "DELETE" if spoken.era() != Some(Era::Legacy) => {
-            return Err(Unreadable::request("this revision of the protocol has neither streams nor sessions to name"));
+            return Err(Unreadable::request(
+                "this revision of the protocol has neither streams nor sessions to name",
+            ));
         }
         "GET" => vec![speak(server)],
         "DELETE" if spoken.session.is_some() => vec![speak(server)],
@@ -103,7 +105,8 @@ fn call(exchange: &Exchange, spoken: &Spoken, server: &str, call: Call) -> Resul
             Some(PlainKind::StructValue(params)) => Some(params),
             _ => None,
         };
-        let named = params.and_then(|params| ["name", "uri", "taskId"].iter().find_map(|name| told(params, name)));
+        let named =
+            params.and_then(|params| ["name", "uri", "taskId"].iter().find_map(|name| told(params, name)));
         let differs = told(filter, "method").is_some_and(|method| method != call.method)
             || (named.is_some() && call.named.is_some() && named != call.named);
         if differs {

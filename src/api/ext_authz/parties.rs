@@ -47,11 +47,8 @@ impl Parties {
     pub(super) fn read(exchange: &Exchange, known: &Known<'_>) -> Result<Self, Unreadable> {
         let authorization = exchange.headers.one("authorization")?.map(authorization).transpose()?;
         let dpop = exchange.headers.one("dpop")?.map(token).transpose()?;
-        let proof = dpop.map(|proof| Proof::Dpop {
-            proof,
-            method: exchange.method.clone(),
-            url: exchange.url(),
-        });
+        let proof =
+            dpop.map(|proof| Proof::Dpop { proof, method: exchange.method.clone(), url: exchange.url() });
         let credentials = Credentials {
             subject: authorization,
             actor: None,
@@ -72,7 +69,8 @@ impl Parties {
 fn token(text: &str) -> Result<Token, Unreadable> {
     let fits = (1..=TOKEN_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
-    fits.then(|| Token::new(text)).ok_or_else(|| Unreadable::request("a header holds no token where one must be"))
+    fits.then(|| Token::new(text))
+        .ok_or_else(|| Unreadable::request("a header holds no token where one must be"))
 }
 
 /// `Bearer` or `DPoP`, and a token (RFC 6750, section 2.1; RFC 9449, section 7.1).
@@ -92,7 +90,8 @@ fn said(metadata: &Struct, known: &Known<'_>) -> Result<Option<Claim>, Unreadabl
     let mut found = None;
     for payload in metadata.fields.values() {
         let Some(Kind::StructValue(payload)) = &payload.kind else { continue };
-        let Some(Kind::StringValue(issuer)) = payload.fields.get("iss").and_then(|iss| iss.kind.as_ref()) else {
+        let Some(Kind::StringValue(issuer)) = payload.fields.get("iss").and_then(|iss| iss.kind.as_ref())
+        else {
             continue;
         };
         if !known.issuers.contains(issuer) {
@@ -111,10 +110,8 @@ fn claim(payload: &Struct, known: &Known<'_>) -> Result<Claim, Unreadable> {
         Unreadable::request(format!("the token that the gateway has verified {fault}"))
     };
     let claims = members(payload, CLAIMS_DEPTH_MAX).ok_or_else(|| refused(&"cannot be read exactly"))?;
-    let verified = known
-        .trust
-        .claimed(claims, known.audience, known.now.seconds())
-        .map_err(|fault| refused(&fault))?;
+    let verified =
+        known.trust.claimed(claims, known.audience, known.now.seconds()).map_err(|fault| refused(&fault))?;
     let agent = |name: &AgentName| {
         let found = known.names.agent_of(name).cloned();
         found.ok_or_else(|| refused(&"names an agent that is not registered"))
@@ -146,7 +143,11 @@ fn value(plain: &Plain, depth: usize) -> Option<Value> {
         Kind::StringValue(text) => Some(Value::String(text.clone())),
         Kind::NumberValue(number) => {
             let whole = number.fract() == 0.0 && number.abs() < EXACT_MAX;
-            Some(if whole { Value::Long(format!("{number:.0}").parse().ok()?) } else { Value::Number(number.to_string()) })
+            Some(if whole {
+                Value::Long(format!("{number:.0}").parse().ok()?)
+            } else {
+                Value::Number(number.to_string())
+            })
         }
         Kind::StructValue(object) => members(object, depth).map(Value::Record),
         Kind::ListValue(list) => {

@@ -30,7 +30,8 @@ pub(super) fn question(
     let resource = Uid::new(ROUTE, route.as_ref().unwrap_or(&path));
     let mut question = Question::new(Uid::new("Action", &exchange.method), resource.clone());
     let query = exchange.path.split_once('?').map(|(_, query)| query.to_owned());
-    let told = [("path", Some(path)), ("host", Some(exchange.host.clone())), ("query", query), ("tenant", tenant)];
+    let told =
+        [("path", Some(path)), ("host", Some(exchange.host.clone())), ("query", query), ("tenant", tenant)];
     for (name, text) in told {
         let Some(value) = text.map(Value::String) else { continue };
         if names.declares_attribute(ROUTE, name) {
@@ -69,7 +70,9 @@ fn path(sent: &str) -> Result<String, Unreadable> {
             // In capital letters alone (RFC 3986, section 6.2.2.1): else one path has several names.
             let digit = |byte: Option<u8>| char::from(byte.filter(|b| !b.is_ascii_lowercase())?).to_digit(16);
             let digits = [digit(bytes.next()), digit(bytes.next())];
-            let [Some(high), Some(low)] = digits else { return Err(unclear("has an escape that is broken, or in small letters")) };
+            let [Some(high), Some(low)] = digits else {
+                return Err(unclear("has an escape that is broken, or in small letters"));
+            };
             let escaped = u8::try_from(high * 16 + low).unwrap_or_default();
             if escaped.is_ascii_control() || plain(escaped) || matches!(escaped, b'\\' | b'%' | b';') {
                 return Err(unclear("escapes what has another meaning unescaped"));

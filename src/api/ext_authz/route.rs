@@ -51,7 +51,8 @@ pub(super) fn read(
     }
     let of = |server: &Server| (server.id.clone(), server.audience.clone());
     let by_audience = setting(RESOURCE).map(|audience| {
-        let mut found = names.catalog().servers().filter(|server| server.audience.as_ref() == Some(&audience));
+        let mut found =
+            names.catalog().servers().filter(|server| server.audience.as_ref() == Some(&audience));
         match (found.next(), found.next()) {
             (Some(only), None) => Ok(of(only)),
             _ => Err("the route's `mcp_resource` is the audience of no server of the catalog, or of several"),

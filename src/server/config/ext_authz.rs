@@ -43,8 +43,10 @@ pub(super) fn check(file: &ConfigFile<'_>, typed: Typed, trust: &Trust) -> Resul
     }
     for (at, issuer) in claims_of.iter().enumerate() {
         if !trust.config.names(&issuer.value) {
-            let problem =
-                format!("`{}` is none of `trust.issuers`; add it there, which says what its claims mean", issuer.value);
+            let problem = format!(
+                "`{}` is none of `trust.issuers`; add it there, which says what its claims mean",
+                issuer.value
+            );
             return Err(file.invalid(&format!("ext_authz.claims_of[{at}]"), Some(issuer), problem));
         }
     }
