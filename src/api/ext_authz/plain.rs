@@ -1,6 +1,8 @@
 //! Requests over HTTP that are no messages: a method on a path, in terms of a schema that has them.
 //! Never a path that two readers could take for two.
 
+use std::collections::BTreeMap;
+
 use crate::access::{Entity, Question};
 use crate::pdp::Vocabulary;
 use crate::value::{Uid, Value};
@@ -30,27 +32,31 @@ pub(super) fn question(
     let resource = Uid::new(ROUTE, route.as_ref().unwrap_or(&path));
     let mut question = Question::new(Uid::new("Action", &exchange.method), resource.clone());
     let query = exchange.path.split_once('?').map(|(_, query)| query.to_owned());
-    let told =
-        [("path", Some(path)), ("host", Some(exchange.host.clone())), ("query", query), ("tenant", tenant)];
+    let told = [
+        ("path", Some(path)),
+        ("host", Some(exchange.host.clone())),
+        ("query", query),
+        ("tenant", tenant),
+    ];
+    let mut route = Entity { uid: resource.clone(), attributes: BTreeMap::new(), parents: vec![] };
     for (name, text) in told {
         let Some(value) = text.map(Value::String) else { continue };
-        if names.declares_attribute(ROUTE, name) {
-            let attributes = std::iter::once((name.to_owned(), value.clone()));
-            match question.brought.first_mut() {
-                Some(entity) => entity.attributes.extend(attributes),
-                None => question.brought.push(Entity {
-                    uid: resource.clone(),
-                    attributes: attributes.collect(),
-                    parents: vec![],
-                }),
-            }
+        let describes = names.declares_attribute(ROUTE, name);
+        if describes {
+            route.attributes.insert(name.to_owned(), value.clone());
         }
         if names.takes(&question.action, name) {
             question.context.insert(name.to_owned(), value);
-        } else if name == "tenant" && !names.declares_attribute(ROUTE, name) {
+        } else if name == "tenant" && !describes {
             // No policy could tell it from another's.
             return Err(Unreadable::request("the route has a `tenant`, which the schema does not have"));
         }
+    }
+    // A route of the bundle stays what the bundle says; any other is made of what is seen here.
+    if !names.knows(&resource) {
+        question.derived.push(route);
+    } else if !route.attributes.is_empty() {
+        question.brought.push(route);
     }
     Ok(question)
 }

@@ -8,7 +8,7 @@ use crate::pdp::{TOKEN, TestPdp, gateway, snapshot};
 
 const SCHEMA: &str = r#"
     entity Human;
-    entity Route = { @source("pep") tenant?: String };
+    entity Route = { tenant?: String };
     action GET, DELETE appliesTo { principal: [Human], resource: [Route], context: { path?: String, query?: String } };
 "#;
 const PEOPLE: &str = r#"[

@@ -46,6 +46,10 @@ fn body(message: &Message) -> Vec<u8> {
 
 fn headers(mut exchange: Exchange, message: &Message) -> Option<Exchange> {
     for (name, value) in &message.headers {
+        // A map has each header once.
+        if exchange.headers.contains_key(&name.to_ascii_lowercase()) {
+            return None;
+        }
         exchange = exchange.header(&name.to_ascii_lowercase(), value);
     }
     let Some(version) = &message.protocol_version else { return Some(exchange) };
