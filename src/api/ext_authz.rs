@@ -166,7 +166,7 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
         let understood = match route::read(&exchange.route, names, caller).map_err(Unreadable::request)? {
             Profile::Http { route, tenant } => {
                 asked.is_plain = true;
-                let question = plain::question(exchange, route, tenant, names)?;
+                let question = plain::question(exchange, route.as_deref(), tenant, names)?;
                 Understood { asks: vec![Ask::Access(question)], session: None }
             }
             Profile::Mcp { server, audience } => {

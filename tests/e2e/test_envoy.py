@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import jwt
@@ -98,10 +99,12 @@ def words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def page(kind: str) -> str:
-    """The configuration that the page says to paste, of Palisade or of Envoy."""
-    found = re.findall(rf"^## {kind}\n```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    assert len(found) == 1, f"{PAGE} has {len(found)} blocks below `{kind}`"
+def page(title: str) -> str:
+    """The configuration that a section of the page says to paste."""
+    sections = re.split(r"^##+ ", PAGE.read_text(encoding="utf-8"), flags=re.M)
+    section = next(text for text in sections if text.startswith(f"{title}\n"))
+    found = re.findall(r"^```yaml\n(.*?)^```", section, re.M | re.S)
+    assert len(found) == 1, f"`{title}` of {PAGE} has {len(found)} blocks"
     return str(found[0])
 
 
@@ -114,7 +117,8 @@ def changed(text: str, **changes: str) -> str:
 
 
 @contextmanager
-def gateway(scratch: Path, **settings: str) -> Iterator[Gateway]:
+def gateway(scratch: Path, filters: str = "", **settings: str) -> Iterator[Gateway]:
+    """All of it; with further filters before the one that asks, and other settings of Palisade."""
     issuer = Issuer(scratch)
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     changes = {"0" * 64: digest, "human: {}": f"human: {{}}\n      keys: {{ file: {issuer.keys} }}"}
@@ -125,6 +129,10 @@ def gateway(scratch: Path, **settings: str) -> Iterator[Gateway]:
         ports = {"port_value: 10000": "port_value: 0", "port_value: 8100": f"port_value: {port.group(1)}"}
         ports["port_value: 8180"] = f"port_value: {palisade.grpc.rpartition(':')[2]}"
         bootstrap = changed(page("Envoy"), **ports, **{"THE-TOKEN-OF-THE-CALLER": TOKEN})
+        if filters:
+            asks = "                  - name: envoy.filters.http.ext_authz\n"
+            before = indent(filters.replace("/etc/envoy/jwks.json", str(issuer.keys)), " " * 20)
+            bootstrap = changed(bootstrap, **{asks: f"                  -{before[19:]}{asks}"})
         bootstrap += "admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }\n"
         file, admin = scratch / "envoy.yaml", scratch / "envoy.admin"
         file.write_text(bootstrap, encoding="utf-8")
@@ -182,6 +190,17 @@ def test_with_status_200_the_client_shows_the_words(tmp_path: Path, mode: str) -
         said = envoy.refused("issue_refund", order="o-1", amount=300, mode=mode)
         assert NO_PERMIT in said
         assert did(envoy) == []
+
+
+def test_claims_that_envoy_has_verified_are_enough_for_a_gateway_that_may_assert(tmp_path: Path) -> None:
+    believed = {"roles: [authorize]": "roles: [authorize, assert]", "claims_of: []": f"claims_of: [{ISSUER}]"}
+    with gateway(tmp_path, page("Claims that Envoy has verified"), **believed) as envoy:
+        assert text_of(envoy.ask("issue_refund", order="o-1", amount=30)) == "refunded 30 EUR for order o-1"
+        assert NO_PERMIT in envoy.refused("issue_refund", order="o-1", amount=300)
+        assert envoy.refused("issue_refund", who="bo", order="o-1", amount=30)
+        assert did(envoy) == ["issue_refund"]
+        paid = next(record for record in envoy.palisade.audit() if record.get("tool") == "issue_refund")
+        assert (paid["assurance"], paid["principal"]["id"], paid["actor"]["id"]) == ("asserted", "ana", "support-bot")
 
 
 def test_another_persons_token_and_no_token_run_nothing(before_crm: Gateway) -> None:

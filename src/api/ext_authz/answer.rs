@@ -135,10 +135,11 @@ fn body(answers: &[Answer], asked: &Asked, telling: Telling) -> Json {
             (Some(DenyReason::InvalidInput), code) => code.unwrap_or(PARAMS),
             (Some(_) | None, _) => telling.deny_code,
         };
-        let mut data = json!({"decision_id": answer.id.to_string()});
-        if let Some(reason) = reason {
-            data["reason"] = snake(reason.name()).into();
-        }
+        let id = answer.id.to_string();
+        let data = match reason {
+            Some(reason) => json!({"decision_id": id, "reason": snake(reason.name())}),
+            None => json!({"decision_id": id}),
+        };
         json!({"code": code, "message": words, "data": data})
     };
     let id = |at: usize| asked.ids.get(at).cloned().unwrap_or_default();

@@ -107,6 +107,16 @@ impl Exchange {
         Ok(())
     }
 
+    /// Whether anything came as a body.
+    pub(super) fn has_body(&self) -> bool {
+        !self.raw_body.is_empty() || !self.body.is_empty()
+    }
+
+    /// The query, without its mark.
+    pub(super) fn query(&self) -> &str {
+        self.path.split_once('?').map_or("", |(_, query)| query)
+    }
+
     /// The path without the query.
     pub(super) fn path_alone(&self) -> &str {
         self.path.split('?').next().unwrap_or_default()

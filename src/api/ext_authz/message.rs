@@ -39,6 +39,10 @@ pub(super) fn read(
     asked: &mut Asked,
 ) -> Result<Understood, Unreadable> {
     exchange.check_method()?;
+    if exchange.query().split('&').any(|part| part.starts_with("access_token=")) {
+        // MCP, "Access Token Usage": a server that took it would act for somebody else than is decided on.
+        return Err(Unreadable::request("send the token in `Authorization`, not in the query"));
+    }
     let spoken = Spoken::read(&exchange.headers)?;
     let asks = match exchange.method.as_str() {
         "POST" => messages(exchange, &spoken, server, limits, asked)?,
@@ -46,6 +50,9 @@ pub(super) fn read(
             return Err(Unreadable::request(
                 "this revision of the protocol has neither streams nor sessions to name",
             ));
+        }
+        "GET" | "DELETE" if exchange.has_body() => {
+            return Err(Unreadable::request("a body came along where none has a meaning"));
         }
         "GET" => vec![speak(server)],
         "DELETE" if spoken.session.is_some() => vec![speak(server)],

@@ -20,7 +20,7 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// The question. Members of the context and attributes of the route are sent where the schema has them.
 pub(super) fn question(
     exchange: &Exchange,
-    route: Option<String>,
+    route: Option<&str>,
     tenant: Option<String>,
     names: Vocabulary<'_>,
 ) -> Result<Question, Unreadable> {
@@ -29,15 +29,11 @@ pub(super) fn question(
         return Err(Unreadable::request("the method is none that a policy can name"));
     }
     let path = path(exchange.path_alone())?;
-    let resource = Uid::new(ROUTE, route.as_ref().unwrap_or(&path));
+    let resource = Uid::new(ROUTE, route.unwrap_or(&path));
     let mut question = Question::new(Uid::new("Action", &exchange.method), resource.clone());
-    let query = exchange.path.split_once('?').map(|(_, query)| query.to_owned());
-    let told = [
-        ("path", Some(path)),
-        ("host", Some(exchange.host.clone())),
-        ("query", query),
-        ("tenant", tenant),
-    ];
+    let query = Some(exchange.query()).filter(|query| !query.is_empty()).map(str::to_owned);
+    let told =
+        [("path", Some(path)), ("host", Some(exchange.host.clone())), ("query", query), ("tenant", tenant)];
     let mut route = Entity { uid: resource.clone(), attributes: BTreeMap::new(), parents: vec![] };
     for (name, text) in told {
         let Some(value) = text.map(Value::String) else { continue };

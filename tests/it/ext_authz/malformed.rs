@@ -196,6 +196,8 @@ fn ways() -> Vec<(&'static str, Exchange)> {
         ("OPTIONS", named("OPTIONS")),
         ("HEAD", named("HEAD")),
         ("a method in small letters", named("post")),
+        ("a stream with a body", Exchange { method: "GET".into(), ..good() }),
+        ("a token in the query", Exchange { path: "/mcp?x=1&access_token=a.b.c".into(), ..good() }),
         ("a revision nobody published", with("mcp-protocol-version", "2031-01-01")),
         ("two revisions", with("mcp-protocol-version", "2025-11-25,2026-07-28")),
         ("another method in the header, in the older era", with("mcp-method", "tools/list")),
