@@ -26,10 +26,24 @@ fn changed(from: &str, to: &str) -> Vec<u8> {
 }
 
 /// Bodies, with the code that JSON-RPC has for each.
-fn bodies() -> Vec<(&'static str, Vec<u8>, i64)> {
-    let around = |before: &[u8], after: &[u8]| [before, GOOD.as_bytes(), after].concat();
+fn bodies() -> Vec<Body> {
+    [texts(), twice(), messages(), params()].concat()
+}
+
+type Body = (&'static str, Vec<u8>, i64);
+
+/// The good message with bytes before and after it.
+fn around(before: &[u8], after: &[u8]) -> Vec<u8> {
+    [before, GOOD.as_bytes(), after].concat()
+}
+
+fn deep(levels: usize) -> String {
+    format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
+}
+
+/// What is no JSON, or not one JSON.
+fn texts() -> Vec<Body> {
     let inside = |bytes: &[u8]| [&GOOD.as_bytes()[..98], bytes, &GOOD.as_bytes()[98..]].concat();
-    let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
     vec![
         ("empty", vec![], -32600),
         ("white space", b" \r\n".to_vec(), -32700),
@@ -75,6 +89,12 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, i64)> {
         ("a leading zero", changed("30", "030"), -32700),
         ("a hexadecimal number", changed("30", "0x1e"), -32700),
         ("a plus sign", changed("30", "+30"), -32700),
+    ]
+}
+
+/// What one reader takes for another thing than the next.
+fn twice() -> Vec<Body> {
+    vec![
         ("a method twice", changed("\"method\"", r#""method":"ping","method""#), -32700),
         ("a method twice, the other last", changed("}}}", r#"}},"method":"ping"}"#), -32700),
         ("a method twice, once escaped", changed("\"method\"", r#""m\u0065thod":"ping","method""#), -32700),
@@ -95,6 +115,12 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, i64)> {
             -32600,
         ),
         ("a member that JSON-RPC does not have", changed("\"id\":1", "\"id\":1,\"x\":1"), -32600),
+    ]
+}
+
+/// What is no message.
+fn messages() -> Vec<Body> {
+    vec![
         ("no version", changed("\"jsonrpc\":\"2.0\",", ""), -32600),
         ("another version", changed("\"2.0\"", "\"1.0\""), -32600),
         ("a version that is a number", changed("\"2.0\"", "2.0"), -32600),
@@ -118,6 +144,12 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, i64)> {
         ),
         ("an answer without an id", br#"{"jsonrpc":"2.0","result":{}}"#.to_vec(), -32600),
         ("an answer outside a session", br#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_vec(), -32600),
+    ]
+}
+
+/// Messages of which nobody knows what they ask.
+fn params() -> Vec<Body> {
+    vec![
         (
             "params as a list",
             br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["issue_refund"]}"#.to_vec(),

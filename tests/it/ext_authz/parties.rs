@@ -7,6 +7,9 @@ use serde_json::{Value as Json, json};
 use super::ask::{Answer, Exchange, ISSUER, SUPPORT_BOT, ask, start, trust};
 use crate::pdp::{NOW, TOKEN, TestPdp, caller};
 
+/// What is done to claims.
+type Change = fn(&mut Json);
+
 fn lookup() -> Exchange {
     Exchange::call("lookup_customer", &json!({"customer_id": "c-1"}))
 }
@@ -64,7 +67,7 @@ async fn claims_name_the_agent_too_and_must_not_name_another_than_the_workload()
 #[tokio::test]
 async fn claims_that_the_token_itself_would_be_refused_for_are_refused() {
     let pdp = start().await;
-    let changes: [(&str, fn(&mut Json)); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("another audience", |c| c["aud"] = "https://git.acme.example/mcp".into()),
         ("no audience", |c| drop(c.as_object_mut().unwrap().remove("aud"))),
         ("expired", |c| c["exp"] = (NOW.0 / 1000 - 60).into()),

@@ -6,11 +6,11 @@ use palisade::diagnostic::File;
 use super::ask::{Exchange, ISSUER, trust};
 use crate::pdp::{TOKEN, TestPdp, gateway, snapshot};
 
-const SCHEMA: &str = r#"
+const SCHEMA: &str = r"
     entity Human;
     entity Route = { tenant?: String };
     action GET, DELETE appliesTo { principal: [Human], resource: [Route], context: { path?: String, query?: String } };
-"#;
+";
 const PEOPLE: &str = r#"[
     {"uid": {"type": "Human", "id": "ana"}, "attrs": {}, "parents": []},
     {"uid": {"type": "Human", "id": "bo"}, "attrs": {}, "parents": []}]"#;
