@@ -27,6 +27,8 @@ pub(super) struct Exchange {
     body: String,
     /// What the certificate of the client's connection proves.
     pub(super) peer: String,
+    /// That certificate in PEM, percent-encoded.
+    pub(super) certificate: String,
     /// The settings of the route.
     pub(super) route: BTreeMap<String, String>,
     /// What filters before this one have found out, by their names.
@@ -43,7 +45,7 @@ impl Exchange {
         let AttributeContext { source, request, context_extensions, metadata_context } = attributes;
         let Request { http } = request?;
         let HttpRequest { id: _, method, headers, header_map, path, host, scheme, body, raw_body } = http?;
-        let Peer { principal, certificate: _ } = source.unwrap_or_default();
+        let Peer { principal, certificate } = source.unwrap_or_default();
         let raw = header_map.map(|HeaderMap { headers }| headers).unwrap_or_default();
         if !headers.is_empty() && !raw.is_empty() {
             return Some(Err(Unreadable::request("the gateway sends the headers twice")));
@@ -59,6 +61,7 @@ impl Exchange {
             raw_body,
             body,
             peer: principal,
+            certificate,
             route: context_extensions,
             metadata: metadata_context.map(|metadata| metadata.filter_metadata).unwrap_or_default(),
         }))

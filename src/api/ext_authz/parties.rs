@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD};
 use prost_types::value::Kind;
 use prost_types::{Struct, Value as Plain};
+use sha2::{Digest as _, Sha256};
 
 use crate::access::Timestamp;
 use crate::identity::{
@@ -45,17 +48,17 @@ pub(super) struct Known<'a> {
 
 impl Parties {
     pub(super) fn read(exchange: &Exchange, known: &Known<'_>) -> Result<Self, Unreadable> {
-        let authorization = exchange.headers.one("authorization")?.map(authorization).transpose()?;
-        let dpop = exchange.headers.one("dpop")?.map(token).transpose()?;
-        let proof =
-            dpop.map(|proof| Proof::Dpop { proof, method: exchange.method.clone(), url: exchange.url() });
-        let credentials = Credentials {
-            subject: authorization,
-            actor: None,
-            task: exchange.headers.one(TASK_TOKEN)?.map(token).transpose()?,
-            proof,
-            workload: SpiffeId::parse(&exchange.peer).ok(),
+        let subject = exchange.headers.one("authorization")?.map(authorization).transpose()?;
+        let task = exchange.headers.one(TASK_TOKEN)?.map(token).transpose()?;
+        let proof = match exchange.headers.one("dpop")?.map(token).transpose()? {
+            Some(proof) => Some(Proof::Dpop { proof, method: exchange.method.clone(), url: exchange.url() }),
+            None if known.caller.may(Role::Attest) && (subject.is_some() || task.is_some()) => {
+                thumbprint(&exchange.certificate).map(Proof::Certificate)
+            }
+            None => None,
         };
+        let credentials =
+            Credentials { subject, actor: None, task, proof, workload: SpiffeId::parse(&exchange.peer).ok() };
         let believed = exchange.metadata.get(JWT_AUTHN).filter(|_| known.caller.may(Role::Assert));
         let claim = match believed {
             Some(metadata) => said(metadata, known)?,
@@ -63,6 +66,27 @@ impl Parties {
         };
         Ok(Self { credentials, claim })
     }
+}
+
+/// The SHA-256 of a certificate as RFC 8705 (section 3.1) has it, in base64url; none when there is no certificate to read.
+fn thumbprint(percent_encoded: &str) -> Option<String> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let mut bytes = percent_encoded.bytes();
+    let mut pem = Vec::with_capacity(percent_encoded.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            pem.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+        } else {
+            pem.push(byte);
+        }
+    }
+    let pem = String::from_utf8(pem).ok()?;
+    let (text, rest) = pem.trim().strip_prefix(BEGIN)?.split_once(END)?;
+    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let der = STANDARD.decode(text).ok().filter(|der| !der.is_empty() && rest.is_empty())?;
+    Some(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(der)))
 }
 
 /// The token of a header.

@@ -30,6 +30,7 @@ pub struct Exchange {
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
     pub peer: String,
+    pub certificate: String,
     pub route: BTreeMap<String, String>,
     pub metadata: BTreeMap<String, Json>,
 }
@@ -62,6 +63,7 @@ impl Exchange {
             ]),
             body,
             peer: SUPPORT_BOT.into(),
+            certificate: String::new(),
             route: BTreeMap::from([("server".into(), "crm".into())]),
             metadata: BTreeMap::new(),
         }
@@ -125,7 +127,7 @@ impl Exchange {
 
     /// As a gateway asks.
     pub fn request(self) -> CheckRequest {
-        let Self { method, path, headers, body, peer, route, metadata } = self;
+        let Self { method, path, headers, body, peer, certificate, route, metadata } = self;
         let http = HttpRequest {
             method,
             path,
@@ -137,7 +139,7 @@ impl Exchange {
         };
         CheckRequest {
             attributes: Some(AttributeContext {
-                source: Some(Peer { principal: peer, certificate: String::new() }),
+                source: Some(Peer { principal: peer, certificate }),
                 request: Some(Request { http: Some(http) }),
                 context_extensions: route,
                 metadata_context: Some(Metadata {
