@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 SCRIPTS := .ci/run benches/instructions.sh tests/setup.sh
 # One file a benchmark is criterion's; benches/serve/ is the load generator.
-CRITERION := compile decide state
+CRITERION := compile decide search state
 PEERS := benches/peers/node_modules
 
 .PHONY: help setup test test-python test-rust differential bench bench-peers instructions lint lint-rust lint-rest check clean
@@ -27,6 +27,7 @@ test-python: setup ## the chart, and Palisade with a real MCP client and server,
 	$(PYTHON) -m pytest -q tests/helm
 	$(PYTHON) -m pytest -q tests/e2e
 	$(PYTHON) -m pytest -q tests/oidc
+	$(PYTHON) -m pytest -q tests/examples
 
 test-rust: ## unit, conformance, behaviour and policy tests (cargo-nextest when it is installed)
 	@if cargo nextest --version >/dev/null 2>&1; then \
@@ -52,9 +53,11 @@ bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmar
 instructions: setup ## the instructions of one decision, held against benches/instructions.tsv
 	benches/instructions.sh
 
-bench-peers: $(PEERS)/.package-lock.json ## Palisade beside Cerbos (installed from npm): target/bench/peers.md
-	cargo bench --locked --bench serve -- --only peers --out target/bench/peers.md \
-	  --cerbos $(PEERS)/@cerbos/cerbos-linux-x64/cerbos-linux-x64
+bench-peers: $(PEERS)/.package-lock.json ## Palisade beside Cerbos (from npm) and Treetop (built): target/bench/peers.md
+	cargo build --locked --release --manifest-path benches/peers/treetop/Cargo.toml
+	cargo bench --locked --bench serve -- --only peers,treetop --out target/bench/peers.md \
+	  --cerbos $(PEERS)/@cerbos/cerbos-linux-x64/cerbos-linux-x64 \
+	  --treetop benches/peers/treetop/target/release/treetop-over-http
 
 $(PEERS)/.package-lock.json: benches/peers/package-lock.json
 	npm ci --prefix benches/peers --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -85,4 +88,4 @@ check: ## the shipped bundle: validate it, run its policies' tests
 
 clean: ## remove what was built and installed here
 	cargo clean
-	rm -rf .venv tools/capture/node_modules tests/oidc/node_modules $(PEERS) .pytest_cache
+	rm -rf .venv tools/capture/node_modules tests/oidc/node_modules examples/typescript/{node_modules,dist} $(PEERS) .pytest_cache

@@ -47,6 +47,7 @@ pub fn refund(agent: &str) -> Request {
             roles: Role::ALL.into(),
             servers: Servers::All,
             agentless: false,
+            authenticated: true,
         }),
         request_id: String::new(),
         claim: Some(Claim {
@@ -67,6 +68,7 @@ pub fn refund(agent: &str) -> Request {
         intent: None,
         preview: false,
         min_state: 0,
+        understands: [].into(),
         explain: false,
         trace_id: None,
     }

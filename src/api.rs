@@ -7,6 +7,8 @@ pub mod grpc;
 mod administration;
 mod callers;
 pub mod oauth;
+pub mod openapi;
+mod finding;
 mod outcome;
 mod peer;
 pub mod tasks;
@@ -62,6 +64,7 @@ pub use ext_authz::ExtAuthz;
 pub use grpc::Authorization;
 pub use peer::{Peer, peer_at};
 pub use tasks::TaskService;
+pub use trace::REQUEST_ID;
 
 use crate::access::{DecisionId, Timestamp};
 

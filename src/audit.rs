@@ -11,6 +11,7 @@ mod open;
 mod outcome;
 mod published;
 mod resumed;
+mod searched;
 
 use serde::Serialize;
 
@@ -24,9 +25,10 @@ pub use open::{OpenDecisions, Unreportable};
 pub use outcome::{Ending, Reported};
 pub use published::{Cause, Change, Changes, Counts, Published};
 pub use resumed::Resumed;
+pub use searched::{SearchKind, Searched};
 
 /// One line of evidence. As JSON it is an object with a member `type`: `decided`, `published`, `outcome`,
-/// `task`, `admin`, `resumed`.
+/// `task`, `searched`, `admin`, `resumed`.
 ///
 /// Records borrow what they tell, so that telling costs no copies.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -40,6 +42,8 @@ pub enum Record<'a> {
     Outcome(&'a Reported<'a>),
     /// What became of a task.
     Task(&'a TaskMoved<'a>),
+    /// What was found by a search.
+    Searched(&'a Searched<'a>),
     /// What a caller asked of the server itself.
     Admin(&'a Administered<'a>),
     /// The sink writes again after a time in which it could not.

@@ -6,6 +6,7 @@ pub mod digest;
 mod facts;
 mod files;
 mod headers;
+mod mapping;
 mod tool;
 mod typing;
 
@@ -111,6 +112,16 @@ impl Server {
             self.resources.iter().filter_map(|entry| Some((entry.specificity(canonical_uri)?, entry)));
         let best = named.max_by_key(|(specificity, _)| *specificity);
         facts::classes(&best.map(|(_, entry)| entry.data_classes.clone()).unwrap_or_default())
+    }
+
+    /// The URIs of the resources that the operator named; a `*` at the end stands for any rest.
+    pub fn resource_names(&self) -> impl Iterator<Item = &str> {
+        self.resources.iter().map(|entry| entry.uri.as_str())
+    }
+
+    /// The names of the prompts that the operator named.
+    pub fn prompt_names(&self) -> impl Iterator<Item = &str> {
+        self.prompts.keys().map(String::as_str)
     }
 
     /// What the operator put into data classes, in words, with the classes: tools, resources and prompts.

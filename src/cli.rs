@@ -7,6 +7,7 @@ mod check;
 mod drift;
 mod junit;
 mod paint;
+mod reach;
 mod remote;
 mod secret;
 mod serve;
@@ -43,7 +44,7 @@ A first session, in a checkout:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve decisions over gRPC, with hot reload, an audit journal and an admin port.
+    /// Serve decisions over gRPC and HTTP, with hot reload, an audit journal and an admin port.
     Serve(serve::Options),
     /// Validate a bundle: schema, policies, entities, catalog. Reports every finding at once.
     Check(check::Options),
@@ -51,6 +52,8 @@ enum Command {
     Test(test::Options),
     /// Ask one question, of a running server or of a bundle, and explain the answer.
     Authorize(Box<authorize::Options>),
+    /// Show all that a party can reach now, by which policies, and under which further conditions.
+    Reach(Box<reach::Options>),
     /// Start, show, end, revoke and watch tasks: authority that is lent to an agent for one purpose.
     Tasks(Box<tasks::Options>),
     /// Ask a running server which live tasks a new bundle would end.
@@ -128,6 +131,7 @@ fn obey(arguments: Arguments) -> Exit {
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Test(options)) => test::run(&options),
         Some(Command::Authorize(options)) => authorize::run(&options),
+        Some(Command::Reach(options)) => reach::run(&options),
         Some(Command::Tasks(options)) => tasks::run(&options),
         Some(Command::Drift(options)) => drift::run(&options),
         Some(Command::Token(options)) => token::run(&options),

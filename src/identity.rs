@@ -106,6 +106,8 @@ pub struct Caller {
     pub servers: Servers,
     /// Whether it may bring a human's calls that no agent makes.
     pub agentless: bool,
+    /// Whether it is known by something that it shows, and not only by where it calls from.
+    pub authenticated: bool,
 }
 
 impl Caller {

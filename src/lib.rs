@@ -47,6 +47,7 @@
 //!     roles: [Role::Authorize, Role::Assert].into(),
 //!     servers: Servers::All,
 //!     agentless: true,
+//!     authenticated: true,
 //! };
 //! let ask = |user: &str| Request {
 //!     face: Face::Embedded,
@@ -61,6 +62,7 @@
 //!     intent: None,
 //!     preview: false,
 //!     min_state: 0,
+//!     understands: [].into(),
 //!     explain: false,
 //!     trace_id: None,
 //! };

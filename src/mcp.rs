@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 pub use message::{Limits, Message};
 
-use crate::access::{DenyReason, Question};
+use crate::access::{DenyReason, Entity, Question};
 use crate::catalog::{Catalog, Server};
 use crate::value::Uid;
 use headers::Headers;
@@ -108,6 +108,19 @@ impl Refusal<'_> {
 /// by whoever sends the message; nothing here reads them.
 pub fn map<'m>(message: &'m Message, catalog: &Catalog, limits: &Limits) -> Mapped<'m> {
     understand(message, catalog, limits).unwrap_or_else(Mapped::Deny)
+}
+
+/// What the catalog names of the resources and prompts of all servers: each as the entity that a message about it would be
+/// about. A resource whose URI ends in `*` stands for all that begin so.
+pub fn named(catalog: &Catalog) -> impl Iterator<Item = Entity> {
+    catalog.servers().flat_map(|server| {
+        let uid = |kind: &str, name: &str| Uid::new(kind, format!("{}/{name}", server.id));
+        let resources =
+            server.resource_names().map(move |name| (uid("Resource", name), server.resource_classes(name)));
+        let prompts =
+            server.prompt_names().map(move |name| (uid("Prompt", name), server.prompt_classes(name)));
+        resources.chain(prompts).map(|(uid, classes)| target::entity(server, uid, Some(&classes)))
+    })
 }
 
 fn understand<'m>(

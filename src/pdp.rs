@@ -2,13 +2,17 @@
 //! Never answers without a record, and never reads a clock: instants and ids are arguments.
 
 mod again;
+mod batch;
 mod establish;
 mod house;
 mod judge;
 mod judgement;
 mod lending;
+mod obliged;
+mod reach;
 mod request;
 mod scope;
+mod search;
 mod step;
 mod vocabulary;
 mod within;
@@ -20,21 +24,27 @@ use arc_swap::ArcSwap;
 
 use crate::access::{Decision, DecisionId, DenyReason, Revision, Timestamp};
 use crate::audit::{
-    Administered, AuditError, AuditSink, Decided, DigestKey, OpenDecisions, Receipt, Record, Reported,
-    Unreportable, digest,
+    Administered, AuditError, AuditSink, DigestKey, OpenDecisions, Receipt, Record, Reported, Unreportable,
+    digest,
 };
 use crate::identity::{Caller, Proof, Proofs, Role, Sessions, Token, Trust};
 use crate::mcp;
-use crate::policy::{Memory, Round, Snapshot};
+use crate::policy::{Round, Snapshot};
 use crate::task::{Known, Lent, Tasks};
 use crate::value::Uid;
 pub use again::would_grant;
+pub use batch::{Batch, Current};
 use establish::{Established, Refused};
 pub use house::HouseRules;
 pub use judge::{Judged, Terms, judge};
 use judgement::{Judgement, TaskTold};
 pub use lending::{TaskAsk, Wanted};
+pub use reach::{REACH_QUESTIONS_MAX, Reach, Reached};
 pub use request::{Ask, Occasion, Request, Unclear};
+pub use search::{
+    Found, Listed, ListedTools, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PAGE_QUESTIONS_MAX, PAGE_TOKEN_BYTES_MAX,
+    Page, PageFault, Search, Sought, ToolList, ToolListFault, Unsettled,
+};
 pub use vocabulary::{TwoAgents, Vocabulary};
 pub use within::Within;
 
@@ -259,11 +269,6 @@ impl<S: AuditSink> Pdp<S> {
         self.evaluate_on(&in_force, request, occasion)
     }
 
-    /// Decides several requests on one snapshot, in the caller's own time.
-    pub fn batch(&self) -> Batch<'_, S> {
-        Batch { pdp: self, in_force: self.in_force.load_full(), memory: Memory::default() }
-    }
-
     fn evaluate_on(&self, in_force: &InForce, request: &Request, occasion: Occasion<'_>) -> Pending {
         let InForce { snapshot, trust } = in_force;
         let judgement = self.judge_in(&mut Round::of_one(snapshot), trust, request, occasion);
@@ -337,46 +342,6 @@ impl<S: AuditSink> Pdp<S> {
             lent: judged.lent,
         };
         Pending { answer, receipt }
-    }
-}
-
-/// Requests that are decided on one snapshot, whatever is published meanwhile.
-pub struct Batch<'a, S> {
-    pdp: &'a Pdp<S>,
-    in_force: Arc<InForce>,
-    memory: Memory,
-}
-
-impl<S: AuditSink> Batch<'_, S> {
-    /// The bundle that decides.
-    pub fn revision(&self) -> &Revision {
-        self.in_force.snapshot.revision()
-    }
-
-    /// What the bundle that decides knows of names.
-    pub fn vocabulary(&self) -> Vocabulary<'_> {
-        Vocabulary::of(&self.in_force.snapshot)
-    }
-
-    /// Decides some of the requests, and records their answers together. There are as many fates as requests, in their
-    /// order.
-    pub fn evaluate<'r>(
-        &mut self,
-        requests: impl IntoIterator<Item = (&'r Request, Occasion<'r>)>,
-    ) -> Vec<Pending> {
-        let Self { pdp, in_force, memory } = self;
-        let InForce { snapshot, trust } = &**in_force;
-        let mut round = Round::remembering(snapshot, memory);
-        let judge = |(request, occasion)| pdp.judge_in(&mut round, trust, request, occasion);
-        let judged: Vec<Judgement<'_>> = requests.into_iter().map(judge).collect();
-        let receipts = {
-            let told: Vec<Decided<'_>> = judged.iter().map(|judgement| judgement.told(snapshot)).collect();
-            pdp.sink.record_all(&told.iter().map(Record::Decided).collect::<Vec<_>>())
-        };
-        // A sink that says too little has not written.
-        let unsaid = std::iter::repeat_with(|| Err(AuditError::Unsaid));
-        let settled = judged.into_iter().zip(receipts.into_iter().chain(unsaid));
-        settled.map(|(judgement, receipt)| pdp.conclude(snapshot, judgement, receipt)).collect()
     }
 }
 

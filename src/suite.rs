@@ -61,6 +61,8 @@ pub struct Expected {
     pub reason: Option<DenyReason>,
     /// The ids of the determining policies of both halves, exactly.
     pub determining: Option<BTreeSet<String>>,
+    /// The ids of the obligations that come with the answer, exactly.
+    pub obligations: Option<BTreeSet<String>>,
 }
 
 /// What came of one case.
@@ -80,6 +82,8 @@ pub struct Verdict {
     pub reason_text: String,
     /// The ids of the determining policies.
     pub determining: BTreeSet<String>,
+    /// The ids of the obligations that it demands.
+    pub obligations: BTreeSet<String>,
     /// Policies that failed, with the reason.
     pub errors: Vec<String>,
 }
@@ -87,7 +91,7 @@ pub struct Verdict {
 impl Verdict {
     /// Whether the answer is the wanted one.
     pub fn passed(&self) -> bool {
-        let Expected { permit, reason, determining } = &self.expected;
+        let Expected { permit, reason, determining, obligations } = &self.expected;
         let got = match self.outcome {
             Outcome::Permit => None,
             Outcome::Deny(got) => Some(got),
@@ -95,6 +99,7 @@ impl Verdict {
         *permit == got.is_none()
             && reason.is_none_or(|reason| got == Some(reason))
             && determining.as_ref().is_none_or(|wanted| *wanted == self.determining)
+            && obligations.as_ref().is_none_or(|wanted| *wanted == self.obligations)
     }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests and the linters need beside Rust: .venv from PyPI (tests/*/requirements.txt, and what those
-# bring with them at the versions in tests/constraints.txt), node_modules of tools/capture and tests/oidc from npm, and
-# valgrind. Does nothing when the lists have not changed since the last time.
+# Installs what the tests and the linters need beside Rust: .venv from PyPI ({tests,examples}/*/requirements.txt, and what those
+# bring with them at the versions in tests/constraints.txt), node_modules of tools/capture, tests/oidc and
+# examples/typescript from npm, and valgrind; builds that example. Does nothing when the lists have not changed since the last time.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "$0")/.."
@@ -38,7 +38,7 @@ modules() {
   echo "$wanted" >"$stamp"
 }
 
-requirements=(tests/*/requirements.txt)
+requirements=(tests/*/requirements.txt examples/*/requirements.txt)
 wanted=$(digest "${requirements[@]}" tests/constraints.txt)
 if [ "$(cat .venv/.stamp 2>/dev/null)" != "$wanted" ]; then
   need "python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 10))'" python3 python3-venv
@@ -51,6 +51,8 @@ fi
 
 modules tools/capture
 modules tests/oidc
+modules examples/typescript
+npm run --prefix examples/typescript --silent build
 
 # Counts instructions for benches/instructions.sh.
 need "valgrind --version" valgrind

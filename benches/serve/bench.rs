@@ -24,7 +24,7 @@ use crate::trouble::{Attempt as _, Outcome, Trouble};
 /// Where AuthZEN is asked.
 const EVALUATION: &str = "/access/v1/evaluation";
 /// How AuthZEN's permit begins.
-const PERMITTED: &[u8] = br#"{"decision":true"#;
+pub const PERMITTED: &[u8] = br#"{"decision":true"#;
 /// More calls at once than this share so many connections.
 const CONNECTIONS_MAX: usize = 4;
 
@@ -108,13 +108,19 @@ impl Bench {
 
     /// The question over HTTP, on as many connections as calls at once: one has one request under way.
     pub fn posts(&self, server: &Running, concurrency: usize) -> Outcome<Vec<Post>> {
-        self.posts_to(&server.uri, &question::evaluation(), concurrency)
+        self.posts_to(&server.uri, &question::evaluation(), PERMITTED, concurrency)
     }
 
     /// The same to another server, with its own question.
-    pub fn posts_to(&self, uri: &str, body: &str, concurrency: usize) -> Outcome<Vec<Post>> {
+    pub fn posts_to(
+        &self,
+        uri: &str,
+        body: &str,
+        permitted: &'static [u8],
+        concurrency: usize,
+    ) -> Outcome<Vec<Post>> {
         let token = question::bearer();
-        let post = || Post::connect(uri, EVALUATION, &token, body, PERMITTED);
+        let post = || Post::connect(uri, EVALUATION, &token, body, permitted);
         (0..concurrency).map(|_| self.runtime.block_on(post())).collect()
     }
 

@@ -14,7 +14,7 @@ use crate::load::Length;
 #[derive(Debug, Parser)]
 #[command(name = "serve", bin_name = "cargo bench --bench serve --")]
 pub struct Options {
-    /// Only these scenarios [default: all, and `peers` when --cerbos is given].
+    /// Only these scenarios [default: all, `peers` when --cerbos is given, `treetop` when --treetop is].
     #[arg(long, value_name = "SCENARIO", value_delimiter = ',')]
     pub only: Vec<Scenario>,
     /// Short rounds and small bundles: shows that it works, and nothing else.
@@ -41,6 +41,9 @@ pub struct Options {
     /// The Cerbos binary for the scenario `peers`.
     #[arg(long, value_name = "FILE")]
     pub cerbos: Option<PathBuf>,
+    /// The binary of benches/peers/treetop for the scenario `treetop`.
+    #[arg(long, value_name = "FILE")]
+    pub treetop: Option<PathBuf>,
     /// Cargo says this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -95,6 +98,8 @@ pub enum Scenario {
     Http,
     /// Cerbos with an equivalent policy, over gRPC (B5) and AuthZEN.
     Peers,
+    /// Treetop's engine behind HTTP, with 10 and 1,000 policies (B11).
+    Treetop,
 }
 
 /// How much trouble is taken.
@@ -139,7 +144,10 @@ impl Options {
     /// The scenarios to run, in the order of their declaration.
     pub fn scenarios(&self) -> Vec<Scenario> {
         let wanted = |scenario: &Scenario| match self.only.as_slice() {
-            [] => *scenario != Scenario::Peers || self.cerbos.is_some(),
+            [] => {
+                (*scenario != Scenario::Peers || self.cerbos.is_some())
+                    && (*scenario != Scenario::Treetop || self.treetop.is_some())
+            }
             only => only.contains(scenario),
         };
         Scenario::value_variants().iter().copied().filter(wanted).collect()

@@ -6,6 +6,7 @@ mod http;
 mod memory;
 mod peers;
 mod reload;
+mod treetop;
 mod wire;
 
 use crate::bench::{Bench, Finding};
@@ -26,6 +27,7 @@ pub fn run(scenario: Scenario, bench: &Bench) -> Vec<Finding> {
         Scenario::Floor => wire::floor(bench),
         Scenario::Http => http::run(bench),
         Scenario::Peers => peers::run(bench),
+        Scenario::Treetop => treetop::run(bench),
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Obligation;
+
 /// The name of a decision: a UUID of version 7 in its usual form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct DecisionId(pub Arc<str>);
@@ -74,11 +76,13 @@ pub enum DenyReason {
     ToolDrift,
     /// This replica cannot prove that its view is fresh.
     Stale,
+    /// The enforcement point did not say that it can fulfil what the step demands.
+    ObligationUnsupported,
 }
 
 impl DenyReason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoPermit,
         Self::Forbidden,
         Self::PolicyError,
@@ -97,6 +101,7 @@ impl DenyReason {
         Self::UnknownTool,
         Self::ToolDrift,
         Self::Stale,
+        Self::ObligationUnsupported,
     ];
 
     /// The reason's name, as it stands in records, metrics and policy tests.
@@ -120,6 +125,7 @@ impl DenyReason {
             Self::UnknownTool => "UnknownTool",
             Self::ToolDrift => "ToolDrift",
             Self::Stale => "Stale",
+            Self::ObligationUnsupported => "ObligationUnsupported",
         }
     }
 
@@ -144,6 +150,9 @@ impl DenyReason {
             Self::UnknownTool => "the tool is not in the catalog",
             Self::ToolDrift => "the tool is not the one that was reviewed",
             Self::Stale => "the state could not be proven fresh",
+            Self::ObligationUnsupported => {
+                "this step needs an obligation that the enforcement point did not say it can fulfil"
+            }
         }
     }
 }
@@ -221,16 +230,27 @@ pub struct Decision {
     pub determining: Vec<Determining>,
     /// The policies that failed.
     pub errors: Vec<PolicyError>,
+    /// What the enforcement point must do, by the determining policies; each once.
+    pub obligations: Vec<Obligation>,
+    /// What it would have had to do, and is not told: it did not say that it can.
+    pub withheld: Vec<Obligation>,
 }
 
 impl Decision {
     /// A deny that came before any policy was asked.
     pub fn deny(reason: DenyReason, words: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Deny(reason), reason: words.into(), determining: vec![], errors: vec![] }
+        Self { outcome: Outcome::Deny(reason), reason: words.into(), ..Self::pass() }
     }
 
     /// A permit that no policy had to give: what the protocol lets pass.
     pub fn pass() -> Self {
-        Self { outcome: Outcome::Permit, reason: String::new(), determining: vec![], errors: vec![] }
+        Self {
+            outcome: Outcome::Permit,
+            reason: String::new(),
+            determining: vec![],
+            errors: vec![],
+            obligations: vec![],
+            withheld: vec![],
+        }
     }
 }

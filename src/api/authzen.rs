@@ -8,8 +8,10 @@ mod body;
 mod coaz;
 mod decode;
 mod extension;
+mod metadata;
 mod names;
 mod refusal;
+mod search;
 mod tuple;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use axum::routing::any;
 use tracing::Instrument as _;
 
 use super::callers::{self, Shown, TurnedAway};
+use super::finding::Searches;
 use super::grpc::together::Together;
 use super::{Clock, Limits, trace};
 use crate::audit::{AuditSink, Face};
@@ -32,14 +35,23 @@ use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Answer, Occasion, Pdp};
 use answer::Telling;
 use decode::{Decoded, Scope, Told};
+pub use metadata::{Metadata, Sign};
 pub use names::Types;
 use refusal::Refused;
+use search::For;
 use tuple::Tuple;
 
 /// Where one question is asked.
 const EVALUATION: &str = "/access/v1/evaluation";
 /// Where several are asked at once.
 const EVALUATIONS: &str = "/access/v1/evaluations";
+
+/// Where it is asked who, what and how.
+const SEARCHES: [(&str, For); 3] = [
+    ("/access/v1/search/subject", For::Subject),
+    ("/access/v1/search/resource", For::Resource),
+    ("/access/v1/search/action", For::Action),
+];
 
 /// The face. Cheap to clone.
 pub struct AuthZen<S> {
@@ -58,17 +70,16 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     limits: Limits,
     types: Types,
+    searches: Searches<S>,
     together: Arc<Together<S>>,
 }
-
-/// How often a question is decided again because other policies came into force between its reading and its deciding.
-const PUBLISHED_MEANWHILE_MAX: usize = 3;
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     Evaluation,
     Evaluations,
+    Search(For),
 }
 
 /// Who asks, and how the request is found again.
@@ -88,8 +99,9 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         limits: Limits,
         types: Types,
     ) -> Self {
+        let searches = Searches::new(pdp.clone(), clock.clone());
         let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
-        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, types, together }) }
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, types, searches, together }) }
     }
 
     /// The routes. A request counts as from elsewhere unless its extensions have a [`super::Peer`].
@@ -98,12 +110,13 @@ impl<S: AuditSink + 'static> AuthZen<S> {
             let face = self.clone();
             any(move |request| face.serve(endpoint, request))
         };
-        Router::new()
+        let searches = SEARCHES
+            .into_iter()
+            .fold(Router::new(), |routes, (path, sought)| routes.route(path, at(Endpoint::Search(sought))));
+        searches
             .route(EVALUATION, at(Endpoint::Evaluation))
             .route(EVALUATIONS, at(Endpoint::Evaluations))
-            .fallback(|request: Request<Body>| async move {
-                echoing(&request, Refused::not_found().into_response())
-            })
+            .fallback(|| async { Refused::not_found().into_response() })
     }
 
     async fn serve(self, endpoint: Endpoint, request: Request<Body>) -> Response {
@@ -111,11 +124,11 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         let span = match endpoint {
             Endpoint::Evaluation => tracing::info_span!("evaluation"),
             Endpoint::Evaluations => tracing::info_span!("evaluations"),
+            Endpoint::Search(_) => tracing::info_span!("search"),
         };
         trace::adopt(&span, &parts.headers);
         let answered = self.answer(endpoint, &parts, body).instrument(span).await;
-        let response = answered.unwrap_or_else(Refused::into_response);
-        echoing(&Request::from_parts(parts, ()), response)
+        answered.unwrap_or_else(Refused::into_response)
     }
 
     async fn answer(&self, endpoint: Endpoint, parts: &Parts, body: Body) -> Result<Response, Refused> {
@@ -131,6 +144,10 @@ impl<S: AuditSink + 'static> AuthZen<S> {
             Endpoint::Evaluations => {
                 let members = body::members(&bytes, limits, limits.batch_len_max)?;
                 self.evaluate_all(&asker, members, &bytes).await
+            }
+            Endpoint::Search(sought) => {
+                let members = body::members(&bytes, limits, 1)?;
+                self.search(&asker, sought, members, &bytes).await
             }
         }
     }
@@ -163,29 +180,22 @@ impl<S: AuditSink + 'static> AuthZen<S> {
     /// One question: the members beside each other in the body.
     async fn evaluate(&self, asker: &Asker, bytes: &[u8]) -> Result<Response, Refused> {
         let explains = asker.caller.may(Role::Explain);
-        for _ in 0..PUBLISHED_MEANWHILE_MAX {
-            let mut members = body::members(bytes, &self.inner.limits, 1)?;
-            let (request, revision) = {
-                let batch = self.inner.pdp.batch();
-                let scope =
-                    Scope { names: batch.vocabulary(), types: &self.inner.types, caller: &asker.caller };
-                let decoded = decode::decode(Tuple::take(&mut members, bytes), &scope)?;
-                (self.admit(asker, decoded)?, batch.revision().clone())
-            };
-            let explain = request.explain;
-            let pending = self.inner.together.evaluate(request, asker.arrived).await;
-            let answer = settle(pending.ok_or_else(Refused::defect)?)?;
-            // What a name stood for under another bundle says nothing under this one.
-            if answer.revision == revision {
-                return Ok(answer::single(&answer, Telling { explains, explain, ids: false }));
-            }
-        }
-        Err(Refused::unsettled())
+        let mut members = body::members(bytes, &self.inner.limits, 1)?;
+        let current = self.inner.pdp.current();
+        let request = {
+            let scope =
+                Scope { names: current.vocabulary(), types: &self.inner.types, caller: &asker.caller };
+            self.admit(asker, decode::decode(Tuple::take(&mut members, bytes), &scope)?)?
+        };
+        let explain = request.explain;
+        let pending = self.inner.together.evaluate(request, Some(current), asker.arrived).await;
+        let answer = settle(pending.ok_or_else(Refused::defect)?)?;
+        Ok(answer::single(&answer, Telling { explains, explain, ids: false }))
     }
 
     /// The request, if its caller may ask it at all.
     fn admit(&self, asker: &Asker, decoded: Decoded) -> Result<pdp::Request, Refused> {
-        let Decoded { claim, ask, told, understood: _ } = decoded;
+        let Decoded { claim, ask, told, understood } = decoded;
         let Told { credentials, session, task, purpose, intent, preview, explain, min_state } = told;
         let caller = &asker.caller;
         if explain {
@@ -206,6 +216,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
             intent,
             preview,
             min_state,
+            understands: understood.obligations,
             explain,
             trace_id: asker.trace_id.clone(),
         })
@@ -220,12 +231,4 @@ fn settle(pending: pdp::Pending) -> Result<Answer, Refused> {
     let answer = pending.settle()?;
     tracing::debug!(decision = %answer.id, outcome = ?answer.decision.outcome, "decided");
     Ok(answer)
-}
-
-/// The response with the client's own id for the request, whatever it is (AuthZEN 1.0, "Request identification").
-fn echoing<B>(request: &Request<B>, mut response: Response) -> Response {
-    if let Some(id) = request.headers().get(trace::REQUEST_ID) {
-        response.headers_mut().insert(trace::REQUEST_ID, id.clone());
-    }
-    response
 }

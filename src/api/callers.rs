@@ -75,7 +75,7 @@ pub(in crate::api) fn require(caller: &Caller, role: Role) -> Result<(), TurnedA
     Err(TurnedAway::Forbidden(words))
 }
 
-fn require_server(caller: &Caller, server: &str) -> Result<(), TurnedAway> {
+pub(in crate::api) fn require_server(caller: &Caller, server: &str) -> Result<(), TurnedAway> {
     if caller.enforces(server) {
         return Ok(());
     }
@@ -139,14 +139,25 @@ mod tests {
     use super::*;
 
     fn asks(servers: Servers, named: &[&str]) -> bool {
-        let caller = Caller { name: "gw".into(), roles: Role::ALL.into(), servers, agentless: false };
+        let caller = Caller {
+            name: "gw".into(),
+            roles: Role::ALL.into(),
+            servers,
+            agentless: false,
+            authenticated: true,
+        };
         require_servers(&caller, named.iter().copied()).is_ok()
     }
 
     #[test]
     fn only_a_call_whose_listener_says_so_is_of_the_local_caller() {
-        let local =
-            Caller { name: "local".into(), roles: Role::ALL.into(), servers: Servers::All, agentless: false };
+        let local = Caller {
+            name: "local".into(),
+            roles: Role::ALL.into(),
+            servers: Servers::All,
+            agentless: false,
+            authenticated: false,
+        };
         let callers = Callers::new([], Some(local));
         let known = |extensions| {
             let shown = Shown::by(&HeaderMap::new(), &extensions);

@@ -25,7 +25,7 @@ use super::proto::envoy::service::auth::v3 as wire;
 use super::{Clock, Limits, grpc, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
-use crate::pdp::{self, Answer, Ask, Occasion, Pdp, Unclear, Vocabulary};
+use crate::pdp::{self, Answer, Ask, Current, Occasion, Pdp, Unclear, Vocabulary};
 use answer::Asked;
 pub use answer::Telling;
 use exchange::Exchange;
@@ -34,8 +34,6 @@ use parties::{Known, Parties};
 use refusal::Unreadable;
 use route::Profile;
 
-/// How often a question is decided again because other policies came into force between its reading and its deciding.
-const PUBLISHED_MEANWHILE_MAX: usize = 3;
 /// Headers that only this server and the gateway may speak by: what a client sends under such a name goes no further.
 const OURS: [&str; 3] = ["palisade-", "x-palisade-", "x-authz-"];
 /// The token of a transaction, which a gateway may be told to add.
@@ -117,20 +115,11 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
         let arrived = Instant::now();
         let exchange = Exchange::of(attributes)
             .ok_or_else(|| Status::invalid_argument("`attributes.request.http` is missing"))?;
-        for _ in 0..PUBLISHED_MEANWHILE_MAX {
-            let (requests, asked, revision) = {
-                let batch = self.inner.pdp.batch();
-                let read = self.read(&exchange, batch.vocabulary(), caller);
-                let (requests, asked) = self.requests(caller, &exchange, read, trace_id.as_deref())?;
-                (requests, asked, batch.revision().clone())
-            };
-            let answers = self.decide(requests, arrived).await?;
-            // What a name stood for under another bundle says nothing under this one.
-            if answers.iter().all(|answer| answer.revision == revision) {
-                return Ok(answer::encode(&answers, asked, self.inner.settings.telling));
-            }
-        }
-        Err(Status::unavailable("the policies are being changed; ask again"))
+        let current = self.inner.pdp.current();
+        let read = self.read(&exchange, current.vocabulary(), caller);
+        let (requests, asked) = self.requests(caller, &exchange, read, trace_id.as_deref())?;
+        let answers = self.decide(requests, current, arrived).await?;
+        Ok(answer::encode(&answers, asked, self.inner.settings.telling))
     }
 
     /// What a request asks. Something always is: what cannot be read goes on record too.
@@ -209,6 +198,8 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
                 intent: None,
                 preview: false,
                 min_state: 0,
+                // The gateway fulfils nothing: what needs an obligation is denied.
+                understands: BTreeSet::new(),
                 explain: false,
                 trace_id: trace_id.clone(),
             })
@@ -216,15 +207,20 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
         Ok((asks.into_iter().map(request).collect::<Result<Vec<_>, _>>()?, asked))
     }
 
-    async fn decide(&self, mut requests: Vec<pdp::Request>, arrived: Instant) -> Result<Vec<Answer>, Status> {
+    async fn decide(
+        &self,
+        mut requests: Vec<pdp::Request>,
+        current: Current,
+        arrived: Instant,
+    ) -> Result<Vec<Answer>, Status> {
         let Inner { pdp, clock, together, .. } = &*self.inner;
         let pending = if requests.len() == 1 {
             let only = requests.pop().ok_or_else(grpc::defect)?;
-            vec![together.evaluate(only, arrived).await.ok_or_else(grpc::defect)?]
+            vec![together.evaluate(only, Some(current), arrived).await.ok_or_else(grpc::defect)?]
         } else {
             let elapsed_us = grpc::since(arrived);
             let occasion = || Occasion { id: clock.decision_id(), now: clock.now(), elapsed_us: &elapsed_us };
-            let mut batch = pdp.batch();
+            let mut batch = pdp.batch_on(current);
             let mut pending = Vec::with_capacity(requests.len());
             for some in requests.chunks(grpc::TOGETHER_MAX) {
                 pending.extend(batch.evaluate(some.iter().map(|request| (request, occasion()))));

@@ -1,6 +1,7 @@
 //! `palisade.v1.Authorization`: decode, one call to the PDP, encode.
 //! Never decides, and never answers a caller that it does not know.
 
+mod search;
 mod stream;
 pub(super) mod together;
 
@@ -12,6 +13,7 @@ use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
 
 use super::callers::{self, Shown, TurnedAway};
+use super::finding::Searches;
 use super::proto::v1;
 use super::wire::{self, Decoded, Malformed};
 use super::{Clock, Limits, outcome, tasks, trace};
@@ -43,6 +45,7 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     limits: Limits,
     together: Arc<Together<S>>,
+    searches: Searches<S>,
     /// Takes back the tasks of a session; not there where no tasks are served.
     tasks_of_session: OnceLock<EndTasks>,
 }
@@ -55,8 +58,9 @@ impl<S: AuditSink + 'static> Authorization<S> {
     /// The service over a PDP.
     pub fn new(pdp: Arc<Pdp<S>>, callers: Callers, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
+        let searches = Searches::new(pdp.clone(), clock.clone());
         let tasks_of_session = OnceLock::new();
-        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together, tasks_of_session }) }
+        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, together, searches, tasks_of_session }) }
     }
 
     /// The same; ending a session takes back the tasks that were started in it.
@@ -105,7 +109,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
         let arrived = Instant::now();
         let request = self.admit(caller, request, trace_id)?;
         let request_id = request.request_id.clone();
-        let pending = self.inner.together.evaluate(request, arrived).await.ok_or_else(defect)?;
+        let pending = self.inner.together.evaluate(request, None, arrived).await.ok_or_else(defect)?;
         Self::settle(caller, request_id, pending)
     }
 
@@ -177,6 +181,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
             credentials,
             preview,
             min_state,
+            understands,
         } = wire::decode(request, &self.inner.limits).map_err(|problem| malformed(&problem))?;
         self.require(caller, Role::Authorize)?;
         if explain {
@@ -199,6 +204,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
             intent,
             preview,
             min_state,
+            understands,
             explain,
             trace_id,
         })

@@ -23,7 +23,7 @@ use crate::task::TASK_TOKEN;
 pub use form::BODY_BYTES_MAX;
 
 /// Where the keys are.
-const JWKS: &str = "/.well-known/jwks.json";
+pub(super) const JWKS: &str = "/.well-known/jwks.json";
 /// Where the metadata is (RFC 8414, section 3).
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 const TOKEN: &str = "/oauth2/token";
@@ -39,6 +39,9 @@ pub trait TaskAuthority: Send + Sync + 'static {
     /// # Errors
     /// [`Refusal`].
     fn exchange(&self, asked: &Exchange<'_>) -> Result<Issued, Refusal>;
+
+    /// A JSON object as the claims of a JWT that our key signs; none when that fails. No token: nobody is its audience.
+    fn sign(&self, claims: &[u8]) -> Option<String>;
 
     /// What a token of ours says, if it is in force.
     fn introspect(&self, caller: &Caller, token: &Token) -> Option<Inspected>;
@@ -210,7 +213,7 @@ pub fn router(names: Names, behind: Behind) -> Router {
 }
 
 /// JSON that anybody may have and keep for a while.
-fn public(json: &str) -> Response {
+pub(super) fn public(json: &str) -> Response {
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
     (headers, json.to_owned()).into_response()
 }

@@ -6,6 +6,7 @@ mod watch;
 pub(super) mod wire;
 mod wishes;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -128,6 +129,8 @@ impl<S: AuditSink + 'static, T: StateStore> TaskService<S, T> {
             intent,
             preview: preview(mode)?,
             min_state: 0,
+            // The answers about tasks have no place for obligations.
+            understands: BTreeSet::new(),
             explain: false,
             trace_id,
         })

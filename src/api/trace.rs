@@ -32,7 +32,7 @@ pub(super) fn adopt(span: &tracing::Span, headers: &HeaderMap) {
 }
 
 /// The header with the client's own id for a request.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The client's own id for a request, if it is fit for a record; else nothing.
 pub(super) fn request_id(headers: &HeaderMap) -> &str {

@@ -1,11 +1,13 @@
 //! Protobuf to the domain and back.
 //! Never believes a size, and never lets a half-understood message through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Limits;
 use super::proto::v1;
-use crate::access::{DenyReason, Determining, Effect, Entity, Half, Outcome, Question};
+use crate::access::{
+    DenyReason, Determining, Effect, Entity, Half, Obligation, ObligationType, Outcome, Question,
+};
 use crate::identity::{Claim, Credentials, Proof, TOKEN_BYTES_MAX, Token};
 use crate::mcp;
 use crate::pdp::{Answer, Ask};
@@ -34,6 +36,7 @@ pub(super) const URL_BYTES_MAX: usize = 4096;
 pub(super) const EARLIER_ACTORS_MAX: usize = 8;
 pub(super) const ENTITIES_MAX: usize = 256;
 pub(super) const HEADERS_MAX: usize = 64;
+const OBLIGATION_TYPES_MAX: usize = 64;
 
 /// A decoded `AuthorizeRequest`, still without caller and instant.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ pub(super) struct Decoded {
     pub(super) credentials: Credentials,
     pub(super) preview: bool,
     pub(super) min_state: u64,
+    pub(super) understands: BTreeSet<ObligationType>,
 }
 
 pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<Decoded, Malformed> {
@@ -64,6 +68,7 @@ pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<D
         credentials,
         mode,
         min_state_revision,
+        supported_obligations,
     } = request;
     let preview = preview(mode)?;
     let ask = match question {
@@ -83,7 +88,19 @@ pub(super) fn decode(request: v1::AuthorizeRequest, limits: &Limits) -> Result<D
         credentials: credentials.map(decode_credentials).transpose()?.unwrap_or_default(),
         preview,
         min_state: min_state_revision,
+        understands: understands(supported_obligations)?,
     })
+}
+
+/// The types of obligations that the caller says it fulfils. Those that we do not know are of no use to it.
+fn understands(names: Vec<String>) -> Result<BTreeSet<ObligationType>, Malformed> {
+    const FIELD: &str = "supported_obligations";
+    if names.len() > OBLIGATION_TYPES_MAX {
+        let problem = format!("has {} items, more than the limit of {OBLIGATION_TYPES_MAX}", names.len());
+        return Err(Malformed::new(FIELD, problem));
+    }
+    let known = |name| Ok(ObligationType::named(&text(FIELD, name, NAME_BYTES_MAX)?));
+    names.into_iter().filter_map(|name| known(name).transpose()).collect()
 }
 
 /// Whether an answer is only wanted, and no step follows.
@@ -182,17 +199,29 @@ pub(super) fn decode_uid(field: &str, uid: v1::EntityUid) -> Result<Uid, Malform
 
 fn decode_access(access: v1::Access, limits: &Limits) -> Result<Question, Malformed> {
     let v1::Access { action, resource, context, entities } = access;
+    let question =
+        Question::new(required_uid("access.action", action)?, required_uid("access.resource", resource)?);
+    with_circumstances(question, "access.", context, entities, limits)
+}
+
+/// The question with what the caller says of its circumstances. The fields have this prefix.
+pub(super) fn with_circumstances(
+    mut question: Question,
+    prefix: &str,
+    context: BTreeMap<String, v1::Value>,
+    entities: Vec<v1::Entity>,
+    limits: &Limits,
+) -> Result<Question, Malformed> {
+    let field = |name: &str| format!("{prefix}{name}");
     if entities.len() > ENTITIES_MAX {
         let problem = format!("has {} items, more than the limit of {ENTITIES_MAX}", entities.len());
-        return Err(Malformed::new("access.entities", problem));
+        return Err(Malformed::new(field("entities"), problem));
     }
     let mut budget = Budget { limits, nodes: limits.context_nodes_max };
-    let mut question =
-        Question::new(required_uid("access.action", action)?, required_uid("access.resource", resource)?);
-    question.context = members("access.context", context, &mut budget, 1)?;
+    question.context = members(&field("context"), context, &mut budget, 1)?;
     for v1::Entity { uid, attributes } in entities {
-        let uid = required_uid("access.entities.uid", uid)?;
-        let attributes = members("access.entities.attributes", attributes, &mut budget, 1)?;
+        let uid = required_uid(&field("entities.uid"), uid)?;
+        let attributes = members(&field("entities.attributes"), attributes, &mut budget, 1)?;
         question.brought.push(Entity { uid, attributes, parents: vec![] });
     }
     Ok(question)
@@ -304,6 +333,16 @@ pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::
         resource: resource.map(|uid| v1::EntityUid { r#type: uid.kind, id: uid.id }),
         explanation,
         state_revision: state.unwrap_or_default(),
+        obligations: decision.obligations.iter().map(obligation).collect(),
+    }
+}
+
+fn obligation(obligation: &Obligation) -> v1::Obligation {
+    let Obligation { id, kind, properties } = obligation;
+    v1::Obligation {
+        id: id.to_string(),
+        r#type: kind.name().to_owned(),
+        properties: serde_json::Value::Object((**properties).clone()).to_string(),
     }
 }
 
@@ -348,5 +387,6 @@ pub(super) fn encode_reason(reason: DenyReason) -> v1::DenyReason {
         DenyReason::UnknownTool => v1::DenyReason::UnknownTool,
         DenyReason::ToolDrift => v1::DenyReason::ToolDrift,
         DenyReason::Stale => v1::DenyReason::Stale,
+        DenyReason::ObligationUnsupported => v1::DenyReason::ObligationUnsupported,
     }
 }

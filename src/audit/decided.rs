@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 
 use super::instant;
 use crate::access::{
-    Decision, DecisionId, Determining, Effect, Half, Outcome, PolicyError, Revision, Timestamp,
+    Decision, DecisionId, Determining, Effect, Half, Obligation, ObligationType, Outcome, PolicyError,
+    Revision, Timestamp,
 };
 use crate::identity::{Assurance, TokenFacts, Verified};
 use crate::value::Uid;
@@ -145,7 +146,8 @@ pub struct Decided<'a> {
     /// The keyed digest of the arguments, see [`super::digest`].
     #[serde(skip_serializing_if = "absent")]
     pub arguments_digest: Option<&'a str>,
-    /// The answer: the members `outcome`, `reason`, `reason_text`, `determining`, `errors`.
+    /// The answer: the members `outcome`, `reason`, `reason_text`, `determining`, `errors`,
+    /// `obligations`.
     #[serde(flatten, serialize_with = "answer")]
     pub decision: &'a Decision,
     /// The W3C trace id, 32 hexadecimal digits.
@@ -184,7 +186,7 @@ impl<'a> TokenSeen<'a> {
 }
 
 /// An empty text says as little as none.
-fn absent(text: &Option<&str>) -> bool {
+pub(super) fn absent(text: &Option<&str>) -> bool {
     text.is_none_or(str::is_empty)
 }
 
@@ -211,7 +213,7 @@ pub(super) fn uids<S: Serializer>(uids: &[Uid], serializer: S) -> Result<S::Ok, 
 }
 
 fn answer<S: Serializer>(decision: &Decision, serializer: S) -> Result<S::Ok, S::Error> {
-    let Decision { outcome, reason, determining, errors } = decision;
+    let Decision { outcome, reason, determining, errors, obligations, withheld } = decision;
     let mut line = serializer.serialize_map(None)?;
     match outcome {
         Outcome::Permit => line.serialize_entry("outcome", "permit")?,
@@ -228,6 +230,11 @@ fn answer<S: Serializer>(decision: &Decision, serializer: S) -> Result<S::Ok, S:
     if !errors.is_empty() {
         let failures: Vec<Failure> = errors.iter().map(Failure::from).collect();
         line.serialize_entry("errors", &failures)?;
+    }
+    if !(obligations.is_empty() && withheld.is_empty()) {
+        let told = obligations.iter().map(|one| Duty::of(one, true));
+        let duties: Vec<Duty<'_>> = told.chain(withheld.iter().map(|one| Duty::of(one, false))).collect();
+        line.serialize_entry("obligations", &duties)?;
     }
     line.end()
 }
@@ -250,6 +257,22 @@ impl<'a> From<&'a Determining> for Policy<'a> {
                 .collect()
         });
         Self { id, effect: *effect, half: *half, controls }
+    }
+}
+
+/// An obligation: what it says is in the policy.
+#[derive(Serialize)]
+struct Duty<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: ObligationType,
+    /// Whether the enforcement point was told.
+    sent: bool,
+}
+
+impl<'a> Duty<'a> {
+    fn of(obligation: &'a Obligation, sent: bool) -> Self {
+        Self { id: &obligation.id, kind: obligation.kind, sent }
     }
 }
 

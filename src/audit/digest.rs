@@ -21,6 +21,31 @@ impl DigestKey {
     pub fn new(key: &[u8; KEY_BYTES]) -> Self {
         Self { keyed: Hmac::new(&padded(key)) }
     }
+
+    /// A key of its own for another use, so that what is signed for one is nothing for the other.
+    #[must_use]
+    pub fn for_use(&self, name: &str) -> Self {
+        Self::new(&self.sign([name.as_bytes()]))
+    }
+
+    /// HMAC-SHA256 of some parts, each behind its length.
+    pub fn sign<'p>(&self, parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; KEY_BYTES] {
+        self.over(parts).finalize().into_bytes().into()
+    }
+
+    /// Whether that is its signature; in a time that tells nothing.
+    pub fn signed<'p>(&self, parts: impl IntoIterator<Item = &'p [u8]>, signature: &[u8]) -> bool {
+        self.over(parts).verify_slice(signature).is_ok()
+    }
+
+    fn over<'p>(&self, parts: impl IntoIterator<Item = &'p [u8]>) -> Hmac<Sha256> {
+        let mut mac = self.keyed.clone();
+        for part in parts {
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part);
+        }
+        mac
+    }
 }
 
 /// HMAC fills a key up with zeros to the block of its hash (RFC 2104, section 2).
@@ -74,6 +99,16 @@ mod tests {
         key[..4].copy_from_slice(b"Jefe");
         let digest = digest(&DigestKey::new(&key), b"what do ya want for nothing?");
         assert_eq!(digest, "hmac-sha256:5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn a_key_for_another_use_signs_otherwise_and_parts_keep_their_borders() {
+        let key = DigestKey::new(&[7; KEY_BYTES]);
+        let signature = key.for_use("one").sign([b"ab".as_slice(), b"c"]);
+        assert!(key.for_use("one").signed([b"ab".as_slice(), b"c"], &signature));
+        assert!(!key.for_use("two").signed([b"ab".as_slice(), b"c"], &signature));
+        assert!(!key.for_use("one").signed([b"a".as_slice(), b"bc"], &signature));
+        assert!(!key.for_use("one").signed([b"ab".as_slice(), b"c"], &signature[..31]));
     }
 
     #[test]

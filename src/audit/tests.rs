@@ -75,6 +75,8 @@ fn a_decision_is_told_with_its_parties_and_policies() {
             kind: "integer overflow",
             message: "the value 4711".to_owned(),
         }],
+        obligations: vec![],
+        withheld: vec![],
     };
     let (ana, bot, old) = (Uid::new("Human", "ana"), Uid::new("Agent", "bot"), [Uid::new("Agent", "older")]);
     let decided = Decided {

@@ -5,21 +5,15 @@ mod ask;
 mod print;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 use tonic::Request;
 
 use super::{Exit, Format, bundle, remote, trouble};
+use crate::api::Peer;
 use crate::api::proto::v1;
 use crate::api::proto::v1::authorization_client::AuthorizationClient;
 use crate::api::proto::v1::authorization_server::Authorization as _;
-use crate::api::{Authorization, Peer};
-use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
-use crate::identity::{Caller, Callers, Role, Servers};
-use crate::pdp::Pdp;
-use crate::server::SystemClock;
-use crate::server::config::Limits;
 
 /// The question and whom to ask.
 #[derive(Debug, Args)]
@@ -56,7 +50,7 @@ pub(super) struct Options {
 }
 
 /// What a bundle has no use for.
-const OF_A_SERVER: [&str; 13] = [
+pub(super) const OF_A_SERVER: [&str; 13] = [
     "grpc",
     "token_file",
     "data",
@@ -110,20 +104,7 @@ async fn online(
 
 fn offline(directory: &Path, mut request: v1::AuthorizeRequest) -> Result<v1::AuthorizeResponse, Exit> {
     request.explain = true;
-    let compiled = bundle::compile(directory)?;
-    // The digest of a question that nobody records is keyed with nothing in particular.
-    let key = DigestKey::new(&[0; KEY_BYTES]);
-    let open = Arc::new(OpenDecisions::new(0));
-    let limits = Limits::default();
-    let pdp = Pdp::new(Arc::new(compiled.snapshot), Memory::new(1), open, key, limits.of_messages());
-    let oneself = Caller {
-        name: "palisade authorize".into(),
-        roles: Role::ALL.into(),
-        servers: Servers::All,
-        agentless: false,
-    };
-    let callers = Callers::new([], Some(oneself));
-    let service = Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), limits.of_the_face());
+    let service = bundle::service(directory, "palisade authorize")?;
     let mut request = Request::new(request);
     request.extensions_mut().insert(Peer::here());
     let answer = async { service.authorize(request).await.map_err(|status| status.message().to_owned()) };

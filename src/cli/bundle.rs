@@ -2,10 +2,16 @@
 //! Never decides how findings are shown, except for a command that cannot go on with them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Exit, paint, trouble};
+use crate::api::Authorization;
+use crate::audit::{DigestKey, Memory, OpenDecisions, digest::KEY_BYTES};
 use crate::diagnostic::{Diagnostic, File, Level, chain, sort};
+use crate::identity::{Caller, Callers, Role, Servers};
+use crate::pdp::Pdp;
 use crate::policy::{self, Compiled, Snapshot};
+use crate::server::{SystemClock, config};
 use crate::source::{self, Limits, Sources};
 use crate::suite::{self, Suite};
 
@@ -56,6 +62,25 @@ pub(super) fn compile(directory: &Path) -> Result<Compiled, Exit> {
         paint::findings(&findings);
         Exit::Findings
     })
+}
+
+/// The service over the bundle in a directory, as a server would run it, for oneself alone; nothing is recorded.
+pub(super) fn service(directory: &Path, caller: &str) -> Result<Authorization<Memory>, Exit> {
+    let compiled = compile(directory)?;
+    // The digest of a question that nobody records is keyed with nothing in particular.
+    let key = DigestKey::new(&[0; KEY_BYTES]);
+    let open = Arc::new(OpenDecisions::new(0));
+    let limits = config::Limits::default();
+    let pdp = Pdp::new(Arc::new(compiled.snapshot), Memory::new(1), open, key, limits.of_messages());
+    let oneself = Caller {
+        name: caller.into(),
+        roles: Role::ALL.into(),
+        servers: Servers::All,
+        agentless: false,
+        authenticated: true,
+    };
+    let callers = Callers::new([], Some(oneself));
+    Ok(Authorization::new(Arc::new(pdp), callers, Arc::new(SystemClock), limits.of_the_face()))
 }
 
 /// Reads the files of a bundle; says on standard error why that failed.

@@ -29,7 +29,7 @@ pub(super) struct Options {
     /// A gRPC address, IP:PORT or unix:PATH; give it again for more [default: 127.0.0.1:8180].
     #[arg(long, value_name = "ADDR")]
     grpc: Vec<Address>,
-    /// The HTTP address of task keys and OAuth endpoints [default: 127.0.0.1:8181].
+    /// The HTTP address of AuthZEN, task keys and OAuth endpoints [default: 127.0.0.1:8181].
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
     /// The address of health, metrics and administration [default: 127.0.0.1:8182].

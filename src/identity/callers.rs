@@ -176,6 +176,7 @@ impl Callers {
             roles: Role::ALL.into_iter().collect(),
             servers: Servers::All,
             agentless: true,
+            authenticated: true,
         };
         self.by_token.insert(token_digest(token), Arc::new(operator));
         self

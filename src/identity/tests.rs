@@ -29,6 +29,7 @@ fn caller(roles: &[Role]) -> Caller {
         roles: roles.iter().copied().collect(),
         servers: Servers::Named(BTreeSet::from(["crm".to_owned()])),
         agentless: false,
+        authenticated: true,
     }
 }
 

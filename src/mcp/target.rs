@@ -176,17 +176,21 @@ impl<'m> Asked<'_, 'm> {
 
     fn question(&self, action_name: &str, thing: Thing) -> Question {
         let Thing { uid, data_classes } = thing;
-        let server = self.server.uid();
         let mut question = Question::new(action(action_name), uid.clone());
         // The server itself is an entity of the bundle; everything else that is asked about stands on it.
-        if uid != server {
-            let classes = data_classes.iter().flatten().map(|class| Uid::new("DataClass", class));
-            let parents = std::iter::once(server).chain(classes.clone()).collect();
-            let attributes = data_classes
-                .is_some()
-                .then(|| ("data_classes".to_owned(), Value::Set(classes.map(Value::Entity).collect())));
-            question.derived.push(Entity { uid, attributes: attributes.into_iter().collect(), parents });
+        if uid != self.server.uid() {
+            question.derived.push(entity(self.server, uid, data_classes.as_ref()));
         }
         question
     }
+}
+
+/// Something on a server, with the classes of the data that it holds, if it holds any of its own.
+pub(super) fn entity(server: &Server, uid: Uid, data_classes: Option<&BTreeSet<String>>) -> Entity {
+    let classes = data_classes.into_iter().flatten().map(|class| Uid::new("DataClass", class));
+    let parents = std::iter::once(server.uid()).chain(classes.clone()).collect();
+    let attributes = data_classes
+        .is_some()
+        .then(|| ("data_classes".to_owned(), Value::Set(classes.map(Value::Entity).collect())));
+    Entity { uid, attributes: attributes.into_iter().collect(), parents }
 }

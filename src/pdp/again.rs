@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::judge::{Judged, Terms, decide};
+use super::obliged::untold;
 use crate::access::{Decision, Entity, Facts, Question, Timestamp};
 use crate::policy::{Round, Snapshot};
 use crate::task::{Grant, Head, Known, Lent, Only, Parties, Scope};
@@ -12,13 +13,14 @@ use crate::value::{Extension, Uid, Value};
 /// Makes the decision that a grant rests on, on this snapshot: at its own instant, with its own facts.
 pub(super) fn decide_again(round: &mut Round<'_, '_>, lent: &Lent) -> Judged {
     let (question, facts) = question(lent);
-    decide(round, [&question], &facts, &Terms::default())
+    let judged = decide(round, [&question], &facts, &Terms::default());
+    Judged { decision: untold(judged.decision), ..judged }
 }
 
 /// Whether a task would be granted under this bundle, by the decision that it rests on.
 pub fn would_grant(snapshot: &Snapshot, lent: &Lent) -> Decision {
     let (question, facts) = question(lent);
-    crate::policy::decide(snapshot, &question, &facts)
+    untold(crate::policy::decide(snapshot, &question, &facts))
 }
 
 /// Whether a task that is open would be granted now, with all that it is a part of.

@@ -42,7 +42,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    fn because(reason: DenyReason, words: impl Into<String>) -> Self {
+    pub(super) fn because(reason: DenyReason, words: impl Into<String>) -> Self {
         Self { reason, words: words.into(), principal: None, token: None, task: None }
     }
 }

@@ -71,7 +71,8 @@ mod tests {
 
     fn granted(name: &str, roles: &[Role]) -> Vec<Role> {
         let roles = roles.iter().copied().collect();
-        let caller = Caller { name: name.into(), roles, servers: Servers::All, agentless: false };
+        let caller =
+            Caller { name: name.into(), roles, servers: Servers::All, agentless: false, authenticated: true };
         HouseRules::new().admit(caller).roles.into_iter().collect()
     }
 
@@ -91,8 +92,13 @@ mod tests {
 
     #[test]
     fn without_rules_nobody_may_do_anything() {
-        let caller =
-            Caller { name: "gw".into(), roles: Role::ALL.into(), servers: Servers::All, agentless: false };
+        let caller = Caller {
+            name: "gw".into(),
+            roles: Role::ALL.into(),
+            servers: Servers::All,
+            agentless: false,
+            authenticated: true,
+        };
         assert!(HouseRules(None).admit(caller).roles.is_empty());
     }
 }

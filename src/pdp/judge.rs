@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::within::{Outside, Within};
 use super::{Ask, Unclear, words};
-use crate::access::{Decision, DenyReason, Determining, Facts, Question};
+use crate::access::{Decision, DenyReason, Determining, Facts, Obligation, Question};
 use crate::mcp::{self, Mapped};
 use crate::policy::{self, Round};
 use crate::task::Lent;
@@ -146,7 +146,7 @@ pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms<
 }
 
 /// A step of a human that no agent brings. An agent on its own is its own principal.
-fn actor_missing(facts: &Facts, terms: &Terms<'_>) -> bool {
+pub(super) fn actor_missing(facts: &Facts, terms: &Terms<'_>) -> bool {
     !["Agent", "Server"].contains(&facts.principal.kind.as_str()) && facts.actor.is_none() && !terms.agentless
 }
 
@@ -158,6 +158,7 @@ pub(super) fn decide<'q>(
     terms: &Terms<'_>,
 ) -> Judged {
     let mut permitted: Vec<Determining> = Vec::new();
+    let mut obligations: Vec<Obligation> = Vec::new();
     let mut explanation = Vec::new();
     let mut first = None;
     for question in questions {
@@ -170,12 +171,15 @@ pub(super) fn decide<'q>(
         }
         first = first.or(Some(question));
         permitted.extend(decision.determining);
+        obligations.extend(decision.obligations);
     }
     permitted.sort_by(|a, b| (&a.id, a.half).cmp(&(&b.id, b.half)));
     permitted.dedup();
+    obligations.sort_by(|a, b| (a.policy(), &a.id).cmp(&(b.policy(), &b.id)));
+    obligations.dedup_by(|a, b| a.id == b.id);
     match first {
         Some(question) => {
-            let decision = Decision { determining: permitted, ..Decision::pass() };
+            let decision = Decision { determining: permitted, obligations, ..Decision::pass() };
             about(question, Judged { explanation, ..Judged::bare(decision) })
         }
         None => Judged::deny(DenyReason::InvalidInput, "nothing was asked"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::again::{decide_again, still_granted, would_still_grant};
 use super::establish::{Established, facts};
 use super::judge::{Judged, Terms, decide};
+use super::obliged::untold;
 use super::{Pdp, Request, scope};
 use crate::access::{Decision, DenyReason, Question, Timestamp};
 use crate::identity::{Asks, Assurance, Directory as _, TOKEN_BYTES_MAX, Token, Trust, authenticate_agent};
@@ -271,6 +272,7 @@ impl Lending<'_> {
         facts.task.get_or_insert_with(|| head.value());
         let question = Question::new(Uid::new("Action", END), lent.grant.purpose.clone());
         let judged = decide(round, [&question], &facts, &Terms::default());
+        let judged = Judged { decision: untold(judged.decision), ..judged };
         let lent = judged.decision.outcome.is_permit().then(|| Box::new(Lent::clone(&lent)));
         Judged { lent, ..judged }
     }

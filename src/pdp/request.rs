@@ -1,10 +1,11 @@
 //! What is asked of the PDP, and what the shell gives to each decision.
 //! Never believed: establishing who asks, and under which task, is the PDP's own.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::TaskAsk;
-use crate::access::{DecisionId, Question, Timestamp};
+use crate::access::{DecisionId, ObligationType, Question, Timestamp};
 use crate::audit::Face;
 use crate::identity::{Caller, Claim, Credentials};
 use crate::mcp;
@@ -37,6 +38,8 @@ pub struct Request {
     pub preview: bool,
     /// The state that the answer is to know at least; 0 asks for nothing.
     pub min_state: u64,
+    /// The obligations that the caller says it fulfils; none unless it opted in.
+    pub understands: BTreeSet<ObligationType>,
     /// Whether the answer explains itself. The face has checked that the caller may have that.
     pub explain: bool,
     /// The W3C trace id.

@@ -3,6 +3,7 @@
 
 use crate::catalog::Catalog;
 use crate::identity::{AgentName, Directory as _, SpiffeId};
+use crate::mcp;
 use crate::policy::Snapshot;
 use crate::value::Uid;
 
@@ -11,11 +12,11 @@ const AGENT: &str = "Agent";
 
 /// The names of one bundle.
 #[derive(Clone, Copy)]
-pub struct Vocabulary<'s>(&'s Snapshot);
+pub struct Vocabulary<'s>(&'s Snapshot, &'s mcp::Limits);
 
 impl<'s> Vocabulary<'s> {
-    pub(super) fn of(snapshot: &'s Snapshot) -> Self {
-        Self(snapshot)
+    pub(super) fn of(snapshot: &'s Snapshot, limits: &'s mcp::Limits) -> Self {
+        Self(snapshot, limits)
     }
 
     /// Whether there are entities of this type.
@@ -43,6 +44,16 @@ impl<'s> Vocabulary<'s> {
         self.0.takes(action, member)
     }
 
+    /// Whether a request may not send this member of the context of some action.
+    pub fn owns_somewhere(self, member: &str) -> bool {
+        self.0.establishes(member)
+    }
+
+    /// Whether a request may send this member of the context of some action.
+    pub fn takes_somewhere(self, member: &str) -> bool {
+        self.0.takes_somewhere(member)
+    }
+
     /// The agent of this name: its id, its SPIFFE ID or a client id of it.
     ///
     /// # Errors
@@ -67,6 +78,11 @@ impl<'s> Vocabulary<'s> {
     /// The MCP servers and their tools.
     pub fn catalog(self) -> &'s Catalog {
         self.0.catalog()
+    }
+
+    /// How much of a message will be read.
+    pub fn message_limits(self) -> &'s mcp::Limits {
+        self.1
     }
 }
 

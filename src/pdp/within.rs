@@ -7,7 +7,7 @@ use crate::access::{DenyReason, Question};
 use crate::catalog::server_of;
 use crate::mcp::Step;
 use crate::policy::Snapshot;
-use crate::task::{Required, Scope, Stops, Target, Touched};
+use crate::task::{OutOfScope, Required, Scope, Stops, Target, Touched};
 use crate::value::{Uid, Value};
 
 /// What a step is held against. The default lets everything through to the policies.
@@ -53,6 +53,15 @@ impl Within<'_> {
         self.holds(snapshot, &question.resource, &classes, question.context.get("input"))
     }
 
+    /// A question whose arguments are not known yet: it is within for some.
+    pub(super) fn holds_for_some(&self, snapshot: &Snapshot, question: &Question) -> Result<(), Outside> {
+        if self.is_open() {
+            return Ok(());
+        }
+        let classes = snapshot.catalog().classes_of(&question.resource);
+        self.held(snapshot, &question.resource, &classes, Scope::reaches, None)
+    }
+
     /// A server that asks on its own.
     pub(super) fn holds_callback(&self, snapshot: &Snapshot, server: &Uid) -> Result<(), Outside> {
         if self.is_open() {
@@ -66,6 +75,17 @@ impl Within<'_> {
         snapshot: &Snapshot,
         resource: &Uid,
         classes: &BTreeSet<String>,
+        input: Option<&Value>,
+    ) -> Result<(), Outside> {
+        self.held(snapshot, resource, classes, Scope::covers, input)
+    }
+
+    fn held(
+        &self,
+        snapshot: &Snapshot,
+        resource: &Uid,
+        classes: &BTreeSet<String>,
+        covers: impl FnOnce(&Scope, &Touched<'_>) -> Result<(), OutOfScope>,
         input: Option<&Value>,
     ) -> Result<(), Outside> {
         let server = server_of(resource);
@@ -92,11 +112,9 @@ impl Within<'_> {
             }
             Some(scope) => {
                 let touched = Touched { server, tool, classes, input };
-                let outside = |fault: crate::task::OutOfScope| Outside {
-                    reason: DenyReason::OutOfScope,
-                    words: fault.to_string(),
-                };
-                scope.covers(&touched).map_err(outside)
+                let outside =
+                    |fault: OutOfScope| Outside { reason: DenyReason::OutOfScope, words: fault.to_string() };
+                covers(scope, &touched).map_err(outside)
             }
         }
     }

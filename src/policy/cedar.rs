@@ -5,6 +5,7 @@ mod check;
 mod condition;
 mod entity;
 mod evaluate;
+mod residual;
 mod schema;
 mod scope;
 mod value;
@@ -13,9 +14,12 @@ pub(super) use check::{Check, Checker};
 pub(super) use condition::{COUNTERPARTS, Condition, Differs, Late, NOW, Opening, Path, TASK, TOKEN};
 pub(super) use entity::{entity, mentioned, neighbours, rebuilt, store, stored, with_attributes};
 pub(super) use evaluate::{Asked, Evaluation, error_kind, span_of};
+pub(super) use residual::{Blanks, Leaning, text};
 pub(super) use schema::{ActionShape, Shapes};
 pub(super) use scope::{Action, Party, Scope};
-pub(super) use value::{Record, Types, core_uid, entity_uid, expression, references, uid_of, uid_of_core};
+pub(super) use value::{
+    Record, Types, core_uid, entity_type, entity_uid, expression, id_of, references, uid_of, uid_of_core,
+};
 
 pub(super) use cedar_policy_core::ast::{Entity, EntityType, EntityUID, Expr, Literal, Policy, ValueKind};
 pub(super) use cedar_policy_core::entities::Entities;

@@ -1,19 +1,23 @@
 //! The decision: what Cedar makes of every rule that may apply to a party, made strict and put together.
 //! Never has a side effect: the same snapshot, question and facts give the same decision.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::cedar::{self, Asked, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError, Late};
+use super::cedar::{
+    self, Asked, Blanks, Differs, Entities, Entity, EntityUID, Evaluation, EvaluationError, Late,
+};
 use super::index::{Candidate, ConditionId, Index, RuleId};
+use super::possible::possible;
 use super::prepare::{Prepared, PreparedHalf, Refusal, prepare};
 use super::snapshot::Snapshot;
 use super::store::Store;
 use super::token::token_value;
 use crate::access::{
-    Decision, DenyReason, Determining, Effect, Facts, Half, Outcome, PolicyError, Question, Revision,
+    Decision, DenyReason, Determining, Effect, Facts, Half, Obligation, Outcome, PolicyError, Possible,
+    Question, Revision,
 };
 use crate::value::{Fault, Uid};
 
@@ -57,9 +61,14 @@ impl<'s, 'm> Round<'s, 'm> {
         self.snapshot
     }
 
+    /// What the next question could come to while these members of its context are not known.
+    pub fn possible(&mut self, question: &Question, facts: &Facts, blanks: &BTreeSet<String>) -> Possible {
+        possible(self.snapshot, question, facts, blanks, self.memory.as_deref_mut())
+    }
+
     /// Decides the next question.
     pub fn decide(&mut self, question: &Question, facts: &Facts) -> Decision {
-        let prepared = match prepare(self.snapshot, question, facts) {
+        let prepared = match prepare(self.snapshot, question, facts, &Blanks::new()) {
             Ok(prepared) => prepared,
             Err(Refusal { reason, words }) => return Decision::deny(reason, words),
         };
@@ -74,7 +83,7 @@ impl<'s, 'm> Round<'s, 'm> {
 }
 
 /// Whether a condition held, or why that could not be said.
-type Held = Result<bool, Box<EvaluationError>>;
+pub(super) type Held = Result<bool, Box<EvaluationError>>;
 
 /// What conditions that look at a party alone came to, by the party's place in the store.
 pub(super) type HeldBefore = HashMap<(ConditionId, usize), Held, FixedState>;
@@ -265,9 +274,10 @@ fn combine(snapshot: &Snapshot, halves: &[Half], verdicts: &[Verdict]) -> Decisi
         (true, false, Some(_)) => (Outcome::Deny(DenyReason::NoPermit), None),
         (true, false, None) => (Outcome::Permit, Some(Effect::Permit)),
     };
+    satisfied.retain(|(_, _, effect)| Some(*effect) == makes_the_difference);
+    let obligations = obligations(snapshot, &satisfied);
     let determining = satisfied
         .into_iter()
-        .filter(|(_, _, effect)| Some(*effect) == makes_the_difference)
         .filter_map(|(rule, half, effect)| determining(snapshot, rule, half, effect))
         .collect::<Vec<_>>();
     let reason = match (outcome, unpermitted) {
@@ -276,7 +286,18 @@ fn combine(snapshot: &Snapshot, halves: &[Half], verdicts: &[Verdict]) -> Decisi
         (Outcome::Deny(DenyReason::NoPermit), Some(half)) => no_permit_words(half, halves.len() > 1),
         (Outcome::Deny(reason), _) => reason.words().to_owned(),
     };
-    Decision { outcome, reason, determining, errors: errors.into_iter().map(|(_, error)| error).collect() }
+    let errors = errors.into_iter().map(|(_, error)| error).collect();
+    Decision { outcome, reason, determining, errors, obligations, withheld: Vec::new() }
+}
+
+/// What the determining rules demand, each rule's once for both halves. They come in the order of the rules.
+fn obligations(snapshot: &Snapshot, determining: &[(RuleId, Half, Effect)]) -> Vec<Obligation> {
+    let mut all = Vec::new();
+    for halves in determining.chunk_by(|a, b| a.0 == b.0) {
+        let rule = halves.first().and_then(|(rule, ..)| snapshot.rules.get(*rule as usize));
+        all.extend(rule.into_iter().flat_map(|rule| &*rule.info.obligations).cloned());
+    }
+    all
 }
 
 fn determining(snapshot: &Snapshot, rule: RuleId, half: Half, effect: Effect) -> Option<Determining> {

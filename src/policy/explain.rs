@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cedar_policy::Policy;
 use serde_json::{Value as Json, json};
 
-use super::cedar::{Condition, Evaluation};
+use super::cedar::{Blanks, Condition, Evaluation};
 use super::decide::{Evaluable, slice, tell_late};
 use super::prepare::prepare;
 use super::rule::Rule;
@@ -46,7 +46,7 @@ pub struct Explanation {
 /// Explains a question: every satisfied or failing policy, and the permits whose scope fits but whose conditions do
 /// not. Empty when the question is refused before any policy is asked.
 pub fn explain(snapshot: &Snapshot, question: &Question, facts: &Facts) -> Vec<Explanation> {
-    let Ok(prepared) = prepare(snapshot, question, facts) else { return Vec::new() };
+    let Ok(prepared) = prepare(snapshot, question, facts, &Blanks::new()) else { return Vec::new() };
     let in_scope = |half| snapshot.index.in_scope(prepared.about(half));
     let mut halves: Vec<Evaluable> = prepared
         .halves

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::cedar::{Action, Condition, Entity, EntityUID, Expr, Late, Opening, Path, Record, Scope};
+use super::cedar::{Action, Blanks, Condition, Entity, EntityUID, Expr, Late, Opening, Path, Record, Scope};
 use keys::Keys;
 pub(super) use keys::{Key, Stored};
 use shelf::Shelf;
@@ -131,9 +131,61 @@ impl Index {
     pub(super) fn candidates(&self, about: About<'_>, context: &Record) -> Vec<Candidate> {
         let mut found = Vec::with_capacity(16);
         self.shelves_of(about, |shelf| {
-            shelf.each(about.resource, |rack| rack.candidates(&self.paths, context, &mut found));
+            shelf.each(about.resource, |rack| rack.candidates(&self.paths, context, |_| false, &mut found));
         });
         tidied(found)
+    }
+
+    /// The rules that may be satisfied or fail when these members of the context become known.
+    pub(super) fn candidates_beside(
+        &self,
+        about: About<'_>,
+        context: &Record,
+        blanks: &Blanks,
+    ) -> Vec<Candidate> {
+        let mut found = Vec::with_capacity(16);
+        let is_blank = |name: &str| blanks.contains(name);
+        self.shelves_of(about, |shelf| {
+            shelf.each(about.resource, |rack| rack.candidates(&self.paths, context, is_blank, &mut found));
+        });
+        tidied(found)
+    }
+
+    /// What a resource must fulfil for such a rule to be about it, where principal and action fulfil these keys: in order.
+    pub(super) fn resources_of(
+        &self,
+        principal: &[Key],
+        action: &[Key],
+        mut is_such: impl FnMut(RuleId) -> bool,
+    ) -> Vec<Key> {
+        let mut keys = Vec::new();
+        self.shelves_of(About { principal, action, resource: &[] }, |shelf| {
+            let such = shelf.racks().filter(|(_, rack)| rack.any(&mut is_such));
+            keys.extend(such.map(|(key, _)| key));
+        });
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// What a principal must fulfil for such a rule to be about it, where action and resource fulfil these keys: in order.
+    pub(super) fn principals_of(
+        &self,
+        action: &[Key],
+        resource: &[Key],
+        mut is_such: impl FnMut(RuleId) -> bool,
+    ) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for ((of_action, principal), shelf) in &self.shelves {
+            if action.contains(of_action) && keys.last() != Some(principal) {
+                let mut found = false;
+                shelf.each(resource, |rack| found = found || rack.any(&mut is_such));
+                keys.extend(found.then_some(*principal));
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// The rules whose scope matches, in the order of their conditions.

@@ -2,27 +2,27 @@
 //! Never drops a policy silently: what cannot be honoured is refused.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use cedar_policy::{Policy, PolicyId, PolicySet};
 
 use super::bounds::{self, Language};
 use super::cedar::{self, EntityUID};
+use super::obligations;
 use super::rule::Rule;
 use super::schema::finding;
 use super::snapshot::PolicyInfo;
 use super::validate::Checked;
-use crate::access::Effect;
+use crate::access::{Effect, Obligation};
 use crate::diagnostic::{Diagnostic, File};
 
 /// The longest policy id.
 const ID_LEN_MAX: usize = 128;
 
 /// Annotations that promise behaviour which does not exist yet: honouring them halfway would permit too much.
-const REFUSED_ANNOTATIONS: [(&str, &str); 2] = [
-    ("mode", "shadow mode does not exist yet: remove the annotation, or keep the policy out of the bundle"),
-    ("obligation", "obligations do not exist yet: a permit that carries one would be given without it"),
-];
+const REFUSED_ANNOTATIONS: [(&str, &str); 1] =
+    [("mode", "shadow mode does not exist yet: remove the annotation, or keep the policy out of the bundle")];
 
 /// A policy of a file.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ fn named(set: &PolicySet, file: &File, findings: &mut Vec<Diagnostic>) -> Vec<Wr
             .help("name the principal and the resource in the scope, or use a group"),
         );
     }
-    let mut policies: Vec<(std::ops::Range<usize>, &Policy)> =
+    let mut policies: Vec<(Range<usize>, &Policy)> =
         set.policies().map(|policy| (cedar::span_of(policy).unwrap_or(0..0), policy)).collect();
     policies.sort_by_key(|(span, _)| span.start);
     let mut written = Vec::new();
@@ -115,22 +115,16 @@ fn named(set: &PolicySet, file: &File, findings: &mut Vec<Diagnostic>) -> Vec<Wr
             Some(id) => id.to_owned(),
             None => format!("{}#{place}", file.path),
         };
-        written.push(Written::of(policy.new_id(PolicyId::new(id)), file, span));
+        let obligations = obligations::read(policy, &id, file, &span, findings);
+        written.push(Written::of(policy.new_id(PolicyId::new(id)), file, span, obligations));
     }
     written
 }
 
-fn check_annotations(
-    policy: &Policy,
-    file: &File,
-    span: &std::ops::Range<usize>,
-    findings: &mut Vec<Diagnostic>,
-) {
+fn check_annotations(policy: &Policy, file: &File, span: &Range<usize>, findings: &mut Vec<Diagnostic>) {
     for (name, why) in REFUSED_ANNOTATIONS {
         if policy.annotation(name).is_some() {
-            let start =
-                file.text.get(span.clone()).and_then(|text| text.find(&format!("@{name}"))).unwrap_or(0);
-            let at = span.start + start..span.start + start + name.len() + 1;
+            let at = place_of_annotation(name, file, span);
             findings.push(
                 Diagnostic::error("policy::annotation", format!("`@{name}` is not supported"))
                     .at(file, at, "this annotation")
@@ -138,6 +132,12 @@ fn check_annotations(
             );
         }
     }
+}
+
+/// Where an annotation of a policy stands, `@` included.
+pub(super) fn place_of_annotation(name: &str, file: &File, span: &Range<usize>) -> Range<usize> {
+    let start = file.text.get(span.clone()).and_then(|text| text.find(&format!("@{name}"))).unwrap_or(0);
+    span.start + start..span.start + start + name.len() + 1
 }
 
 /// Ids that stand twice, in whatever files.
@@ -197,9 +197,11 @@ fn looks_like_a_tool(id: &str) -> bool {
 }
 
 impl Written {
-    fn of(policy: Policy, file: &File, span: std::ops::Range<usize>) -> Self {
+    fn of(policy: Policy, file: &File, span: Range<usize>, obligations: Arc<[Obligation]>) -> Self {
         let (line, column) = file.position(span.start);
-        let annotations = policy.annotations().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        // What it demands is told apart, and only to those who can do it.
+        let told = policy.annotations().filter(|(name, _)| *name != obligations::ANNOTATION);
+        let annotations = told.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let info = PolicyInfo {
             id: policy.id().to_string().into(),
             effect: match policy.effect() {
@@ -207,6 +209,7 @@ impl Written {
                 cedar_policy::Effect::Forbid => Effect::Forbid,
             },
             annotations: Arc::new(annotations.collect()),
+            obligations,
             path: file.path.clone(),
             line,
             column,

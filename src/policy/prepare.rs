@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::cedar::{self, Entity as CedarEntity, EntityUID, NOW, Record, TASK, TOKEN};
+use super::cedar::{self, Blanks, Entity as CedarEntity, EntityUID, NOW, Record, TASK, TOKEN};
 use super::entities::{CLEARANCES, DATA_CLASS, FROM_CATALOG, closure};
 use super::index::{About, Key};
 use super::schema::{ActionModel, ContextMember};
@@ -87,11 +87,12 @@ impl Prepared<'_> {
     }
 }
 
-/// Types the question for each party that must be permitted.
+/// Types the question for each party that must be permitted. Members of the context that are not known yet are left out.
 pub(super) fn prepare<'a>(
     snapshot: &'a Snapshot,
     question: &'a Question,
     facts: &'a Facts,
+    blanks: &Blanks,
 ) -> Result<Prepared<'a>, Refusal> {
     let action = snapshot
         .schema
@@ -105,7 +106,7 @@ pub(super) fn prepare<'a>(
     let brought = brought_entities(snapshot, question, facts)?;
 
     let principal = principal(snapshot, &brought, &facts.principal)?;
-    let common = common_context(snapshot, action, question, facts)?;
+    let common = common_context(snapshot, action, question, facts, blanks)?;
     let context = |common, counterpart| context(snapshot, action, question, facts, common, counterpart);
     let halves = match &facts.actor {
         None => {
@@ -205,6 +206,7 @@ fn common_context(
     action: &ActionModel,
     question: &Question,
     facts: &Facts,
+    blanks: &Blanks,
 ) -> Result<Record, Refusal> {
     let in_context = |fault: Fault| fault.within("context");
     refuse_escapes(&question.context).map_err(in_context)?;
@@ -213,6 +215,9 @@ fn common_context(
     let task = TaskTold::of(action, question, facts);
     let mut context = Record::new();
     for ContextMember { name, member, ours } in &action.common {
+        if blanks.contains(name.as_str()) {
+            continue;
+        }
         let built = if *ours {
             match (name.as_str(), &member.shape) {
                 (NOW, Shape::Extension(Extension::Datetime)) => None,

@@ -9,7 +9,7 @@ use super::rule::Rule;
 use super::schema::{ActionModel, CompiledSchema};
 use super::store::Store;
 use super::told::Told;
-use crate::access::{Effect, Revision};
+use crate::access::{Effect, Obligation, Revision};
 use crate::catalog::Catalog;
 use crate::identity::{AgentName, Directory};
 use crate::value::Uid;
@@ -21,8 +21,10 @@ pub struct PolicyInfo {
     pub id: Arc<str>,
     /// Permit or forbid.
     pub effect: Effect,
-    /// All annotations.
+    /// All annotations but `@obligation`.
     pub annotations: Arc<BTreeMap<String, String>>,
+    /// What it demands of the enforcement point when it makes the difference.
+    pub obligations: Arc<[Obligation]>,
     /// The file below the bundle's root.
     pub path: Arc<str>,
     /// 1-based line.
@@ -93,6 +95,12 @@ impl Snapshot {
     pub fn takes(&self, action: &Uid, member: &str) -> bool {
         let declared = |action: &ActionModel| action.common.iter().any(|one| !one.ours && one.name == member);
         self.schema.actions.get(action).is_some_and(declared)
+    }
+
+    /// Whether this member of the context of some action is for a request to send.
+    pub fn takes_somewhere(&self, member: &str) -> bool {
+        let declared = |action: &ActionModel| action.common.iter().any(|one| !one.ours && one.name == member);
+        self.schema.actions.values().any(declared)
     }
 
     /// Whether the action's context names the agent that acts: then a human does not come alone.

@@ -2,10 +2,11 @@
 //! Never copied for a request, and never closed again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::agents::Agents;
-use super::cedar::{self, Entities, Entity, EntityUID};
+use super::cedar::{self, Entities, Entity, EntityType, EntityUID};
 use crate::value::Uid;
 
 /// All entities of a bundle, actions included.
@@ -72,6 +73,18 @@ impl Store {
     pub(super) fn find(&self, uid: &Uid) -> Option<(usize, &Known)> {
         let place = *self.places.get(uid)?;
         Some((place, self.known.get(place)?))
+    }
+
+    /// The places of the entities of a type: they stand together, by their types and then by their ids.
+    pub(super) fn range_of(&self, kind: &EntityType) -> Range<usize> {
+        let start = self.known.partition_point(|known| known.uid.entity_type() < kind);
+        let of_kind = self.known.get(start..).unwrap_or_default();
+        start..start + of_kind.partition_point(|known| known.uid.entity_type() == kind)
+    }
+
+    /// The ids of the entities at these places.
+    pub(super) fn ids_in(&self, places: Range<usize>) -> impl Iterator<Item = &str> {
+        self.known.get(places).unwrap_or_default().iter().map(|known| cedar::id_of(&known.uid))
     }
 
     /// How many there are.

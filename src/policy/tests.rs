@@ -306,7 +306,11 @@ fn bundles_without_a_schema_with_doubled_ids_or_with_promises_are_refused() {
         ),
         ["policy::duplicate-id"]
     );
-    assert_eq!(errors("@obligation(\"x\") permit(principal, action, resource);"), ["policy::annotation"]);
+    assert_eq!(errors("@obligation(\"x\") permit(principal, action, resource);"), ["policy::obligation"]);
+    assert_eq!(
+        errors("@obligation_2(\"custom: { a: b }\") permit(principal, action, resource);"),
+        ["policy::obligation"]
+    );
     assert_eq!(errors("permit(principal == ?principal, action, resource);"), ["policy::template"]);
     let mut hostile = files(ALL);
     hostile[1] = File::new(

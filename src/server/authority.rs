@@ -13,6 +13,9 @@ use crate::identity::{Caller, Callers, Servers, Token, UnknownCaller};
 use crate::lifecycle::{Exchange, Exchanged, Lifecycle, Moment};
 use crate::store::StateStore;
 
+/// `typ` of what is signed and is no token: nothing takes it for one.
+const STATEMENT: &str = "JWT";
+
 /// The authority over the tasks of this server.
 pub struct Authority<S, T> {
     life: Arc<Lifecycle<S, T>>,
@@ -25,7 +28,8 @@ impl<S: AuditSink + 'static, T: StateStore> Authority<S, T> {
     /// Over these tasks, for these callers.
     pub fn new(life: Arc<Lifecycle<S, T>>, callers: Callers) -> Self {
         let servers = Servers::Named([].into());
-        let nobody = Caller { name: "".into(), roles: [].into(), servers, agentless: false };
+        let nobody =
+            Caller { name: "".into(), roles: [].into(), servers, agentless: false, authenticated: false };
         Self { life, callers, nobody }
     }
 }
@@ -53,6 +57,10 @@ impl<S: AuditSink + 'static, T: StateStore> TaskAuthority for Authority<S, T> {
                 Err(Refusal::Unavailable)
             }
         }
+    }
+
+    fn sign(&self, claims: &[u8]) -> Option<String> {
+        self.life.tasks().issuer().signing().sign(STATEMENT, claims).ok()
     }
 
     fn introspect(&self, caller: &Caller, token: &Token) -> Option<Inspected> {

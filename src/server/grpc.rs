@@ -13,6 +13,7 @@ use super::listen::Listener;
 use crate::api::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer as ExtAuthzServer;
 use crate::api::proto::v1::admin_server::AdminServer;
 use crate::api::proto::v1::authorization_server::AuthorizationServer;
+use crate::api::proto::v1::search_server::SearchServer;
 use crate::api::proto::v1::tasks_server::TasksServer;
 use crate::api::{Administrator, Authorization, ExtAuthz, TaskService, proto};
 use crate::audit::AuditSink;
@@ -26,7 +27,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// What is served.
 pub struct Services<S, T> {
-    /// `palisade.v1.Authorization`.
+    /// `palisade.v1.Authorization` and `palisade.v1.Search`.
     pub authorization: Authorization<S>,
     /// `envoy.service.auth.v3.Authorization`.
     pub ext_authz: ExtAuthz<S>,
@@ -49,6 +50,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AuthorizationServer<Authorization<S>>>().await;
     health.set_serving::<ExtAuthzServer<ExtAuthz<S>>>().await;
+    health.set_serving::<SearchServer<Authorization<S>>>().await;
     health.set_serving::<TasksServer<TaskService<S, T>>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -57,6 +59,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
         .map_err(io::Error::other)?;
     let Services { authorization, ext_authz, tasks, administrator } = services;
     let bytes_max = limits.message_bytes_max;
+    let search = SearchServer::new(authorization.clone()).max_decoding_message_size(bytes_max);
     let authorization = AuthorizationServer::new(authorization).max_decoding_message_size(bytes_max);
     let ext_authz = ExtAuthzServer::new(ext_authz).max_decoding_message_size(bytes_max);
     let tasks = TasksServer::new(tasks).max_decoding_message_size(bytes_max);
@@ -73,6 +76,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
         .add_service(reflection)
         .add_service(authorization)
         .add_service(ext_authz)
+        .add_service(search)
         .add_service(tasks)
         .add_service(administrator)
         .serve_with_incoming_shutdown(connections, async move {
@@ -80,6 +84,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
             // Who watches our health learns of the end before the connections close.
             health.set_not_serving::<AuthorizationServer<Authorization<S>>>().await;
             health.set_not_serving::<ExtAuthzServer<ExtAuthz<S>>>().await;
+            health.set_not_serving::<SearchServer<Authorization<S>>>().await;
             health.set_not_serving::<TasksServer<TaskService<S, T>>>().await;
         })
         .await

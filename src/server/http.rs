@@ -3,8 +3,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::StreamExt as _;
@@ -20,7 +24,10 @@ use super::config::{Http, Limits, Tasks};
 use super::hosts::Hosts;
 use super::incoming::{self, Deadlines};
 use super::listen::Listener;
+use crate::api::REQUEST_ID;
+use crate::api::authzen::{Metadata, Sign};
 use crate::api::oauth::{self, Behind, Names};
+use crate::api::openapi;
 
 /// How long a client may take for the headers of a request, and between two requests.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,25 +49,65 @@ impl Default for Patience {
     }
 }
 
+/// AuthZEN's part of what is served.
+#[derive(Debug, Default)]
+pub struct AuthZenRoutes {
+    /// Evaluation and search.
+    pub routes: Router,
+    /// Whether the metadata is signed too, where there are keys.
+    pub signed_metadata: bool,
+}
+
+impl From<Router> for AuthZenRoutes {
+    fn from(routes: Router) -> Self {
+        Self { routes, signed_metadata: false }
+    }
+}
+
 /// The routes as they are reached at this address: AuthZEN's, and those of tasks where there are any.
 pub fn router(
     config: &Http,
     tasks: &Tasks,
     bound: SocketAddr,
     behind: Option<Behind>,
-    authzen: Router,
+    authzen: AuthZenRoutes,
 ) -> Router {
     let at = || format!("{}://{bound}", config.scheme());
     let public_url = tasks.public_url.clone().unwrap_or_else(at);
     let mut names = config.hosts.clone();
     // Clients are told to call it so.
     names.extend(Url::parse(&public_url).ok().and_then(|url| url.host_str().map(str::to_owned)));
-    let mut router = authzen.route("/healthz", get(|| async { "ok\n" }));
+    let AuthZenRoutes { routes, signed_metadata } = authzen;
+    let signed = match &behind {
+        Some(Behind::Tasks(authority)) if signed_metadata => {
+            let authority = Arc::clone(authority);
+            let sign: Sign = Arc::new(move |claims: &[u8]| authority.sign(claims));
+            Some((tasks.issuer.clone(), sign))
+        }
+        Some(Behind::Tasks(_) | Behind::Keys(_)) | None => None,
+    };
+    let metadata = Metadata { public_url: public_url.clone(), keys: behind.is_some(), signed };
+    let mut router = routes
+        .merge(metadata.routes())
+        .merge(openapi::routes(behind.is_some()))
+        .route("/healthz", get(|| async { "ok\n" }));
     if let Some(behind) = behind {
         let names = Names { issuer: tasks.issuer.clone(), public_url };
         router = router.merge(oauth::router(names, behind));
     }
-    Hosts { address: bound, names, key: "listen.http_hosts" }.guard(router)
+    let guarded = Hosts { address: bound, names, key: "listen.http_hosts" }.guard(router);
+    guarded.layer(middleware::from_fn(echoing))
+}
+
+/// The answer with the client's own id for the request, whatever is asked and whatever comes of it (AuthZEN 1.0, section "Request
+/// identification").
+async fn echoing(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).cloned();
+    let mut response = next.run(request).await;
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
 }
 
 /// Serves until `stop`; requests that have begun are answered.

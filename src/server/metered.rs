@@ -45,7 +45,7 @@ impl<S> Metered<S> {
             }
             Record::Outcome(reported) => self.metrics.outcome(reported.status),
             Record::Task(moved) => self.metrics.task_moved(moved.what),
-            Record::Published(_) | Record::Admin(_) | Record::Resumed(_) => {}
+            Record::Published(_) | Record::Searched(_) | Record::Admin(_) | Record::Resumed(_) => {}
         }
     }
 }

@@ -358,7 +358,9 @@ impl State {
         let (face, types) = (settings.limits.of_the_face(), settings.authzen.types.clone());
         let clock = Arc::new(SystemClock);
         let authzen = AuthZen::new(self.pdp.clone(), callers.clone(), clock, face, types);
-        http::router(&settings.listen.http, &settings.tasks, bound, behind, authzen.routes())
+        let signed_metadata = settings.authzen.signed_metadata;
+        let authzen = http::AuthZenRoutes { routes: authzen.routes(), signed_metadata };
+        http::router(&settings.listen.http, &settings.tasks, bound, behind, authzen)
     }
 
     fn tally(&self) -> admin::Tally {

@@ -117,13 +117,14 @@ impl Reader<'_> {
         let established = self.established(form.facts);
         let facts = self.facts(&principal, actor.as_ref(), &earlier_actors, established, now);
         let ask = self.ask(&name, mcp, action, resource, form.context);
-        let determining = form.determining.map(|ids| ids.into_iter().map(|id| id.value).collect());
+        let ids = |ids: Vec<Text>| ids.into_iter().map(|id| id.value).collect();
+        let (determining, obligations) = (form.determining.map(ids), form.obligations.map(ids));
         Some(Case {
             place: span(self.file, name.referenced),
             name: name.value,
             ask: ask?,
             facts: Facts { session, ..facts? },
-            expected: Expected { permit, reason, determining },
+            expected: Expected { permit, reason, determining, obligations },
         })
     }
 
@@ -173,7 +174,7 @@ impl Reader<'_> {
                     name: cell,
                     ask: question.clone(),
                     facts: party.facts.clone(),
-                    expected: Expected { permit, reason: None, determining: None },
+                    expected: Expected { permit, reason: None, determining: None, obligations: None },
                 });
             }
         }

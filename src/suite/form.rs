@@ -43,6 +43,7 @@ pub(super) struct CaseForm {
     pub(super) expect: Expect,
     pub(super) reason: Option<Text>,
     pub(super) determining: Option<Vec<Text>>,
+    pub(super) obligations: Option<Vec<Text>>,
 }
 
 #[derive(Deserialize)]

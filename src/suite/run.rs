@@ -22,6 +22,7 @@ pub fn run(snapshot: &Snapshot, suite: &Suite) -> Vec<Verdict> {
             outcome: decision.outcome,
             reason_text: decision.reason,
             determining: decision.determining.iter().map(|policy| policy.id.to_string()).collect(),
+            obligations: decision.obligations.iter().map(|one| one.id.to_string()).collect(),
             errors: decision.errors.iter().map(|error| format!("{}: {}", error.id, error.message)).collect(),
         }
     };
@@ -55,6 +56,13 @@ pub fn strangers(snapshot: &Snapshot, suite: &Suite) -> Vec<Diagnostic> {
             if !policies.iter().any(|policy| *policy.id == **id) {
                 let help = "the id of a policy is its `@id`, or its file, `#` and its place in the file";
                 stranger(case, "suite::policy", format!("the bundle has no policy `{id}`"), help);
+            }
+        }
+        for id in case.expected.obligations.iter().flatten() {
+            if !policies.iter().any(|policy| policy.obligations.iter().any(|one| *one.id == **id)) {
+                let help =
+                    "the id of an obligation is its policy's id, `#` and its number in `@obligation`, from 1";
+                stranger(case, "suite::obligation", format!("the bundle has no obligation `{id}`"), help);
             }
         }
     }

@@ -217,7 +217,7 @@ action "read" appliesTo { principal: [Human, Agent], resource: [Doc], context: C
 
 const POLICIES: &str = r#"
 @id("people") permit(principal is Human, action, resource);
-@id("bots") permit(principal is Agent, action, resource);
+@id("bots") @obligation("custom: { say: hello }") permit(principal is Agent, action, resource);
 @id("lost") @reason("the document is lost") forbid(principal, action, resource == Doc::"lost");
 @id("late") forbid(principal, action, resource) when { context has task && context.task == "late" };
 "#;
@@ -260,6 +260,15 @@ fn the_determining_policies_are_held_exactly() {
 }
 
 #[test]
+fn obligations_are_held_exactly_where_they_are_given() {
+    let delegated = |ids: &str| read_and(&["actor: Agent::\"bot\"", &format!("obligations: {ids}")]);
+    assert!(passed(&delegated("[\"bots#1\"]")));
+    assert!(!passed(&delegated("[]")));
+    assert!(passed(&read_and(&["obligations: []"])));
+    assert!(!passed(&read_and(&["obligations: [\"bots#1\"]"])));
+}
+
+#[test]
 fn a_deny_for_another_reason_fails_the_case() {
     let lost = |reason: &str| case(&[READ[0], READ[1], "resource: Doc::\"lost\"", "expect: deny", reason]);
     assert!(passed(&lost("reason: Forbidden")));
@@ -287,6 +296,7 @@ fn what_the_bundle_does_not_have_is_a_finding() {
     let codes =
         |lines: &[&str]| strangers(&snapshot(), &suite(lines)).iter().map(|f| f.code).collect::<Vec<_>>();
     assert_eq!(codes(&["facts: { taks: late }", "determining: [nobody]"]), ["suite::fact", "suite::policy"]);
+    assert_eq!(codes(&["obligations: [\"bots#2\"]"]), ["suite::obligation"]);
     assert!(codes(&["facts: { task: late }", "determining: [people]"]).is_empty());
 }
 

@@ -183,6 +183,30 @@ impl Scope {
     /// # Errors
     /// [`OutOfScope`]: what is not.
     pub fn covers(&self, step: &Touched<'_>) -> Result<(), OutOfScope> {
+        self.reaches(step)?;
+        let Some(tool) = step.tool else { return Ok(()) };
+        let broken = self.bounds_of(tool).find(|bound| {
+            // An argument that is not there, or that nobody could type, may stand for anything.
+            !found(step.input, &bound.argument).is_some_and(|value| bound.limit.holds(value))
+        });
+        match broken {
+            None => Ok(()),
+            Some(bound) => {
+                Err(OutOfScope::Argument { tool: tool.to_owned(), argument: bound.argument.join(".") })
+            }
+        }
+    }
+
+    /// The bounds of a tool's arguments.
+    pub fn bounds_of(&self, tool: &str) -> impl Iterator<Item = &Bound> {
+        self.bounds.iter().filter(move |bound| bound.tool == tool)
+    }
+
+    /// Whether a step is within it for some arguments.
+    ///
+    /// # Errors
+    /// [`OutOfScope`]: what is not.
+    pub fn reaches(&self, step: &Touched<'_>) -> Result<(), OutOfScope> {
         match step.server {
             Some(server) if !self.servers.has(server) => return Err(OutOfScope::Server(server.to_owned())),
             None if !self.servers.is_all() => return Err(OutOfScope::NoServer),
@@ -195,16 +219,7 @@ impl Scope {
         if !self.tools.has(tool) {
             return Err(OutOfScope::Tool(tool.to_owned()));
         }
-        let broken = self.bounds.iter().filter(|bound| bound.tool == tool).find(|bound| {
-            // An argument that is not there, or that nobody could type, may stand for anything.
-            !found(step.input, &bound.argument).is_some_and(|value| bound.limit.holds(value))
-        });
-        match broken {
-            None => Ok(()),
-            Some(bound) => {
-                Err(OutOfScope::Argument { tool: tool.to_owned(), argument: bound.argument.join(".") })
-            }
-        }
+        Ok(())
     }
 
     /// The part of it that was asked for. What was not named is as it is here; bounds add up.

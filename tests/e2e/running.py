@@ -79,7 +79,7 @@ class Process:
         return self.errors.read_text(encoding="utf-8", errors="replace")
 
     def signal(self, number: int) -> None:
-        """Sends it a signal."""
+        """Sends it a signal: SIGSTOP makes it slow beyond measure, SIGCONT ends that."""
         self._child.send_signal(number)
 
     def stop(self) -> int:
@@ -99,6 +99,7 @@ class Palisade:
     bundle: Path
     data: Path
     grpc: str
+    http: str
     admin: str
     authorization: rpc.AuthorizationStub
 
@@ -170,7 +171,7 @@ def palisade(
             if separator:
                 bound.setdefault(face, address)
         with grpc.insecure_channel(bound["grpc"]) as channel:
-            yield Palisade(process, bundle, data, bound["grpc"], bound["admin"], rpc.AuthorizationStub(channel))
+            yield Palisade(process, bundle, data, bound["grpc"], bound["http"], bound["admin"], rpc.AuthorizationStub(channel))
     finally:
         code = process.stop()
     assert code == 0, f"palisade stopped with exit code {code}: {process.said()}"
@@ -188,7 +189,7 @@ class Crm:
         """What its tools did, in order."""
         if not self.journal.exists():
             return []
-        return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").split("\n") if line]
 
 
 @contextmanager

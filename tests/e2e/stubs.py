@@ -1,5 +1,5 @@
 """The gRPC stubs of proto/palisade/v1, generated on first use below target/.
-Never committed, never stale: the folder is named after the digest of the file they came from.
+Never committed, never stale: the folder is named after the digest of the files they came from.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ from grpc_tools import protoc
 
 REPO = Path(__file__).resolve().parents[2]
 PROTO_ROOT = REPO / "proto"
-PROTO = PROTO_ROOT / "palisade" / "v1" / "authorization.proto"
+PROTOS = [PROTO_ROOT / "palisade" / "v1" / f"{name}.proto" for name in ("authorization", "search")]
 
 
 def _generated() -> Path:
-    digest = hashlib.sha256(PROTO.read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256(b"".join(proto.read_bytes() for proto in PROTOS)).hexdigest()[:16]
     stubs = REPO / "target" / "e2e" / f"stubs-{digest}"
     if stubs.exists():
         return stubs
@@ -26,8 +26,8 @@ def _generated() -> Path:
     fresh = Path(tempfile.mkdtemp(dir=stubs.parent))
     well_known = resources.files("grpc_tools") / "_proto"
     places = [f"-I{PROTO_ROOT}", f"-I{well_known}", f"--python_out={fresh}", f"--grpc_python_out={fresh}"]
-    if protoc.main(["protoc", *places, str(PROTO)]) != 0:
-        raise RuntimeError(f"protoc failed on {PROTO}")
+    if protoc.main(["protoc", *places, *map(str, PROTOS)]) != 0:
+        raise RuntimeError(f"protoc failed on {PROTO_ROOT}")
     try:
         os.replace(fresh, stubs)
     except OSError:  # another process was quicker

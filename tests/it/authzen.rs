@@ -4,10 +4,12 @@
 mod actor;
 pub mod ask;
 mod batch;
-mod certification;
+pub mod certification;
 mod coaz;
 mod evaluation;
 mod malformed;
 mod mapping;
+mod obligations;
 pub mod say;
+mod search;
 mod transport;

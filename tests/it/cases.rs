@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use palisade::access::{Entity, Question};
+use palisade::access::{Entity, ObligationType, Question};
 use palisade::audit::Face;
 use palisade::diagnostic::File;
 use palisade::identity::{Caller, Claim, Credentials, Role, Servers};
@@ -76,6 +76,9 @@ pub struct Case {
     context: BTreeMap<String, Json>,
     #[serde(default)]
     entities: Vec<EntityForm>,
+    /// The types of obligations that the PEP says it fulfils.
+    #[serde(default)]
+    supported_obligations: Vec<String>,
     pub expect: Expect,
     /// The name of the reason for a deny. A deny without one is a bad case.
     pub reason: Option<String>,
@@ -86,6 +89,9 @@ pub struct Case {
     /// The ids of the policies that failed, exactly; none unless given.
     #[serde(default)]
     pub errors: BTreeSet<String>,
+    /// The ids of the obligations that the PEP is told, exactly; none unless given.
+    #[serde(default)]
+    pub obligations: BTreeSet<String>,
     /// Members of the record and their values; null for a member that must not be there.
     #[serde(default)]
     pub record: BTreeMap<String, Json>,
@@ -96,11 +102,12 @@ pub struct Case {
 struct CallerForm {
     roles: BTreeSet<Role>,
     agentless: bool,
+    authenticated: bool,
 }
 
 impl Default for CallerForm {
     fn default() -> Self {
-        Self { roles: BTreeSet::from([Role::Authorize, Role::Assert]), agentless: false }
+        Self { roles: BTreeSet::from([Role::Authorize, Role::Assert]), agentless: false, authenticated: true }
     }
 }
 
@@ -178,8 +185,8 @@ impl CaseFile {
 impl Case {
     /// The PEP that asks; it has a name of its own, so that its token is its own.
     pub fn caller(&self) -> Caller {
-        let CallerForm { roles, agentless } = self.caller.clone();
-        Caller { name: self.name.as_str().into(), roles, servers: Servers::All, agentless }
+        let CallerForm { roles, agentless, authenticated } = self.caller.clone();
+        Caller { name: self.name.as_str().into(), roles, servers: Servers::All, agentless, authenticated }
     }
 
     /// The method of the message, if it is one.
@@ -207,9 +214,14 @@ impl Case {
             intent: self.intent.clone(),
             preview: false,
             min_state: 0,
+            understands: self.understands(),
             explain: false,
             trace_id: None,
         }
+    }
+
+    fn understands(&self) -> BTreeSet<ObligationType> {
+        self.supported_obligations.iter().filter_map(|name| ObligationType::named(name)).collect()
     }
 
     fn ask(&self) -> Ask {

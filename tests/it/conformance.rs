@@ -35,6 +35,8 @@ struct Said {
     /// Id, effect and half.
     determining: Vec<(String, String, String)>,
     errors: Vec<String>,
+    /// Id, type and properties.
+    obligations: Vec<(String, String, Json)>,
     arguments_digest: String,
     resource: Option<(String, String)>,
     revision: String,
@@ -151,7 +153,16 @@ async fn check_authzen(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_rec
     if found != (Some(embedded.permit), embedded.reason.as_str(), true) {
         wrong.push(format!("AuthZEN answers differently to {body}:\n  {embedded:?}\n  {said}"));
     }
-    if embedded.permit && answer.body != r#"{"decision":true}"# {
+    let told = said["context"]["obligations"].as_array().cloned().unwrap_or_default();
+    let told: Vec<_> =
+        told.iter().map(|one| (text(&one["id"]), text(&one["type"]), one["properties"].clone())).collect();
+    if told != embedded.obligations {
+        wrong.push(format!(
+            "AuthZEN obliges differently to {body}:\n  {:?}\n  {told:?}",
+            embedded.obligations
+        ));
+    }
+    if embedded.permit && told.is_empty() && answer.body != r#"{"decision":true}"# {
         wrong.push(format!("a permit is not bare: {}", answer.body));
     }
     if OTHER_WORDS_FOR_JSON.contains(&case.name.as_str()) {
@@ -223,6 +234,8 @@ fn against(case: &Case, said: &Said, record: &Json) -> Vec<String> {
     }
     let errors: BTreeSet<&String> = said.errors.iter().collect();
     want("errors", format!("{:?}", case.errors), format!("{errors:?}"));
+    let obligations: BTreeSet<&String> = said.obligations.iter().map(|(id, ..)| id).collect();
+    want("obligations", format!("{:?}", case.obligations), format!("{obligations:?}"));
 
     want("record.type", "\"decided\"".into(), record["type"].to_string());
     want("record.outcome", if said.permit { "permit" } else { "deny" }.into(), text(&record["outcome"]));
@@ -269,6 +282,12 @@ fn said_embedded(answer: Answer) -> Said {
             .map(|p| (p.id.to_string(), word(format!("{:?}", p.effect)), word(format!("{:?}", p.half))))
             .collect(),
         errors: answer.decision.errors.iter().map(|error| error.id.to_string()).collect(),
+        obligations: answer
+            .decision
+            .obligations
+            .iter()
+            .map(|one| (one.id.to_string(), one.kind.to_string(), Json::Object((*one.properties).clone())))
+            .collect(),
         arguments_digest: answer.arguments_digest.unwrap_or_default(),
         resource: answer.resource.map(|uid| (uid.kind, uid.id)),
         revision: answer.revision.to_string(),
@@ -290,6 +309,11 @@ fn said_over_grpc(answer: v1::AuthorizeResponse) -> Said {
             })
             .collect(),
         errors: answer.errors.into_iter().map(|error| error.policy_id).collect(),
+        obligations: answer
+            .obligations
+            .into_iter()
+            .map(|one| (one.id, one.r#type, serde_json::from_str(&one.properties).unwrap()))
+            .collect(),
         words: answer.reason_text,
         arguments_digest: answer.arguments_digest,
         resource: answer.resource.map(|uid| (uid.r#type, uid.id)),

@@ -11,6 +11,7 @@ use palisade::access::{DecisionId, Timestamp};
 use palisade::api::authzen::Types;
 use palisade::api::proto::v1::admin_client::AdminClient;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
+use palisade::api::proto::v1::search_client::SearchClient;
 use palisade::api::proto::v1::tasks_client::TasksClient;
 use palisade::api::{Administrator, AuthZen, Authorization, Clock, ExtAuthz, TaskService, ext_authz};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
@@ -77,7 +78,7 @@ pub fn snapshot(files: &[File]) -> Arc<Snapshot> {
 /// A caller for every server.
 pub fn caller(name: &str, roles: &[Role]) -> Caller {
     let roles: BTreeSet<Role> = roles.iter().copied().collect();
-    Caller { name: name.into(), roles, servers: Servers::All, agentless: false }
+    Caller { name: name.into(), roles, servers: Servers::All, agentless: false, authenticated: true }
 }
 
 /// What a gateway usually may.
@@ -327,7 +328,7 @@ async fn serve_http(authzen: AuthZen<Arc<Ledger>>, limits: Limits, stop: Cancell
     let settings = config::parse(Path::new("p.yaml"), "", overrides, environment).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bound = listener.local_addr().unwrap();
-    let routes = http::router(&settings.listen.http, &settings.tasks, bound, None, authzen.routes());
+    let routes = http::router(&settings.listen.http, &settings.tasks, bound, None, authzen.routes().into());
     tokio::spawn(http::serve(listener.into(), routes, limits, http::Patience::default(), stop));
     bound
 }
@@ -416,6 +417,12 @@ impl TestPdp {
     /// The life of its tasks; only after [`Builder::tasks`].
     pub fn life(&self) -> &Arc<Life> {
         self.life.as_ref().expect("tasks are served")
+    }
+
+    /// A client of searches with this token.
+    pub async fn search_of(&self, token: &str) -> SearchClient<InterceptedService<Channel, Bearer>> {
+        let bearer = Some(format!("Bearer {token}").parse().unwrap());
+        SearchClient::with_interceptor(self.channel().await, Bearer(bearer))
     }
 
     /// A client of tasks with this token.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
+use palisade::api::proto::v1::search_client::SearchClient;
 use palisade::api::proto::v1::target::Target;
 use palisade::diagnostic::File;
 use palisade::identity::{Caller, Role, Servers};
@@ -83,7 +84,90 @@ async fn every_call_by_every_caller_is_as_the_table_says() {
     assert_eq!(recorded("admin", "done"), 3, "and each end of a session");
 }
 
-fn row(name: &str, cells: &[String; 8]) -> String {
+/// The searches. What a caller without `assert` asks for others finds nothing.
+const SEARCHES: &str = "\
+caller            SearchSubjects     SearchResources    SearchActions      ListTools          Reach
+no token          Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated    Unauthenticated
+no role           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+authorize         Ok, nothing        Ok, nothing        Ok, nothing        Ok, nothing        PermissionDenied
+assert            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+attest            PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+outcome           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+explain           PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+tasks             PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+admin             PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied   PermissionDenied
+authorize assert  Ok, some           Ok, some           Ok, some           Ok, some           PermissionDenied
+all               Ok, some           Ok, some           Ok, some           Ok, some           Ok, some
+";
+
+#[tokio::test]
+async fn every_search_by_every_caller_is_as_the_table_says() {
+    let mut builder = TestPdp::builder();
+    let mut names = vec!["no token".to_owned()];
+    let alone = Role::ALL.iter().map(|role| (role.name().to_owned(), vec![*role]));
+    let callers = std::iter::once(("no role".to_owned(), vec![])).chain(alone).chain([
+        ("authorize assert".to_owned(), vec![Role::Authorize, Role::Assert]),
+        ("all".to_owned(), Role::ALL.to_vec()),
+    ]);
+    for (name, roles) in callers {
+        builder = builder.caller(&name, caller(&name, &roles));
+        names.push(name);
+    }
+    let pdp = builder.start().await;
+    let columns = ["SearchSubjects", "SearchResources", "SearchActions", "ListTools", "Reach"];
+    let mut found = row("caller", &columns.map(str::to_owned));
+    for name in names {
+        let authorization = (name != "no token").then(|| format!("Bearer {name}"));
+        found += &row(&name, &searches(&pdp, authorization.as_deref()).await);
+    }
+    assert!(found == SEARCHES, "{}", similar::TextDiff::from_lines(SEARCHES, &found).unified_diff());
+    let records = pdp.ledger.records();
+    let recorded = |kind: &str| records.iter().filter(|record| record["type"] == kind).count();
+    assert_eq!(recorded("searched"), SEARCHES.matches("Ok, ").count(), "each search is recorded");
+    assert_eq!(recorded("admin"), SEARCHES.matches("PermissionDenied").count(), "and each refusal");
+}
+
+/// What one caller gets for each search.
+async fn searches(pdp: &TestPdp, authorization: Option<&str>) -> [String; 5] {
+    let mut client = SearchClient::new(pdp.channel().await);
+    let whose = || crate::search::parties("Human::\"ana\"", Some("Agent::\"support-bot\""));
+    let tool = || Some(uid("Tool::\"crm/lookup_customer\""));
+    let subjects = v1::SearchSubjectsRequest {
+        subject_type: "Human".into(),
+        actor: Some(uid("Agent::\"support-bot\"")),
+        action: Some(uid("Action::\"crm/lookup_customer\"")),
+        resource: tool(),
+        ..v1::SearchSubjectsRequest::default()
+    };
+    let resources = v1::SearchResourcesRequest {
+        parties: whose(),
+        action: Some(uid("Action::\"tools/call\"")),
+        resource_type: "Tool".into(),
+        ..v1::SearchResourcesRequest::default()
+    };
+    let actions = v1::SearchActionsRequest {
+        parties: whose(),
+        resource: tool(),
+        ..v1::SearchActionsRequest::default()
+    };
+    let list = v1::ListToolsRequest { parties: whose(), server: "crm".into(), tools_list: vec![] };
+    let reach = v1::ReachRequest { parties: whose() };
+    let many = |count: usize| if count == 0 { "Ok, nothing".to_owned() } else { "Ok, some".to_owned() };
+    let subjects = client.search_subjects(with(authorization, subjects)).await;
+    let resources = client.search_resources(with(authorization, resources)).await;
+    let actions = client.search_actions(with(authorization, actions)).await;
+    let listed = client.list_tools(with(authorization, list)).await;
+    let reach = client.reach(with(authorization, reach)).await;
+    [
+        word(subjects.map(|found| many(found.get_ref().results.len()))),
+        word(resources.map(|found| many(found.get_ref().results.len()))),
+        word(actions.map(|found| many(found.get_ref().results.len()))),
+        word(listed.map(|found| many(found.get_ref().names.len()))),
+        word(reach.map(|found| many(found.get_ref().reached.len()))),
+    ]
+}
+
+fn row<const CELLS: usize>(name: &str, cells: &[String; CELLS]) -> String {
     let mut row = format!("{name:<18}");
     for cell in cells {
         write!(row, "{cell:<19}").unwrap();

@@ -52,6 +52,7 @@ fn lookup() -> Request {
         intent: None,
         preview: false,
         min_state: 0,
+        understands: [].into(),
         explain: false,
         trace_id: None,
     }

@@ -28,6 +28,7 @@ pub fn request(request: &Request) -> v1::AuthorizeRequest {
         credentials: None,
         mode: if request.preview { v1::Mode::Preview } else { v1::Mode::Enforce }.into(),
         min_state_revision: request.min_state,
+        supported_obligations: request.understands.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! Never without saying so when Cerbos is not there.
 
 use super::findings;
-use crate::bench::{Bench, Finding};
+use crate::bench::{Bench, Finding, PERMITTED};
 use crate::cerbos::{self, Cerbos};
 use crate::load;
 use crate::place::Place;
@@ -80,7 +80,7 @@ fn over_http(bench: &Bench, cerbos: &Cerbos, concurrency: usize, conditions: &st
     let place = Place::shipped()?;
     let palisade = place.serve_http(bench.options.workers)?;
     let posts = bench.posts(&palisade, concurrency)?;
-    let theirs = bench.posts_to(&cerbos.http, &cerbos::evaluation(), concurrency)?;
+    let theirs = bench.posts_to(&cerbos.http, &cerbos::evaluation(), PERMITTED, concurrency)?;
     let pair = bench.rounds(|ours| {
         let (posts, process) =
             if ours { (&posts, &palisade.process) } else { (&theirs, &cerbos.running.process) };

@@ -10,9 +10,29 @@ use crate::value::{Uid, Value};
 /// Who acts, and who acted before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Acting {
-    pub(super) actor: Uid,
+    pub(super) actor: Party,
     /// The most recent first.
-    pub(super) earlier: Vec<Uid>,
+    pub(super) earlier: Vec<Party>,
+}
+
+/// A party, with the issuer that its name is said to be of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Party {
+    pub(super) uid: Uid,
+    issuer: Option<String>,
+}
+
+impl Party {
+    /// Whether both can be the same one: an issuer that only one place says contradicts nothing.
+    fn agrees(&self, other: &Self) -> bool {
+        let issuers = self.issuer.as_ref().zip(other.issuer.as_ref());
+        self.uid == other.uid && issuers.is_none_or(|(one, other)| one == other)
+    }
+}
+
+/// Whether both can be the same ones, in the same order.
+pub(super) fn agree(one: &[Party], other: &[Party]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.agrees(other))
 }
 
 /// A place that may name the agent.
@@ -63,22 +83,22 @@ impl<'v> Places<'v> {
         scope: &Scope<'_>,
         taken: impl Fn(&str) -> bool,
     ) -> Result<Option<Acting>, String> {
-        let mut found: Option<(&'static str, Acting)> = None;
+        let mut found: Vec<(&'static str, Acting)> = Vec::new();
         for Place { name, value } in self.used(taken) {
             let acting = read(name, value, scope)?;
-            let Some((earlier_place, before)) = &mut found else {
-                found = Some((name, acting));
-                continue;
-            };
-            let chains = !before.earlier.is_empty() && !acting.earlier.is_empty();
-            if before.actor != acting.actor || (chains && before.earlier != acting.earlier) {
-                return Err(format!("`{earlier_place}` and `{name}` name different agents; send one"));
+            // With each of them: two that say an issuer need not follow one another.
+            for (before_place, before) in &found {
+                let chains = !before.earlier.is_empty() && !acting.earlier.is_empty();
+                if !before.actor.agrees(&acting.actor) || (chains && !agree(&before.earlier, &acting.earlier))
+                {
+                    return Err(format!("`{before_place}` and `{name}` name different agents; send one"));
+                }
             }
-            if before.earlier.is_empty() {
-                before.earlier = acting.earlier;
-            }
+            found.push((name, acting));
         }
-        Ok(found.map(|(_, acting)| acting))
+        let chain = found.iter().map(|(_, acting)| &acting.earlier).find(|earlier| !earlier.is_empty());
+        let earlier = chain.cloned().unwrap_or_default();
+        Ok(found.into_iter().next().map(|(_, Acting { actor, .. })| Acting { actor, earlier }))
     }
 }
 
@@ -108,7 +128,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// One party.
-pub(super) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Uid, String> {
+pub(super) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Party, String> {
     let Scope { names: known, types, .. } = *scope;
     let two = |error| format!("`{place}`: {error}");
     let text = |members: &Members, name: &str| match members.get(name) {
@@ -117,7 +137,7 @@ pub(super) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Uid
     };
     let unreadable =
         || format!("`{place}` names no agent: send its name, or an object with `type` and `id`, or `sub`");
-    match value {
+    let uid = match value {
         Value::String(name) if is_name(name) => names::agent(known, name).map_err(two),
         Value::Record(members) => match (text(members, "type"), text(members, "id"), text(members, "sub")) {
             (Some(kind), Some(id), None) => types.party(known, &kind, &id).map_err(two),
@@ -125,5 +145,14 @@ pub(super) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Uid
             _ => Err(unreadable()),
         },
         _ => Err(unreadable()),
+    }?;
+    let issuer = match value {
+        Value::Record(members) => members.get("iss").filter(|issuer| **issuer != Value::Null),
+        _ => None,
+    };
+    match issuer {
+        None => Ok(Party { uid, issuer: None }),
+        Some(Value::String(issuer)) => Ok(Party { uid, issuer: Some(issuer.clone()) }),
+        Some(other) => Err(format!("`{place}.iss` must be a string, found {}", other.kind())),
     }
 }

@@ -7,12 +7,14 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::access::{DenyReason, Determining, Effect, Half, Outcome, PolicyError};
+use crate::access::{
+    DenyReason, Determining, Effect, Half, Obligation, ObligationType, Outcome, PolicyError,
+};
 use crate::pdp::Answer;
 
 const DECISION_ID: HeaderName = HeaderName::from_static("x-palisade-decision-id");
-const REVISION: HeaderName = HeaderName::from_static("x-palisade-revision");
-const STATE: HeaderName = HeaderName::from_static("x-palisade-state-revision");
+pub(super) const REVISION: HeaderName = HeaderName::from_static("x-palisade-revision");
+pub(super) const STATE: HeaderName = HeaderName::from_static("x-palisade-state-revision");
 
 /// A decision.
 #[derive(Debug, Serialize)]
@@ -35,6 +37,17 @@ struct Context<'a> {
     reason_admin: Option<Admin<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Error<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    obligations: Vec<Duty<'a>>,
+}
+
+/// An obligation (AuthZEN Obligations extension, "Response").
+#[derive(Debug, Serialize)]
+struct Duty<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: ObligationType,
+    properties: &'a serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,8 +119,11 @@ impl<'a> Said<'a> {
                 explanation: &answer.explanation,
             });
         }
-        let bare =
-            decision.outcome.is_permit() && context.evaluation_id.is_none() && context.reason_admin.is_none();
+        context.obligations = decision.obligations.iter().map(duty).collect();
+        let bare = decision.outcome.is_permit()
+            && context.evaluation_id.is_none()
+            && context.reason_admin.is_none()
+            && context.obligations.is_empty();
         Self { decision: decision.outcome.is_permit(), context: (!bare).then_some(context) }
     }
 
@@ -116,6 +132,11 @@ impl<'a> Said<'a> {
         let context = Context { error: Some(Error { status, message }), ..Context::default() };
         Self { decision: false, context: Some(context) }
     }
+}
+
+fn duty(obligation: &Obligation) -> Duty<'_> {
+    let Obligation { id, kind, properties } = obligation;
+    Duty { id, kind: *kind, properties }
 }
 
 fn policy(policy: &Determining) -> Policy<'_> {
@@ -152,7 +173,7 @@ pub(super) fn several(said: &[Said<'_>], last: Option<&Answer>) -> Response {
     response
 }
 
-fn written(said: &impl Serialize) -> Response {
+pub(super) fn written(said: &impl Serialize) -> Response {
     // These have no maps with keys that are no text, and writing to memory does not fail.
     json(serde_json::to_vec(said).unwrap_or_default().into())
 }
@@ -164,7 +185,7 @@ fn beside(response: &mut Response, answer: &Answer) {
     headers.extend(answer.state.map(|state| (STATE, HeaderValue::from(state))));
 }
 
-fn value(text: &str) -> Option<HeaderValue> {
+pub(super) fn value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
 }
 
@@ -198,5 +219,6 @@ pub(super) fn code(reason: DenyReason) -> &'static str {
         DenyReason::UnknownTool => "unknown_tool",
         DenyReason::ToolDrift => "tool_drift",
         DenyReason::Stale => "stale",
+        DenyReason::ObligationUnsupported => "obligation_unsupported",
     }
 }

@@ -68,7 +68,7 @@ impl Semantic {
 /// What became of an item.
 enum Fate {
     Answered {
-        answer: Answer,
+        answer: Box<Answer>,
         explain: bool,
     },
     /// Its caller may not ask it.
@@ -129,7 +129,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         };
         let said: Vec<Said<'_>> = fates.iter().map(|fate| fate.said(telling)).collect();
         let answered = fates.iter().rev().find_map(|fate| match fate {
-            Fate::Answered { answer, .. } => Some(answer),
+            Fate::Answered { answer, .. } => Some(&**answer),
             Fate::Refused(_) => None,
         });
         Ok(answer::several(&said, answered))
@@ -163,7 +163,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
                 let fate = match admitted {
                     Ok(request) => {
                         let answer = settle(pending.next().ok_or_else(Refused::defect)?)?;
-                        Fate::Answered { answer, explain: request.explain }
+                        Fate::Answered { answer: Box::new(answer), explain: request.explain }
                     }
                     Err(refused) => Fate::Refused(refused),
                 };

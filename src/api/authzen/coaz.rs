@@ -9,19 +9,16 @@ use crate::catalog::Server;
 use crate::json;
 use crate::mcp::Message;
 use crate::mcp::method::{self, Eras, Target, Version};
-use crate::value::Value;
+use crate::uri;
+use crate::value::{Uid, Value};
 
 /// The types of resources in the binding's default mappings (COAZ-MCP, section "Default mappings").
 const KINDS: [&str; 5] = [SERVER, TOOL, RESOURCE, PROMPT, TASK];
-const SERVER: &str = "mcp_server";
-const TOOL: &str = "tool";
-const RESOURCE: &str = "resource";
-const PROMPT: &str = "prompt";
-const TASK: &str = "task";
-
-/// The body was within its limits, and `mcp` has its own: nothing may be read there that was not compared here.
-const ANY: json::Limits =
-    json::Limits { bytes_max: usize::MAX, depth_max: json::DEPTH_CEILING, nodes_max: usize::MAX };
+pub(super) const SERVER: &str = "mcp_server";
+pub(super) const TOOL: &str = "tool";
+pub(super) const RESOURCE: &str = "resource";
+pub(super) const PROMPT: &str = "prompt";
+pub(super) const TASK: &str = "task";
 
 /// Whether a resource of this type stands for a message: the bundle has servers, and no type of its own of that name.
 pub(super) fn is_message(kind: &str, scope: &Scope<'_>) -> bool {
@@ -47,7 +44,7 @@ pub(super) fn message(
     let server = server(parts, scope)?;
     let params = match (extension.params.take(), method) {
         (Some(text), method) => {
-            agree(&text, method.map(|method| method.target), parts)?;
+            agree(&text, method.map(|method| method.target), parts, scope)?;
             text.into_bytes()
         }
         (None, Some(method)) => params(method.target, parts)?,
@@ -90,7 +87,7 @@ fn version(parts: &Parts<'_>) -> Result<Option<String>, String> {
 }
 
 /// The server: by its id or its audience; unsaid, the one that it can only be.
-fn server(parts: &Parts<'_>, scope: &Scope<'_>) -> Result<String, String> {
+pub(super) fn server(parts: &Parts<'_>, scope: &Scope<'_>) -> Result<String, String> {
     const PLACE: &str = "resource.properties.server";
     let said = match parts.resource.properties.get("server") {
         None | Some(Value::Null) => None,
@@ -134,7 +131,7 @@ fn within(place: &str, name: &str) -> Result<(), String> {
 }
 
 /// The server of this name. One that nobody has keeps it, and is denied under it.
-fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
+pub(super) fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
     within(place, name)?;
     let catalog = scope.names.catalog();
     let mut by_audience = catalog.servers().filter(|server| server.audience.as_deref() == Some(name));
@@ -176,7 +173,7 @@ fn params(target: Target, parts: &Parts<'_>) -> Result<Vec<u8>, String> {
 }
 
 /// The arguments of a tool call, as they were sent.
-fn arguments<'b>(parts: &Parts<'b>) -> Result<Option<&'b [u8]>, String> {
+pub(super) fn arguments<'b>(parts: &Parts<'b>) -> Result<Option<&'b [u8]>, String> {
     let places = (["resource", "properties", "arguments"], ["context", "arguments"]);
     let at = |members: &Members| members.get("arguments").filter(|value| **value != Value::Null).cloned();
     match (at(&parts.resource.properties), at(&parts.context)) {
@@ -190,26 +187,78 @@ fn arguments<'b>(parts: &Parts<'b>) -> Result<Option<&'b [u8]>, String> {
     }
 }
 
-/// Holds `params` that came as they were against the resource that the PEP names: what is about something else is denied.
-/// What cannot be read is for `mcp` to refuse.
-fn agree(text: &str, target: Option<Target>, parts: &Parts<'_>) -> Result<(), String> {
-    let Ok(Value::Record(params)) = json::parse(text.as_bytes(), ANY) else { return Ok(()) };
-    let of_ref = || match params.get("ref") {
-        Some(Value::Record(of_ref)) => of_ref.get(if parts.resource.kind == PROMPT { "name" } else { "uri" }),
-        _ => None,
+/// Holds `params` that came as they were against all that the PEP says beside them: what differs is denied. They are read
+/// as `mcp` will read them, so what cannot be read here is refused there.
+fn agree(text: &str, target: Option<Target>, parts: &Parts<'_>, scope: &Scope<'_>) -> Result<(), String> {
+    let params = match json::parse(text.as_bytes(), scope.names.message_limits().params) {
+        Ok(Value::Record(params)) => params,
+        // No text is a message without `params`.
+        Err(_) if text.is_empty() => Members::new(),
+        Ok(_) | Err(_) => return Ok(()),
     };
-    let named = match target {
-        Some(Target::Tool | Target::Prompt) => params.get("name"),
-        Some(Target::Resource) => params.get("uri"),
-        Some(Target::Task) => params.get("taskId"),
-        Some(Target::Completion) => of_ref(),
-        Some(Target::Server | Target::Nothing | Target::Subscriptions | Target::Client) | None => None,
+    let is = |name: Option<&Value>| matches!(name, Some(Value::String(name)) if *name == parts.resource.id);
+    // A name that is missing or no text is for `mcp` to refuse.
+    let is_unless_unreadable = |name: Option<&Value>| !matches!(name, Some(Value::String(_))) || is(name);
+    let agrees = match target {
+        Some(Target::Tool | Target::Prompt) => is_unless_unreadable(params.get("name")),
+        Some(Target::Resource) => is_unless_unreadable(params.get("uri")),
+        Some(Target::Task) => is_unless_unreadable(params.get("taskId")),
+        Some(Target::Completion) => match params.get("ref") {
+            Some(Value::Record(of_ref)) => match of_ref.get("type") {
+                Some(Value::String(kind)) if kind == "ref/prompt" => {
+                    parts.resource.kind == PROMPT && is(of_ref.get("name"))
+                }
+                Some(Value::String(kind)) if kind == "ref/resource" => {
+                    parts.resource.kind == RESOURCE && is(of_ref.get("uri"))
+                }
+                // Of no type that there is.
+                _ => true,
+            },
+            _ => true,
+        },
+        Some(Target::Server | Target::Nothing | Target::Subscriptions | Target::Client) | None => true,
     };
-    match named {
-        Some(Value::String(name)) if *name != parts.resource.id => {
-            Err("`resource.id` and `context.palisade.params` name different things; send one".to_owned())
+    if !agrees {
+        return Err("`resource.id` and `context.palisade.params` name different things; send one".to_owned());
+    }
+    // The two places of arguments agree with one another, or there is an error already.
+    arguments(parts)?;
+    for (place, sent, member) in [
+        ("resource.properties.arguments", parts.resource.properties.get("arguments"), "arguments"),
+        ("context.arguments", parts.context.get("arguments"), "arguments"),
+        ("context.notifications", parts.context.get("notifications"), "notifications"),
+    ] {
+        if sent.is_some_and(|sent| *sent != Value::Null && params.get(member) != Some(sent)) {
+            return Err(format!("`{place}` and `context.palisade.params` are different; send one"));
         }
-        _ => Ok(()),
+    }
+    Ok(())
+}
+
+/// The action and the resource that a message names, as far as the bundle tells: for the record of one that is not clear.
+pub(super) fn about(parts: &Parts<'_>, scope: &Scope<'_>) -> (Option<Uid>, Option<Uid>) {
+    let method = method::method(&parts.action.name);
+    let action = method.map(|method| Uid::new("Action", method.name));
+    let named = server(parts, scope).ok();
+    let Some(server) = named.and_then(|server| scope.names.catalog().server(&server)) else {
+        return (action, None);
+    };
+    let id = &parts.resource.id;
+    let on = |kind: &str, id: &str| Some(Uid::new(kind, format!("{}/{id}", server.id)));
+    let is_short = within("resource.id", id).is_ok();
+    match parts.resource.kind.as_str() {
+        SERVER => (action, Some(server.uid())),
+        TOOL => match server.tools.get(id) {
+            Some(tool) => (method.map(|_| tool.action()), Some(tool.uid())),
+            None => (action, None),
+        },
+        RESOURCE => {
+            let uri = uri::canonical(id, scope.names.message_limits().uri_bytes_max).ok();
+            (action, uri.and_then(|uri| on("Resource", &uri)))
+        }
+        PROMPT if is_short => (action, on("Prompt", id)),
+        TASK if is_short => (action, on("McpTask", id)),
+        _ => (action, None),
     }
 }
 

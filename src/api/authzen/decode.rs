@@ -31,7 +31,6 @@ pub(super) struct Decoded {
     pub(super) ask: Ask,
     pub(super) told: Told,
     /// What the PEP says that it understands.
-    #[expect(dead_code, reason = "read where obligations are made")]
     pub(super) understood: Understood,
 }
 
@@ -80,15 +79,20 @@ pub(super) fn decode(tuple: Tuple<'_>, scope: &Scope<'_>) -> Result<Decoded, Mal
     let parts = Parts { subject, action, resource, context, client, sent };
     let is_message = coaz::is_message(&parts.resource.kind, scope);
     let action = action_uid(&parts.action.name);
+    let mut task_fault = None;
     if extension.told.task.is_none()
         && let Some(Value::String(task)) = parts.context.get("task")
         && (is_message || !scope.names.takes(&action, "task"))
     {
-        extension.told.task = optional("context.task", task.clone(), NAME_BYTES_MAX)?;
+        match optional("context.task", task.clone(), NAME_BYTES_MAX) {
+            Ok(task) => extension.told.task = task,
+            Err(malformed) => task_fault = Some(malformed.to_string()),
+        }
     }
     let (claim, ask) = if is_message {
-        message(&parts, &mut extension, scope)
+        message(&parts, &mut extension, scope, task_fault)
     } else {
+        // Here it need not be a task's name at all, and no policy reads it.
         generic(parts, &action, &mut extension, scope)
     };
     let claim = claim.filter(|_| extension.claims);
@@ -96,34 +100,66 @@ pub(super) fn decode(tuple: Tuple<'_>, scope: &Scope<'_>) -> Result<Decoded, Mal
 }
 
 /// A message of MCP: its policies read nothing that a PEP sends.
-fn message(parts: &Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> (Option<Claim>, Ask) {
-    let claim = match claim(parts, extension, scope, |_| false) {
-        Ok(claim) => claim,
-        Err(words) => return (None, unclear(words)),
+fn message(
+    parts: &Parts<'_>,
+    extension: &mut Extension,
+    scope: &Scope<'_>,
+    task_fault: Option<String>,
+) -> (Option<Claim>, Ask) {
+    let about = |words| {
+        let (action, resource) = coaz::about(parts, scope);
+        Ask::Unclear(Unclear { words, action, resource })
     };
-    let ask = coaz::message(parts, extension, scope).map_or_else(unclear, Ask::Mcp);
+    let claim = match claimed(parts, extension, scope, |_| false) {
+        Ok(claim) => claim,
+        Err(unclaimed) => {
+            let (claim, words) = unclaimed.told();
+            return (claim, about(words));
+        }
+    };
+    let ask = match task_fault {
+        None => coaz::message(parts, extension, scope).map_or_else(about, Ask::Mcp),
+        Some(words) => about(words),
+    };
     (Some(claim), ask)
 }
 
 /// A question in terms of the schema.
 fn generic(
-    mut parts: Parts<'_>,
+    parts: Parts<'_>,
     uid: &Uid,
     extension: &mut Extension,
     scope: &Scope<'_>,
 ) -> (Option<Claim>, Ask) {
-    let found = claim(&parts, extension, scope, |member| scope.names.takes(uid, member));
+    let takes = |member: &str| scope.names.takes(uid, member);
+    let owns = |member: &str| scope.names.owns(uid, member);
+    generic_of(parts, uid, extension, scope, (takes, owns))
+}
+
+/// The same where `takes` says which members of the context policies may read, and `owns` which this PDP keeps for itself.
+pub(super) fn generic_of(
+    mut parts: Parts<'_>,
+    uid: &Uid,
+    extension: &mut Extension,
+    scope: &Scope<'_>,
+    (takes, owns): (impl Fn(&str) -> bool, impl Fn(&str) -> bool),
+) -> (Option<Claim>, Ask) {
+    let found = claimed(&parts, extension, scope, &takes);
+    let Named { kind, id, .. } = &parts.resource;
+    let resource = scope.types.party(scope.names, kind, id);
     let about = |words, resource| Ask::Unclear(Unclear { words, action: Some(uid.clone()), resource });
     let claim = match found {
         Ok(claim) => claim,
-        Err(words) => return (None, about(words, None)),
+        Err(unclaimed) => {
+            let (claim, words) = unclaimed.told();
+            return (claim, about(words, resource.ok()));
+        }
     };
-    let Named { kind, id, .. } = &parts.resource;
-    let resource = match scope.types.party(scope.names, kind, id) {
+    let resource = match resource {
         Ok(resource) => resource,
         Err(two) => return (Some(claim), about(format!("`resource.id`: {two}"), None)),
     };
-    for member in READ_HERE.into_iter().filter(|member| scope.names.owns(uid, member)) {
+    for member in READ_HERE.into_iter().filter(|member| owns(member)) {
         // A task that is more than a name is nothing that a request may say.
         if member != "task" || matches!(parts.context.get(member), Some(Value::String(_))) {
             parts.context.remove(member);
@@ -182,6 +218,22 @@ fn describe(
     }
 }
 
+/// Why it is not clear who asks through whom.
+struct Unclaimed {
+    /// As far as it is clear.
+    principal: Option<Uid>,
+    words: String,
+}
+
+impl Unclaimed {
+    /// What the record may say, and the words.
+    fn told(self) -> (Option<Claim>, String) {
+        let Self { principal, words } = self;
+        let of = |principal| Claim { principal, actor: None, earlier_actors: Vec::new() };
+        (principal.map(of), words)
+    }
+}
+
 /// Who is said to ask, and through whom. `taken` says which members of the context policies read for themselves.
 pub(super) fn claim(
     parts: &Parts<'_>,
@@ -189,9 +241,33 @@ pub(super) fn claim(
     scope: &Scope<'_>,
     taken: impl Fn(&str) -> bool,
 ) -> Result<Claim, String> {
+    claimed(parts, extension, scope, taken).map_err(|Unclaimed { words, .. }| words)
+}
+
+/// The same, with what is clear of it where not all is.
+fn claimed(
+    parts: &Parts<'_>,
+    extension: &Extension,
+    scope: &Scope<'_>,
+    taken: impl Fn(&str) -> bool,
+) -> Result<Claim, Unclaimed> {
     let Named { kind, id, .. } = &parts.subject;
-    let two = |error| format!("`subject.id`: {error}");
+    let two = |error| Unclaimed { principal: None, words: format!("`subject.id`: {error}") };
     let principal = scope.types.party(scope.names, kind, id).map_err(two)?;
+    match acting(parts, &principal, extension, scope, taken) {
+        Ok((actor, earlier_actors)) => Ok(Claim { principal, actor, earlier_actors }),
+        Err(words) => Err(Unclaimed { principal: Some(principal), words }),
+    }
+}
+
+/// The agent that acts for somebody else, and who acted earlier.
+fn acting(
+    parts: &Parts<'_>,
+    principal: &Uid,
+    extension: &Extension,
+    scope: &Scope<'_>,
+    taken: impl Fn(&str) -> bool,
+) -> Result<(Option<Uid>, Vec<Uid>), String> {
     let places = Places {
         subject: &parts.subject,
         context: &parts.context,
@@ -199,10 +275,22 @@ pub(super) fn claim(
         own: extension.actor.as_ref(),
     };
     let (actor, mut earlier_actors) = match places.acting(scope, taken)? {
-        // An agent that names itself acts for nobody else.
-        Some(Acting { actor, earlier }) => (Some(actor).filter(|actor| *actor != principal), earlier),
+        Some(Acting { actor, earlier }) => (Some(actor.uid), earlier),
         None => (None, Vec::new()),
     };
+    // Somebody whom no person's name fits is no agent for that alone: an agent on its own says so (COAZ, `context.agent`).
+    let Named { kind, id, .. } = &parts.subject;
+    let is_said = !id.is_empty() || scope.names.knows(principal);
+    let fell = extension.claims && is_said && scope.types.fell_to_agent(kind, principal);
+    if fell && actor.as_ref() != Some(principal) {
+        return Err(
+            "`subject.id` is no person's but an agent's: name that agent in `context.agent`, too, or send \
+                    `subject.type` as `agent`"
+                .to_owned(),
+        );
+    }
+    // An agent that names itself acts for nobody else.
+    let actor = actor.filter(|actor| actor != principal);
     if !extension.earlier_actors.is_empty() {
         let place = "context.palisade.earlier_actors";
         if extension.earlier_actors.len() > EARLIER_ACTORS_MAX {
@@ -210,12 +298,12 @@ pub(super) fn claim(
         }
         let named = extension.earlier_actors.iter().map(|value| actor::party(place, value, scope));
         let named = named.collect::<Result<Vec<_>, _>>()?;
-        if !earlier_actors.is_empty() && earlier_actors != named {
+        if !earlier_actors.is_empty() && !actor::agree(&earlier_actors, &named) {
             return Err(format!("`{place}` and a nested `act` name different agents; send one"));
         }
         earlier_actors = named;
     }
-    Ok(Claim { principal, actor, earlier_actors })
+    Ok((actor, earlier_actors.into_iter().map(|party| party.uid).collect()))
 }
 
 /// The action of this name: `Action::"name"`, unless the name says its type itself.

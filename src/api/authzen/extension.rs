@@ -1,8 +1,11 @@
 //! `context.palisade`: what a PEP can tell this PDP beyond AuthZEN; and the members of the context that are protocol.
 //! Never reaches a policy or a log: tokens are among it.
 
+use std::collections::BTreeSet;
+
 use super::decode::Told;
 use super::tuple::{Members, Named, required_object, wrong};
+use crate::access::ObligationType;
 use crate::api::wire::{
     ENTITIES_MAX, HEADERS_MAX, INTENT_BYTES_MAX, Malformed, NAME_BYTES_MAX, URL_BYTES_MAX, text,
 };
@@ -14,23 +17,25 @@ const PLACE: &str = "context.palisade";
 
 /// What a PEP says that it understands (AuthZEN Obligations, Draft 1): for this PDP, never for a policy.
 #[derive(Debug, Default)]
-#[expect(dead_code, reason = "read where obligations are made")]
 pub(super) struct Understood {
-    /// `supported_mandatory_extensions`
-    pub(super) mandatory_extensions: Vec<String>,
-    /// `supported_obligations`
-    pub(super) obligations: Vec<String>,
+    /// The obligations that it fulfils; none unless it opted in.
+    pub(super) obligations: BTreeSet<ObligationType>,
 }
+
+/// The extension of AuthZEN that obligations are. Others are none of ours, and change nothing.
+const OBLIGATIONS: &str = "obligations";
 
 impl Understood {
     /// Takes the members of the context that are protocol.
     pub(super) fn take(context: &mut Members) -> Result<Self, Malformed> {
         // Somebody's yes is verified before it counts, and nothing verifies it here.
         context.remove("approval");
-        Ok(Self {
-            mandatory_extensions: texts(context, "supported_mandatory_extensions")?,
-            obligations: texts(context, "supported_obligations")?,
-        })
+        let extensions = texts(context, "supported_mandatory_extensions")?;
+        let types = texts(context, "supported_obligations")?;
+        let opted_in = extensions.iter().any(|name| name == OBLIGATIONS);
+        // Types that nobody demands here are of no use to it.
+        let known = types.iter().filter(|_| opted_in).filter_map(|name| ObligationType::named(name));
+        Ok(Self { obligations: known.collect() })
     }
 }
 
@@ -133,13 +138,20 @@ fn flag(field: &str, value: &Value) -> Result<bool, Malformed> {
     }
 }
 
-fn number(field: &str, value: &Value) -> Result<u64, Malformed> {
+/// A whole number, however it is written.
+pub(super) fn number(field: &str, value: &Value) -> Result<u64, Malformed> {
     match value {
         Value::Long(number) => u64::try_from(*number).ok(),
-        Value::Number(text) => text.parse().ok(),
+        Value::Number(text) => text.parse().ok().or_else(|| whole(text)),
         _ => None,
     }
     .ok_or_else(|| wrong(field, "a whole number from 0 on", value))
+}
+
+/// A whole number that is written as another: `1e3`, `7.0`.
+fn whole(text: &str) -> Option<u64> {
+    let number: f64 = text.parse().ok().filter(|number| *number >= 0.0)?;
+    if number.fract() == 0.0 { format!("{:.0}", number.abs()).parse().ok() } else { None }
 }
 
 fn items(field: &str, value: Value) -> Result<Vec<Value>, Malformed> {

@@ -60,6 +60,12 @@ impl Types {
         }
         Ok(Uid::new(first.map_or(kind, String::as_str), id))
     }
+
+    /// Whether a party of this type turned out to be an agent though it could have been somebody else.
+    pub(super) fn fell_to_agent(&self, kind: &str, party: &Uid) -> bool {
+        let row = self.0.get(kind).map(Vec::as_slice).unwrap_or_default();
+        kind != AGENT && party.kind == AGENT && row.iter().any(|candidate| candidate != AGENT)
+    }
 }
 
 /// The agent of this name. One that nobody knows stays one: a name that means nothing must not count as none.

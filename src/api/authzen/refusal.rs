@@ -51,12 +51,6 @@ impl Refused {
         Self::new(StatusCode::NOT_FOUND, "there is nothing here")
     }
 
-    /// Policies change faster than questions are decided.
-    pub(super) fn unsettled() -> Self {
-        let refused = Self::new(StatusCode::SERVICE_UNAVAILABLE, "the policies are being changed; ask again");
-        Self { header: Some((RETRY_AFTER, "1")), ..refused }
-    }
-
     /// Deciding failed. There is no answer.
     pub(super) fn defect() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "deciding failed; please report it")

@@ -122,6 +122,7 @@ fn is_unproven(reason: DenyReason) -> bool {
         | DenyReason::OutOfScope
         | DenyReason::OverBudget
         | DenyReason::ApprovalRequired
+        | DenyReason::ObligationUnsupported
         | DenyReason::UnknownTool
         | DenyReason::ToolDrift
         | DenyReason::Stale => false,

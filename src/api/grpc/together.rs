@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::TOGETHER_MAX;
 use crate::api::Clock;
 use crate::audit::AuditSink;
-use crate::pdp::{Occasion, Pdp, Pending, Request};
+use crate::pdp::{Current, Occasion, Pdp, Pending, Request};
 
 /// How many calls may wait. Those beyond are decided at once: a caller who hangs up leaves its request here, where no limit
 /// of HTTP/2 counts it.
@@ -29,6 +29,8 @@ pub(in crate::api) struct Together<S> {
 /// A call that waits. When nobody is left to hear, it is decided and recorded all the same: it was asked.
 struct Waiting {
     request: Request,
+    /// What was in force when it was read, if that matters.
+    read: Option<Current>,
     arrived: Instant,
     decided: oneshot::Sender<Pending>,
 }
@@ -67,21 +69,26 @@ impl<S> Together<S> {
 
 impl<S: AuditSink + 'static> Together<S> {
     /// Evaluates a request: at once when it is alone, else together with those that come in the same turn of the runtime.
-    /// None when deciding panicked.
+    /// On what was in force when it was read (`read`), else on what is then. None when deciding panicked.
     pub(in crate::api) async fn evaluate(
         self: &Arc<Self>,
         request: Request,
+        read: Option<Current>,
         arrived: Instant,
     ) -> Option<Pending> {
         let under_way = self.begin();
         if under_way.alone() || !self.has_room() {
             let elapsed_us = super::since(arrived);
-            return Some(self.pdp.evaluate(&request, self.occasion(&elapsed_us)));
+            let occasion = self.occasion(&elapsed_us);
+            return Some(match read {
+                Some(current) => self.pdp.evaluate_at(&current, &request, occasion),
+                None => self.pdp.evaluate(&request, occasion),
+            });
         }
         let (decided, pending) = oneshot::channel();
         let first = {
             let mut waiting = self.lock();
-            waiting.push(Waiting { request, arrived, decided });
+            waiting.push(Waiting { request, read, arrived, decided });
             waiting.len() == 1
         };
         if first {
@@ -109,12 +116,20 @@ impl<S: AuditSink + 'static> Together<S> {
     }
 
     fn decide(&self, go: Vec<Waiting>) {
+        let now = self.pdp.current();
+        let on = |waiting: &Waiting| waiting.read.clone().unwrap_or_else(|| now.clone());
         let clocks: Vec<_> = go.iter().map(|waiting| super::since(waiting.arrived)).collect();
-        let asked = go.iter().zip(&clocks).map(|(waiting, elapsed_us)| {
-            let occasion: Occasion<'_> = self.occasion(elapsed_us);
-            (&waiting.request, occasion)
-        });
-        let pending = self.pdp.batch().evaluate(asked);
+        let mut clocks_left = clocks.iter();
+        let mut pending = Vec::with_capacity(go.len());
+        // All at once, but for those that were read before something else was published.
+        for same in go.chunk_by(|one, other| on(one).is(&on(other))) {
+            let asked = same.iter().zip(&mut clocks_left).map(|(waiting, elapsed_us)| {
+                let occasion: Occasion<'_> = self.occasion(elapsed_us);
+                (&waiting.request, occasion)
+            });
+            let current = same.first().map_or_else(|| now.clone(), on);
+            pending.extend(self.pdp.batch_on(current).evaluate(asked));
+        }
         for (Waiting { decided, .. }, pending) in go.into_iter().zip(pending) {
             // The caller may have gone.
             let _ = decided.send(pending);

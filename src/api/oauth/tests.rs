@@ -45,6 +45,10 @@ impl TaskAuthority for Fake {
         }
     }
 
+    fn sign(&self, _claims: &[u8]) -> Option<String> {
+        None
+    }
+
     fn introspect(&self, caller: &Caller, token: &Token) -> Option<Inspected> {
         self.asked.lock().unwrap().push(caller.name.to_string());
         (*token == Token::new("t.good.x")).then(|| Inspected {
@@ -64,7 +68,13 @@ impl TaskAuthority for Fake {
     fn caller(&self, authorization: Option<&str>, peer: &Peer) -> Result<Arc<Caller>, UnknownCaller> {
         let caller = |name: &str, roles: &[Role]| {
             let roles = roles.iter().copied().collect();
-            Ok(Arc::new(Caller { name: name.into(), roles, servers: Servers::All, agentless: false }))
+            Ok(Arc::new(Caller {
+                name: name.into(),
+                roles,
+                servers: Servers::All,
+                agentless: false,
+                authenticated: true,
+            }))
         };
         match authorization {
             Some("Bearer gateway") => caller("gateway", &[Role::Authorize]),
@@ -392,7 +402,13 @@ async fn introspection_is_for_callers_with_a_role() {
 #[test]
 fn a_token_of_a_party_that_acts_itself_names_no_client_and_nothing_secret_is_printed() {
     let inspected = Fake::default().introspect(
-        &Caller { name: "x".into(), roles: [].into(), servers: Servers::All, agentless: false },
+        &Caller {
+            name: "x".into(),
+            roles: [].into(),
+            servers: Servers::All,
+            agentless: false,
+            authenticated: true,
+        },
         &Token::new("t.good.x"),
     );
     let alone = Inspected {

@@ -2,13 +2,14 @@
 //! Never takes a tool whose arguments it could not check.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 
 use super::place;
 use crate::catalog::facts::{FactsFile, ToolFacts};
-use crate::catalog::{Tool, arguments, digest, headers, typing};
+use crate::catalog::{Tool, arguments, digest, headers, mapping, typing};
 use crate::diagnostic::{Diagnostic, File};
 use crate::json;
 use crate::value::Value;
@@ -139,6 +140,7 @@ impl Reader<'_> {
                 return None;
             }
         };
+        self.look_at_mapping(name, &place, definition, schema);
         self.warn(name, &place, &typing, schema);
         Some(Tool {
             server: server.to_owned(),
@@ -156,7 +158,15 @@ impl Reader<'_> {
         })
     }
 
-    fn warn(&mut self, name: &str, place: &std::ops::Range<usize>, typing: &typing::Typing, schema: &Value) {
+    fn look_at_mapping(&mut self, name: &str, place: &Range<usize>, definition: &Object, schema: &Value) {
+        for (level, message, help) in mapping::faults(definition, schema) {
+            let message = format!("tool `{name}`: {message}");
+            let finding = Diagnostic { level, ..Diagnostic::error("catalog::mapping", message) };
+            self.findings.push(finding.help(help).at(self.source.file, place.clone(), "this tool"));
+        }
+    }
+
+    fn warn(&mut self, name: &str, place: &Range<usize>, typing: &typing::Typing, schema: &Value) {
         for (path, why) in headers::of(schema).refused {
             let message = format!("`x-mcp-header` at `{path}` of tool `{name}` is not valid: {why}");
             let help = "the header is not compared; clients that keep to MCP 2026-07-28 refuse the tool";

@@ -43,6 +43,9 @@ pub(super) struct Ask {
     /// Only ask what would be answered: nothing of a task's budget is spent.
     #[arg(long)]
     preview: bool,
+    /// Say that the enforcement point fulfils obligations of these types: step-up, notification, …
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    obligations: Vec<String>,
     /// The session's id, for the record.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
@@ -69,6 +72,7 @@ impl Ask {
             explain: false,
             mode: if self.preview { v1::Mode::Preview } else { v1::Mode::Enforce }.into(),
             min_state_revision: 0,
+            supported_obligations: self.obligations.clone(),
         })
     }
 

@@ -26,6 +26,9 @@ fn human(request: &v1::AuthorizeRequest, answer: &v1::AuthorizeResponse) {
     for determining in &answer.determining {
         anstream::println!("  {}", policy(determining, is_delegated));
     }
+    for v1::Obligation { id, r#type, properties } in &answer.obligations {
+        anstream::println!("  obliges to {type} `{id}` {properties}");
+    }
     for error in &answer.errors {
         anstream::println!("  failed `{}` {}", error.policy_id, error.message);
     }
@@ -42,6 +45,14 @@ fn document(answer: &v1::AuthorizeResponse) -> serde_json::Value {
         .iter()
         .map(|error| json!({"policy": error.policy_id, "message": error.message}))
         .collect();
+    let obligations: Vec<_> = answer
+        .obligations
+        .iter()
+        .map(|one| {
+            let properties: serde_json::Value = serde_json::from_str(&one.properties).unwrap_or_default();
+            json!({"id": one.id, "type": one.r#type, "properties": properties})
+        })
+        .collect();
     json!({
         "decision": word(answer.decision().as_str_name(), "DECISION_"),
         "reason": reason(answer.reason()),
@@ -50,6 +61,7 @@ fn document(answer: &v1::AuthorizeResponse) -> serde_json::Value {
         "revision": answer.revision,
         "determining": policies(&answer.determining),
         "errors": errors,
+        "obligations": obligations,
         "resource": answer.resource.as_ref().map(entity),
         "arguments_digest": answer.arguments_digest,
         "explanation": answer.explanation,

@@ -1,6 +1,8 @@
 //! What was wanted beside what came, line by line.
 //! Never marks what the case does not look at.
 
+use std::collections::BTreeSet;
+
 use similar::{ChangeTag, TextDiff};
 
 use crate::access::Outcome;
@@ -29,7 +31,7 @@ pub(super) fn text(verdict: &Verdict) -> String {
 
 /// The answer as it would have been, had it been as wanted; what is not looked at is as it came.
 fn wanted(verdict: &Verdict) -> String {
-    let Expected { permit, reason, determining } = &verdict.expected;
+    let Expected { permit, reason, determining, obligations } = &verdict.expected;
     let came = match verdict.outcome {
         Outcome::Permit => None,
         Outcome::Deny(reason) => Some(reason),
@@ -39,12 +41,13 @@ fn wanted(verdict: &Verdict) -> String {
         (true, _) | (false, None) => None,
     };
     let ids = determining.as_ref().unwrap_or(&verdict.determining);
+    let duties = obligations.as_ref().unwrap_or(&verdict.obligations);
     let text = came.filter(|_| !permit).map(|_| verdict.reason_text.as_str());
-    document(*permit, reason, text, ids.iter().map(String::as_str), &[])
+    document(*permit, reason, text, [ids, duties], &[])
 }
 
 fn got(verdict: &Verdict) -> String {
-    let ids = verdict.determining.iter().map(String::as_str);
+    let ids = [&verdict.determining, &verdict.obligations];
     match verdict.outcome {
         Outcome::Permit => document(true, None, None, ids, &verdict.errors),
         Outcome::Deny(reason) => {
@@ -53,19 +56,20 @@ fn got(verdict: &Verdict) -> String {
     }
 }
 
-fn document<'t>(
+fn document(
     permit: bool,
     reason: Option<&str>,
     text: Option<&str>,
-    determining: impl Iterator<Item = &'t str>,
+    [determining, obligations]: [&BTreeSet<String>; 2],
     errors: &[String],
 ) -> String {
     let mut lines = vec![format!("decision: {}", if permit { "permit" } else { "deny" })];
     lines.extend(reason.map(|reason| format!("reason: {reason}")));
     lines.extend(text.map(|text| format!("reason text: {text}")));
-    let ids: Vec<String> = determining.map(|id| format!("  - {id}")).collect();
-    lines.push(format!("determining:{}", if ids.is_empty() { " []" } else { "" }));
-    lines.extend(ids);
+    lines.push(format!("determining:{}", if determining.is_empty() { " []" } else { "" }));
+    lines.extend(determining.iter().map(|id| format!("  - {id}")));
+    lines.extend((!obligations.is_empty()).then(|| "obligations:".to_owned()));
+    lines.extend(obligations.iter().map(|id| format!("  - {id}")));
     lines.extend((!errors.is_empty()).then(|| "errors:".to_owned()));
     lines.extend(errors.iter().map(|error| format!("  - {}", error.replace('\n', " "))));
     lines.into_iter().map(|line| line + "\n").collect()
@@ -86,6 +90,7 @@ mod tests {
             outcome,
             reason_text: if outcome.is_permit() { String::new() } else { "not today".into() },
             determining: determining.iter().map(|id| (*id).to_owned()).collect(),
+            obligations: ids(&[]),
             errors: Vec::new(),
         }
     }
@@ -96,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_deny_where_a_permit_was_wanted_shows_its_reason() {
-        let wanted = Expected { permit: true, reason: None, determining: Some(ids(&["a", "b"])) };
+        let wanted =
+            Expected { permit: true, reason: None, determining: Some(ids(&["a", "b"])), obligations: None };
         let verdict = verdict(wanted, Outcome::Deny(DenyReason::Forbidden), &["g"]);
         let diff = "- decision: permit\n+ decision: deny\n+ reason: Forbidden\n+ reason text: not today\n  determining:\n-   - a\n-   - b\n+   - g";
         assert_eq!(text(&verdict), diff);
@@ -104,7 +110,12 @@ mod tests {
 
     #[test]
     fn what_the_case_does_not_look_at_is_not_marked() {
-        let wanted = Expected { permit: false, reason: Some(DenyReason::NoPermit), determining: None };
+        let wanted = Expected {
+            permit: false,
+            reason: Some(DenyReason::NoPermit),
+            determining: None,
+            obligations: None,
+        };
         let verdict = verdict(wanted, Outcome::Deny(DenyReason::Forbidden), &["g"]);
         let diff = "  decision: deny\n- reason: NoPermit\n+ reason: Forbidden\n  reason text: not today\n  determining:\n    - g";
         assert_eq!(text(&verdict), diff);
@@ -112,8 +123,12 @@ mod tests {
 
     #[test]
     fn a_permit_where_a_deny_was_wanted_names_who_permitted() {
-        let wanted =
-            Expected { permit: false, reason: Some(DenyReason::Forbidden), determining: Some(ids(&["g"])) };
+        let wanted = Expected {
+            permit: false,
+            reason: Some(DenyReason::Forbidden),
+            determining: Some(ids(&["g"])),
+            obligations: None,
+        };
         let verdict = verdict(wanted, Outcome::Permit, &["a"]);
         let diff =
             "- decision: deny\n- reason: Forbidden\n+ decision: permit\n  determining:\n-   - g\n+   - a";

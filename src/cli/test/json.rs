@@ -37,8 +37,9 @@ pub(super) fn refusal(findings: &[Diagnostic]) -> Value {
 }
 
 fn case(verdict: &Verdict) -> Value {
-    let Verdict { path, line, name, expected, outcome, reason_text, determining, errors } = verdict;
-    let Expected { permit, reason, determining: wanted } = expected;
+    let Verdict { path, line, name, expected, outcome, reason_text, determining, obligations, errors } =
+        verdict;
+    let Expected { permit, reason, determining: wanted, obligations: demanded } = expected;
     let came = match outcome {
         Outcome::Permit => None,
         Outcome::Deny(reason) => Some(reason.name()),
@@ -48,12 +49,18 @@ fn case(verdict: &Verdict) -> Value {
         "line": line,
         "name": name,
         "passed": verdict.passed(),
-        "expected": { "decision": word(*permit), "reason": reason.map(DenyReason::name), "determining": wanted },
+        "expected": {
+            "decision": word(*permit),
+            "reason": reason.map(DenyReason::name),
+            "determining": wanted,
+            "obligations": demanded,
+        },
         "got": {
             "decision": word(outcome.is_permit()),
             "reason": came,
             "reason_text": reason_text,
             "determining": determining,
+            "obligations": obligations,
             "errors": errors,
         },
     })

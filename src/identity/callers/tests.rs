@@ -9,7 +9,7 @@ const GW: &str = "spiffe://acme.example/gw";
 
 fn caller(name: &str) -> Caller {
     let roles = BTreeSet::from([Role::Authorize]);
-    Caller { name: name.into(), roles, servers: Servers::All, agentless: false }
+    Caller { name: name.into(), roles, servers: Servers::All, agentless: false, authenticated: true }
 }
 
 fn callers() -> Callers {

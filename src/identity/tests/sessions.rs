@@ -7,7 +7,13 @@ use super::maker::{HOLDER, STRANGER, quoted};
 use super::world::{ANA, Brings, NOW, World, brings, claims, header, signed};
 
 fn caller(name: &str) -> Caller {
-    Caller { name: name.into(), roles: Role::ALL.into(), servers: Servers::All, agentless: true }
+    Caller {
+        name: name.into(),
+        roles: Role::ALL.into(),
+        servers: Servers::All,
+        agentless: true,
+        authenticated: true,
+    }
 }
 
 fn said(person: &str, agent: Option<&str>) -> Principal {

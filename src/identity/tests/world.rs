@@ -72,6 +72,7 @@ impl World {
             roles: brings.roles.iter().copied().collect(),
             servers: Servers::All,
             agentless: false,
+            authenticated: true,
         };
         let credentials = Credentials {
             subject: brings.subject.as_deref().map(Token::new),

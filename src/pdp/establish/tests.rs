@@ -160,8 +160,13 @@ fn signed(typ: &str, claims: &str) -> String {
 const READS: &str = r#","scope":"crm.read""#;
 
 fn request(server: &str, token: &str) -> Request {
-    let caller =
-        Caller { name: "gw".into(), roles: [Role::Authorize].into(), servers: Servers::All, agentless: true };
+    let caller = Caller {
+        name: "gw".into(),
+        roles: [Role::Authorize].into(),
+        servers: Servers::All,
+        agentless: true,
+        authenticated: true,
+    };
     Request {
         face: Face::Embedded,
         caller: Arc::new(caller),
@@ -175,6 +180,7 @@ fn request(server: &str, token: &str) -> Request {
         intent: None,
         preview: false,
         min_state: 0,
+        understands: [].into(),
         explain: false,
         trace_id: None,
     }

@@ -49,6 +49,11 @@ impl<'e> Evaluation<'e> {
         Self { evaluator, slots: ast::SlotEnv::new() }
     }
 
+    /// What an expression comes to; none when it cannot be evaluated.
+    pub(super) fn value(&self, expression: &Expr) -> Option<ast::Value> {
+        self.evaluator.interpret(expression, &self.slots).ok()
+    }
+
     /// Whether the condition holds.
     ///
     /// # Errors

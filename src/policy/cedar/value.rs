@@ -116,6 +116,16 @@ impl Build for Types {
     }
 }
 
+/// A name as an entity type; none when Cedar could have no such.
+pub(in crate::policy) fn entity_type(name: &str) -> Option<ast::EntityType> {
+    name.parse().ok()
+}
+
+/// The name of an entity within its type.
+pub(in crate::policy) fn id_of(uid: &EntityUID) -> &str {
+    uid.eid().as_ref()
+}
+
 /// A value that a shape admitted, as an expression of Cedar's; none for what no shape admits.
 pub(in crate::policy) fn expression(value: &OurValue) -> Option<RestrictedExpression> {
     Some(match value {

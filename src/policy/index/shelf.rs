@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Candidate, Key};
+use super::{Candidate, Key, RuleId};
 use crate::policy::cedar::{Literal, Path, Record, ValueKind};
 
 /// The rules of one action key and one principal key, by resource key.
@@ -16,6 +16,11 @@ pub(super) struct Shelf {
 impl Shelf {
     pub(super) fn add(&mut self, resource: Key, opening: Option<&(u32, Literal)>, candidate: Candidate) {
         self.racks.entry(resource).or_default().add(opening, candidate);
+    }
+
+    /// All racks, each with its resource key.
+    pub(super) fn racks(&self) -> impl Iterator<Item = (Key, &Rack)> {
+        self.racks.iter().map(|(key, rack)| (*key, rack))
     }
 
     /// The racks of these resource keys, which come in order: the shorter side is walked, the longer one searched.
@@ -46,17 +51,30 @@ impl Rack {
         self.opened.entry(*path).or_default().entry(literal.clone()).or_default().push(candidate);
     }
 
+    /// Whether one of its rules is such.
+    pub(super) fn any(&self, mut is_such: impl FnMut(RuleId) -> bool) -> bool {
+        self.all().any(|candidate| is_such(candidate.rule))
+    }
+
     /// Every rule.
     pub(super) fn all(&self) -> impl Iterator<Item = Candidate> {
         let opened = self.opened.values().flat_map(|by_literal| by_literal.values().flatten());
         self.plain.iter().chain(opened).copied()
     }
 
-    /// The rules that may be satisfied or fail in this context.
-    pub(super) fn candidates(&self, paths: &[Path], context: &Record, found: &mut Vec<Candidate>) {
+    /// The rules that may be satisfied or fail in this context, of which some members may not be known.
+    pub(super) fn candidates(
+        &self,
+        paths: &[Path],
+        context: &Record,
+        is_blank: impl Fn(&str) -> bool,
+        found: &mut Vec<Candidate>,
+    ) {
         found.extend_from_slice(&self.plain);
         for (path, by_literal) in &self.opened {
-            match paths.get(*path as usize).map_or(Reading::Unsure, |path| read(path, context)) {
+            let path = paths.get(*path as usize);
+            let known = path.filter(|path| path.first().is_none_or(|(name, _)| !is_blank(name)));
+            match known.map_or(Reading::Unsure, |path| read(path, context)) {
                 Reading::Is(literal) => found.extend(by_literal.get(literal).into_iter().flatten()),
                 Reading::IsNot => {}
                 Reading::Unsure => found.extend(by_literal.values().flatten()),

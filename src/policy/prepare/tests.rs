@@ -133,7 +133,7 @@ fn whatever_is_prepared_is_valid_for_cedar_too() {
             question.context = context;
             let mut counts = counts.borrow_mut();
             let facts = facts(principal);
-            let Ok(prepared) = prepare(&snapshot, &question, &facts) else {
+            let Ok(prepared) = prepare(&snapshot, &question, &facts, &Blanks::new()) else {
                 *counts.1 += 1;
                 return Ok(());
             };
@@ -160,7 +160,9 @@ fn an_id_that_an_enumeration_does_not_declare_is_refused_wherever_it_stands() {
         let mut question = Question::new(Uid::new("Action", "look"), Uid::new("User", "ana"));
         question.context = context.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         question.context.insert("text".into(), Value::String("t".into()));
-        prepare(&snapshot, &question, &facts(principal)).map(|_| ()).map_err(|refusal| refusal.words)
+        prepare(&snapshot, &question, &facts(principal), &Blanks::new())
+            .map(|_| ())
+            .map_err(|refusal| refusal.words)
     };
     let colour = |id: &str| Value::Entity(Uid::new("Colour", id));
     assert_eq!(ask(Uid::new("Colour", "red"), &[("colour", colour("green"))]), Ok(()));

@@ -78,6 +78,7 @@ fn fixture(address: &str) -> Fixture {
         roles: BTreeSet::from([Role::Authorize]),
         servers: Servers::All,
         agentless: false,
+        authenticated: true,
     };
     // SHA-256 of `token`.
     let digest =

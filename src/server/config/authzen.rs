@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use super::ConfigError;
 use super::check::ConfigFile;
+use super::{ConfigError, Tasks};
 use crate::api::authzen::Types;
 
 /// The most types that one type of a party may stand for.
@@ -18,6 +18,8 @@ const STANDS_FOR_MAX: usize = 16;
 pub struct AuthZen {
     /// The entity types that the types of parties stand for.
     pub types: Types,
+    /// Whether the metadata is signed too.
+    pub signed_metadata: bool,
 }
 
 /// `authzen`
@@ -25,11 +27,18 @@ pub struct AuthZen {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Typed {
     types: BTreeMap<String, Spanned<Vec<String>>>,
+    signed_metadata: Option<Spanned<bool>>,
 }
 
 /// Checks it.
-pub(super) fn check(file: &ConfigFile<'_>, typed: Typed) -> Result<AuthZen, ConfigError> {
-    let Typed { types } = typed;
+pub(super) fn check(file: &ConfigFile<'_>, typed: Typed, tasks: &Tasks) -> Result<AuthZen, ConfigError> {
+    let Typed { types, signed_metadata: signed } = typed;
+    let signed_metadata = signed.as_ref().is_some_and(|signed| signed.value);
+    if signed_metadata && !tasks.enabled {
+        let problem =
+            "the keys that sign are those of tasks, which are off; set `tasks.enabled`, or leave this out";
+        return Err(file.invalid("authzen.signed_metadata", signed.as_ref(), problem));
+    }
     for (name, kinds) in &types {
         let key = format!("authzen.types.{name}");
         if kinds.value.is_empty() || kinds.value.len() > STANDS_FOR_MAX {
@@ -42,7 +51,8 @@ pub(super) fn check(file: &ConfigFile<'_>, typed: Typed) -> Result<AuthZen, Conf
             return Err(file.invalid(&key, Some(kinds), problem));
         }
     }
-    Ok(AuthZen { types: Types::default().with(types.into_iter().map(|(name, kinds)| (name, kinds.value))) })
+    let stand_for = types.into_iter().map(|(name, kinds)| (name, kinds.value));
+    Ok(AuthZen { types: Types::default().with(stand_for), signed_metadata })
 }
 
 /// `Name` or `Name::Space::Name`.

@@ -51,6 +51,7 @@ pub(super) fn settings(
         file.number("audit.rotate_bytes", audit.rotate_bytes, journal.rotate_bytes, 4096..=1 << 40)?;
     let trust = super::trust::check(&file, trust)?;
     let tasks = tasks::check(&file, tasks, &listen.http, &trust)?;
+    let authzen = super::authzen::check(&file, authzen, &tasks)?;
     Ok(Settings {
         reload: file.reload(bundle, reload)?,
         data,
@@ -58,7 +59,7 @@ pub(super) fn settings(
         ext_authz: super::ext_authz::check(&file, ext_authz, &trust)?,
         trust,
         tasks,
-        authzen: super::authzen::check(&file, authzen)?,
+        authzen,
         listen,
         journal: journal::Config { rotate_bytes, ..journal },
         telemetry: file.telemetry(&log, telemetry, environment)?,
@@ -148,7 +149,8 @@ impl ConfigFile<'_> {
             }
             let servers = self.servers(&key("servers"), &servers)?;
             let roles = roles.value.into_iter().collect();
-            let caller = Caller { name: name.value.as_str().into(), roles, servers, agentless };
+            let caller =
+                Caller { name: name.value.as_str().into(), roles, servers, agentless, authenticated: true };
             callers.push((proofs, caller));
         }
         let local = self.local(local, listen, &known, callers.is_empty() && trust.keys.sources.is_empty())?;
@@ -214,7 +216,13 @@ impl ConfigFile<'_> {
         }
         let roles = BTreeSet::from([Role::Authorize, Role::Assert]);
         let agentless = typed.agentless;
-        Ok(enabled.then(|| Caller { name: LOCAL.into(), roles, servers: Servers::All, agentless }))
+        Ok(enabled.then(|| Caller {
+            name: LOCAL.into(),
+            roles,
+            servers: Servers::All,
+            agentless,
+            authenticated: false,
+        }))
     }
 
     fn telemetry(

@@ -47,6 +47,7 @@ fn nothing_configured_serves_on_loopback_and_trusts_the_local_caller_for_authori
         let local = settings.callers.local().unwrap();
         assert_eq!(local.roles, [Role::Authorize, Role::Assert].into());
         assert!(!local.agentless);
+        assert!(!local.authenticated, "where a call comes from proves nothing");
         assert!(settings.telemetry.json, "not a terminal");
     }
 }

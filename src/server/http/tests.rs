@@ -35,13 +35,17 @@ impl TaskAuthority for Told {
         Err(Refusal::InvalidGrant("no".into()))
     }
 
+    fn sign(&self, _claims: &[u8]) -> Option<String> {
+        None
+    }
+
     fn introspect(&self, _caller: &Caller, _token: &Token) -> Option<Inspected> {
         None
     }
 
     fn caller(&self, _authorization: Option<&str>, peer: &Peer) -> Result<Arc<Caller>, UnknownCaller> {
         let (roles, servers) = ([Role::Authorize].into(), Servers::All);
-        let local = Caller { name: "local".into(), roles, servers, agentless: false };
+        let local = Caller { name: "local".into(), roles, servers, agentless: false, authenticated: false };
         if peer.is_here() { Ok(Arc::new(local)) } else { Err(UnknownCaller::NoProof) }
     }
 }
@@ -61,7 +65,7 @@ fn routes(text: &str, address: SocketAddr) -> Router {
         &settings.tasks,
         address,
         Some(Behind::Tasks(Arc::new(Told))),
-        Router::new(),
+        Router::new().into(),
     )
 }
 
@@ -299,4 +303,41 @@ async fn tls_speaks_both_versions_and_tells_who_is_here() {
     // In the clear there is nothing.
     assert!(!running.send(&get("/healthz", "localhost")).await.contains(" 200 "));
     running.end().await;
+}
+
+#[test]
+fn the_openapi_document_has_every_route_and_no_other() {
+    let files = [(
+        "schemas/s.cedarschema",
+        "entity User; action a appliesTo { principal: [User], resource: [User] };",
+    )];
+    let pdp = Arc::new(crate::pdp::Pdp::over(&files, crate::audit::Memory::new(1)));
+    let (callers, clock) = (crate::identity::Callers::default(), Arc::new(crate::server::SystemClock));
+    let face = crate::api::AuthZen::new(
+        pdp,
+        callers,
+        clock,
+        crate::api::Limits::default(),
+        crate::api::authzen::Types::default(),
+    );
+    let settings =
+        parse(std::path::Path::new("p.yaml"), "", Overrides::default(), Environment::default()).unwrap();
+    let address = "127.0.0.1:1".parse().unwrap();
+    let routes = |behind: Option<Behind>| {
+        router(&settings.listen.http, &settings.tasks, address, behind, face.clone().routes().into())
+    };
+    for behind in [None, Some(Behind::Tasks(Arc::new(Told)))] {
+        let document = openapi::document(behind.is_some());
+        let described: std::collections::BTreeSet<String> =
+            document["paths"].as_object().unwrap().keys().cloned().collect();
+        // What a router prints of itself names its paths, each in quotes; `/` stands for what is nowhere.
+        let printed = format!("{:?}", routes(behind));
+        let served: std::collections::BTreeSet<String> = printed
+            .split('"')
+            .filter(|text| text.len() > 1 && text.starts_with('/') && !text.contains("{*__private__"))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(served, described);
+        assert!(described.len() >= 5);
+    }
 }

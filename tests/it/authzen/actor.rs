@@ -146,3 +146,90 @@ async fn an_agent_that_names_itself_works_on_its_own() {
     body["subject"]["type"] = "user".into();
     assert!(!evaluate(&pdp, &body).await.decision(), "an agent is no user");
 }
+
+#[tokio::test]
+async fn an_identity_that_is_no_person_is_an_agent_only_when_it_is_named_as_one() {
+    let pdp = TestPdp::start().await;
+    let ask = |kind: &str, context: Json| {
+        json!({
+            "subject": {"type": kind, "id": "night-watch"},
+            "action": {"name": "tools/call"},
+            "resource": {"type": "tool", "id": "git_status", "properties": {"arguments": {"repo_path": "."}}},
+            "context": context,
+        })
+    };
+    for context in [json!({}), json!({"agent": null}), json!({"agent": "coder"})] {
+        let answer = evaluate(&pdp, &ask("identity", context.clone())).await.json();
+        assert_eq!(answer["context"]["reason"], "invalid_input", "{context}: {answer}");
+        let words = answer["context"]["reason_user"]["en"].as_str().unwrap().to_owned();
+        assert!(words.contains("`context.agent`") && words.contains("`agent`"), "{words}");
+    }
+    for context in [
+        json!({"act": {"sub": "spiffe://acme.example/agent/night-watch"}}),
+        json!({"palisade": {"actor": {"type": "Agent", "id": "night-watch"}}}),
+        // The tokens alone say who asks, and there are none.
+        json!({"palisade": {"claim": false}}),
+    ] {
+        let answer = evaluate(&pdp, &ask("identity", context.clone())).await.json();
+        assert_ne!(answer["context"]["reason"], "invalid_input", "{context}: {answer}");
+    }
+    for kind in ["client", "workload", "agent", "Agent"] {
+        assert_eq!(evaluate(&pdp, &ask(kind, json!({}))).await.body, r#"{"decision":true}"#, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn agents_of_different_issuers_are_different_agents() {
+    let pdp = TestPdp::start().await;
+    let act = |issuer: Json| json!({"iss": issuer, "sub": "support-bot"});
+    let (one, other) = ("https://id.acme.example", "https://id.other.example");
+    for more in [
+        json!({"context": {"act": act(one.into())}, "client": {"actor": act(one.into())}}),
+        json!({"context": {"act": act(one.into()), "agent": "support-bot"}}),
+        json!({"context": {"act": act(Json::Null)}, "client": {"actor": act(one.into())}}),
+    ] {
+        assert_eq!(asked(&pdp, &more).await.body, r#"{"decision":true}"#, "{more}");
+    }
+    for more in [
+        json!({"context": {"act": act(one.into())}, "client": {"actor": act(other.into())}}),
+        json!({"context": {"agent": "support-bot", "act": act(one.into())}, "client": {"actor": act(other.into())}}),
+    ] {
+        let answer = asked(&pdp, &more).await.json();
+        assert_eq!(answer["context"]["reason"], "invalid_input", "{more}: {answer}");
+        let words = answer["context"]["reason_user"]["en"].as_str().unwrap();
+        assert!(words.contains("`context.act`") && words.contains("`client.actor`"), "{more}: {words}");
+    }
+    let unreadable = asked(&pdp, &json!({"context": {"act": act(7.into())}})).await.json();
+    assert_eq!(unreadable["context"]["reason"], "invalid_input");
+
+    let nested = |issuer: &str| json!({"sub": "support-bot", "act": {"iss": issuer, "sub": "coder"}});
+    let more = json!({"context": {"act": nested(one)}, "client": {"actor": nested(other)}});
+    assert_eq!(asked(&pdp, &more).await.json()["context"]["reason"], "invalid_input");
+}
+
+#[tokio::test]
+async fn a_deny_for_unclear_agents_says_on_record_who_asked_and_about_what() {
+    let pdp = TestPdp::start().await;
+    let unclear = json!({"context": {"agent": "support-bot", "actor": "coder"}});
+    asked(&pdp, &unclear).await.json();
+    let record = pdp.ledger.last();
+    assert_eq!(record["principal"], json!({"type": "Human", "id": "ana"}), "{record}");
+    assert_eq!(record["actor"], Json::Null);
+    assert_eq!(record["action"]["id"], "crm/lookup_customer", "{record}");
+    assert_eq!(record["resource"], json!({"type": "Tool", "id": "crm/lookup_customer"}), "{record}");
+
+    let mut other = unclear.clone();
+    other["action"] = json!({"name": "resources/read"});
+    other["resource"] = json!({"type": "resource", "id": "CRM://a/b"});
+    asked(&pdp, &other).await.json();
+    let record = pdp.ledger.last();
+    assert_eq!(record["action"]["id"], "resources/read", "{record}");
+    assert_eq!(record["resource"], json!({"type": "Resource", "id": "crm/crm://a/b"}), "{record}");
+
+    let mut generic = unclear;
+    generic["resource"] = json!({"type": "Human", "id": "bo"});
+    asked(&pdp, &generic).await.json();
+    let record = pdp.ledger.last();
+    assert_eq!(record["principal"], json!({"type": "Human", "id": "ana"}), "{record}");
+    assert_eq!(record["resource"], json!({"type": "Human", "id": "bo"}), "{record}");
+}

@@ -196,8 +196,106 @@ async fn names_that_are_too_long_for_a_record_are_denied_without_being_repeated(
         assert!(!answer.body.contains(&long) && !pdp.ledger.last().to_string().contains(&long));
     }
     let mut body = ask("coder", "bo", "tools/call", &tool("everything"));
-    body["context"]["task"] = long.into();
+    body["context"]["task"] = long.as_str().into();
+    let answer = evaluate(&pdp, &body).await;
+    assert_eq!(answer.json()["context"]["reason"], "invalid_input", "{}", answer.body);
+    assert!(answer.body.contains("context.task") && !pdp.ledger.last().to_string().contains(&long));
+    // Of a question that is no message it need not be the name of a task.
+    body["resource"] = json!({"type": "Human", "id": "bo"});
+    body["action"]["name"] = "context".into();
+    let answer = evaluate(&pdp, &body).await;
+    assert!(!answer.body.contains("context.task") && answer.status == 200, "{}", answer.body);
+    body["context"]["palisade"] = json!({"task": long});
     assert_eq!(evaluate(&pdp, &body).await.status, 400);
+}
+
+#[tokio::test]
+async fn params_that_come_along_agree_with_all_that_is_said_beside_them() {
+    let pdp = TestPdp::start().await;
+    let (few, many) = (json!({"order": "o-1", "amount": 30}), json!({"order": "o-1", "amount": 101}));
+    let params = |arguments: &Json| json!({"name": "issue_refund", "arguments": arguments}).to_string();
+    let nothing = Json::Null;
+    for (at_resource, at_context, sent, decision) in [
+        (&nothing, &nothing, params(&few), true),
+        (&few, &nothing, params(&few), true),
+        (&few, &few, params(&few), true),
+        (&many, &nothing, params(&few), false),
+        (&nothing, &many, params(&few), false),
+        (&few, &many, params(&few), false),
+        (&few, &nothing, r#"{"name":"issue_refund"}"#.to_owned(), false),
+    ] {
+        let resource =
+            json!({"type": "tool", "id": "issue_refund", "properties": {"arguments": at_resource}});
+        let mut body = ask("support-bot", "ana", "tools/call", &resource);
+        body["context"]["arguments"] = at_context.clone();
+        body["context"]["palisade"] = json!({"params": sent});
+        let answer = evaluate(&pdp, &body).await;
+        assert_eq!(answer.decision(), decision, "{at_resource} {at_context} {sent}: {}", answer.body);
+        assert!(decision || answer.body.contains("invalid_input"), "{}", answer.body);
+    }
+    let listen = json!({"type": "mcp_server", "id": "everything"});
+    let mut body = ask("coder", "bo", "subscriptions/listen", &listen);
+    body["context"]["notifications"] =
+        json!({"resourceSubscriptions": ["demo://resource/static/document/a.md"]});
+    for params in ["", "{}", r#"{"notifications":{"resourceSubscriptions":[]}}"#] {
+        body["context"]["palisade"] = json!({"params": params});
+        let answer = evaluate(&pdp, &body).await;
+        assert!(answer.body.contains("`context.notifications`"), "{params}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_completion_is_about_what_its_ref_is_about() {
+    let pdp = TestPdp::start().await;
+    let document = "demo://resource/static/document/a.md";
+    for (kind, id, of_ref, agrees) in [
+        ("prompt", "simple-prompt", json!({"type": "ref/prompt", "name": "simple-prompt"}), true),
+        ("resource", document, json!({"type": "ref/resource", "uri": document}), true),
+        (
+            "prompt",
+            "simple-prompt",
+            json!({"type": "ref/resource", "name": "simple-prompt", "uri": document}),
+            false,
+        ),
+        (
+            "resource",
+            document,
+            json!({"type": "ref/prompt", "name": "simple-prompt", "uri": document}),
+            false,
+        ),
+        ("prompt", "simple-prompt", json!({"type": "ref/prompt"}), false),
+        ("resource", document, json!({"type": "ref/resource", "name": document}), false),
+        ("prompt", "simple-prompt", json!({"type": "ref/prompt", "name": "other"}), false),
+    ] {
+        let resource = json!({"type": kind, "id": id, "properties": {"server": "everything"}});
+        let mut body = ask("coder", "bo", "completion/complete", &resource);
+        body["context"]["palisade"] = json!({"params": json!({"ref": of_ref}).to_string()});
+        let answer = evaluate(&pdp, &body).await;
+        assert_eq!(
+            !answer.body.contains("name different things"),
+            agrees,
+            "{kind} {of_ref}: {}",
+            answer.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn params_over_the_limits_of_messages_are_refused_before_they_are_read() {
+    let pdp = TestPdp::start().await;
+    let resource = json!({"type": "tool", "id": "lookup_customer"});
+    let mut body = ask("support-bot", "ana", "tools/call", &resource);
+    let many = format!(r#"{{"name":"delete_customer","arguments":[{}0]}}"#, "0,".repeat(1 << 17));
+    let deep = format!(r#"{{"name":"delete_customer","arguments":{}0{}}}"#, "[".repeat(99), "]".repeat(99));
+    let long = format!(r#"{{"name":"delete_customer","arguments":"{}"}}"#, "a".repeat(1 << 20));
+    for (params, words) in [(many, "values"), (deep, "levels"), (long, "bytes")] {
+        body["context"]["palisade"] = json!({"params": params});
+        let answer = evaluate(&pdp, &body).await;
+        let answer = answer.json();
+        assert_eq!(answer["context"]["reason"], "invalid_input", "{answer}");
+        let told = answer["context"]["reason_user"]["en"].as_str().unwrap();
+        assert!(told.starts_with("`params`") && told.contains(words), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,11 @@ pub fn body(request: &Request) -> String {
             }
         }
     };
+    if !request.understands.is_empty() {
+        let types: Vec<String> = request.understands.iter().map(ToString::to_string).collect();
+        context.insert("supported_mandatory_extensions".into(), json!(["obligations"]));
+        context.insert("supported_obligations".into(), types.into());
+    }
     match &request.ask {
         Ask::Access(question) => access(&subject, question, context, ours),
         Ask::Mcp(message) => mcp(&subject, message, context, ours),

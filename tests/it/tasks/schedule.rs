@@ -108,6 +108,7 @@ impl World {
             intent: None,
             preview: false,
             min_state: 0,
+            understands: [].into(),
             explain: false,
             trace_id: None,
         }

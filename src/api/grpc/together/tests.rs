@@ -72,7 +72,7 @@ fn service(room: usize) -> Authorization<Room> {
 
 fn gateway() -> Arc<Caller> {
     let roles = [Role::Authorize, Role::Assert].into();
-    Arc::new(Caller { name: "gw".into(), roles, servers: Servers::All, agentless: true })
+    Arc::new(Caller { name: "gw".into(), roles, servers: Servers::All, agentless: true, authenticated: true })
 }
 
 fn asks(id: &str, doc: &str) -> v1::AuthorizeRequest {
