@@ -2,6 +2,7 @@
 //! Never sees `policy`: no face can decide.
 
 pub mod authzen;
+pub mod ext_authz;
 pub mod grpc;
 mod administration;
 mod callers;
@@ -27,12 +28,40 @@ pub mod proto {
     pub mod v1 {
         tonic::include_proto!("palisade.v1");
     }
+    /// What Envoy and gateways like it ask (`envoy.service.auth.v3`), as far as it is read.
+    pub mod envoy {
+        pub mod service {
+            pub mod auth {
+                pub mod v3 {
+                    tonic::include_proto!("envoy.service.auth.v3");
+                }
+            }
+        }
+        pub mod config {
+            pub mod core {
+                pub mod v3 {
+                    tonic::include_proto!("envoy.config.core.v3");
+                }
+            }
+        }
+        pub mod r#type {
+            pub mod v3 {
+                tonic::include_proto!("envoy.r#type.v3");
+            }
+        }
+    }
+    pub mod google {
+        pub mod rpc {
+            tonic::include_proto!("google.rpc");
+        }
+    }
     /// The descriptors of every service, for reflection.
     pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("palisade");
 }
 
 pub use administration::Administrator;
 pub use authzen::AuthZen;
+pub use ext_authz::ExtAuthz;
 pub use grpc::Authorization;
 pub use peer::{Peer, peer_at};
 pub use tasks::TaskService;

@@ -2,6 +2,7 @@
 //! Never fetches keys, and never believes a claim from a caller that may not assert it.
 
 mod callers;
+mod claimed;
 mod claims;
 mod credential;
 mod fault;

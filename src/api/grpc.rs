@@ -320,6 +320,6 @@ pub(super) fn unavailable(error: &pdp::Error) -> Status {
 }
 
 /// Deciding panicked. There is no answer.
-fn defect() -> Status {
+pub(super) fn defect() -> Status {
     Status::internal("deciding failed; please report it")
 }

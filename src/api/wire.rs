@@ -164,6 +164,7 @@ pub(super) fn decode_credentials(credentials: v1::Credentials) -> Result<Credent
         actor: token("credentials.actor_token", actor_token)?,
         task: token("credentials.task_token", task_token)?,
         proof,
+        workload: None,
     })
 }
 

@@ -30,6 +30,9 @@ pub enum Face {
     Http,
     /// HTTP: AuthZEN.
     Authzen,
+    /// `envoy.service.auth.v3.Authorization`.
+    #[serde(rename = "ext_authz")]
+    ExtAuthz,
     /// The administration's port.
     Admin,
 }
@@ -42,6 +45,7 @@ impl Face {
             Self::Grpc => "grpc",
             Self::Http => "http",
             Self::Authzen => "authzen",
+            Self::ExtAuthz => "ext_authz",
             Self::Admin => "admin",
         }
     }

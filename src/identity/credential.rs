@@ -5,6 +5,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use super::spiffe::SpiffeId;
+
 /// A token or proof as it was sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
@@ -49,10 +51,13 @@ pub struct Credentials {
     pub task: Option<Token>,
     /// That the holder of the subject's token has the key that the token is bound to.
     pub proof: Option<Proof>,
+    /// The workload that brought all this, as the caller saw its certificate. Believed only from a caller with the role
+    /// `assert`, and only of an agent: it says that this agent acts, never for whom.
+    pub workload: Option<SpiffeId>,
 }
 
 impl Credentials {
-    /// Whether nothing was brought.
+    /// Whether nothing was brought. A workload is seen, and brings nothing.
     pub fn is_empty(&self) -> bool {
         self.subject.is_none() && self.actor.is_none() && self.task.is_none() && self.proof.is_none()
     }

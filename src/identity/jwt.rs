@@ -208,6 +208,11 @@ fn header(mut members: BTreeMap<String, Value>, key: KeyInHeader) -> Result<Head
 pub(super) struct Claims(BTreeMap<String, Value>);
 
 impl Claims {
+    /// Claims that came without a token.
+    pub(super) fn of(claims: BTreeMap<String, Value>) -> Self {
+        Self(claims)
+    }
+
     /// A claim as it stands there; none when it is missing or null.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| **value != Value::Null)

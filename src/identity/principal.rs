@@ -155,19 +155,35 @@ pub fn authenticate(
     match &asks.credentials.subject {
         Some(token) => shown(trust, directory, proofs, asks, token),
         None if !asks.credentials.is_empty() => Err(Unauthenticated::NoSubjectToken),
-        None => said(asks.caller, asks.claim),
+        None => said(asks.caller, asks.claim, workload(directory, asks)),
     }
 }
 
-fn said(caller: &Caller, claim: Option<&Claim>) -> Result<Principal, Unauthenticated> {
-    let Claim { principal, actor, earlier_actors } = claim.ok_or(Unauthenticated::NoPrincipal)?;
-    may_assert(caller)?;
+/// The agent whose workload brought the request, as far as the caller may say so and the bundle knows it. Who else brings
+/// requests is nobody's business here: a proxy before the gateway acts for nobody.
+fn workload(directory: &impl Directory, asks: &Asks<'_>) -> Option<Uid> {
+    let id = asks.credentials.workload.as_ref().filter(|_| asks.caller.may(Role::Assert))?;
+    directory.agent(&AgentName::Spiffe(id.clone())).cloned()
+}
+
+fn said(caller: &Caller, claim: Option<&Claim>, workload: Option<Uid>) -> Result<Principal, Unauthenticated> {
+    let (subject, actor, earlier_actors) = match (claim, workload) {
+        (None, None) => return Err(Unauthenticated::NoPrincipal),
+        // Nobody else is named: it works on its own.
+        (None, Some(agent)) => (agent, None, Vec::new()),
+        (Some(Claim { principal, actor, earlier_actors }), workload) => {
+            may_assert(caller)?;
+            let workload = workload.filter(|agent| agent != principal);
+            let actor = same("actor", actor.clone(), workload)?;
+            (principal.clone(), actor, earlier_actors.clone())
+        }
+    };
     Ok(Principal {
-        subject: principal.clone(),
-        actor: actor.clone(),
-        earlier_actors: earlier_actors.clone(),
-        assurance: Assurance::Asserted,
         actor_assurance: actor.is_some().then_some(Assurance::Asserted),
+        subject,
+        actor,
+        earlier_actors,
+        assurance: Assurance::Asserted,
         described: None,
         token: None,
         actor_token: None,
@@ -231,7 +247,8 @@ fn shown(
     if claim.is_some_and(|claim| claim.principal != subject) {
         return Err(Unauthenticated::Conflict { party: "principal" });
     }
-    let said_actor = claim.and_then(|claim| claim.actor.clone());
+    let brought_by = workload(directory, asks).filter(|agent| *agent != subject);
+    let said_actor = same("actor", claim.and_then(|claim| claim.actor.clone()), brought_by)?;
     let (actor, actor_assurance) = match (verified_actor, said_actor) {
         (Some(verified), said) => (same("actor", Some(verified), said)?, Some(Assurance::Verified)),
         (None, Some(said)) => {

@@ -208,7 +208,7 @@ impl Verified {
 }
 
 /// The claims of RFC 9068, section 2.2, and of its relatives.
-fn of_issuer(
+pub(super) fn of_issuer(
     issuer: &Issuer,
     kind: TokenKind,
     claims: &Claims,

@@ -70,6 +70,11 @@ impl<'s> Vocabulary<'s> {
         }
     }
 
+    /// The agent that a token calls so.
+    pub fn agent_of(self, name: &AgentName) -> Option<&'s Uid> {
+        self.0.agent(name)
+    }
+
     /// The MCP servers and their tools.
     pub fn catalog(self) -> &'s Catalog {
         self.0.catalog()

@@ -3,6 +3,7 @@
 
 mod authzen;
 mod check;
+mod ext_authz;
 mod listen;
 mod proofs;
 mod tasks;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub tasks: Tasks,
     /// AuthZEN over HTTP.
     pub authzen: AuthZen,
+    /// Gateways that ask as Envoy does.
+    pub ext_authz: api::ext_authz::Settings,
     /// What one caller may demand.
     pub limits: Limits,
 }

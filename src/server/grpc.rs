@@ -10,11 +10,12 @@ use tonic::transport::Server;
 use super::config::Limits;
 use super::incoming;
 use super::listen::Listener;
+use crate::api::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer as ExtAuthzServer;
 use crate::api::proto::v1::admin_server::AdminServer;
 use crate::api::proto::v1::authorization_server::AuthorizationServer;
 use crate::api::proto::v1::search_server::SearchServer;
 use crate::api::proto::v1::tasks_server::TasksServer;
-use crate::api::{Administrator, Authorization, TaskService, proto};
+use crate::api::{Administrator, Authorization, ExtAuthz, TaskService, proto};
 use crate::audit::AuditSink;
 use crate::store::StateStore;
 
@@ -28,6 +29,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub struct Services<S, T> {
     /// `palisade.v1.Authorization` and `palisade.v1.Search`.
     pub authorization: Authorization<S>,
+    /// `envoy.service.auth.v3.Authorization`.
+    pub ext_authz: ExtAuthz<S>,
     /// `palisade.v1.Tasks`.
     pub tasks: TaskService<S, T>,
     /// `palisade.v1.Admin`.
@@ -46,6 +49,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
 ) -> io::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AuthorizationServer<Authorization<S>>>().await;
+    health.set_serving::<ExtAuthzServer<ExtAuthz<S>>>().await;
     health.set_serving::<SearchServer<Authorization<S>>>().await;
     health.set_serving::<TasksServer<TaskService<S, T>>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -53,10 +57,11 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(io::Error::other)?;
-    let Services { authorization, tasks, administrator } = services;
+    let Services { authorization, ext_authz, tasks, administrator } = services;
     let bytes_max = limits.message_bytes_max;
     let search = SearchServer::new(authorization.clone()).max_decoding_message_size(bytes_max);
     let authorization = AuthorizationServer::new(authorization).max_decoding_message_size(bytes_max);
+    let ext_authz = ExtAuthzServer::new(ext_authz).max_decoding_message_size(bytes_max);
     let tasks = TasksServer::new(tasks).max_decoding_message_size(bytes_max);
     // A bundle is longer than a question.
     let administrator =
@@ -70,6 +75,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
         .add_service(health_service)
         .add_service(reflection)
         .add_service(authorization)
+        .add_service(ext_authz)
         .add_service(search)
         .add_service(tasks)
         .add_service(administrator)
@@ -77,6 +83,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
             stop.cancelled().await;
             // Who watches our health learns of the end before the connections close.
             health.set_not_serving::<AuthorizationServer<Authorization<S>>>().await;
+            health.set_not_serving::<ExtAuthzServer<ExtAuthz<S>>>().await;
             health.set_not_serving::<SearchServer<Authorization<S>>>().await;
             health.set_not_serving::<TasksServer<TaskService<S, T>>>().await;
         })

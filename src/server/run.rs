@@ -27,7 +27,7 @@ use super::telemetry::{self, TelemetryError};
 use super::tls::{self, Rotation, Tls, TlsError};
 use super::{SystemClock, admin, clock, grpc, http, refill, stack, trust};
 use crate::api::oauth::Behind;
-use crate::api::{Administrator, AuthZen, Authorization, TaskService};
+use crate::api::{Administrator, AuthZen, Authorization, ExtAuthz, TaskService};
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
 use crate::lifecycle::Lifecycle;
@@ -339,7 +339,9 @@ impl State {
         let (life, callers, clock) = (|| self.life.clone(), || callers.clone(), || Arc::new(SystemClock));
         let face = settings.limits.of_the_face();
         let authorization = Authorization::new(self.pdp.clone(), callers(), clock(), face);
+        let ext_authz = settings.ext_authz.clone();
         Services {
+            ext_authz: ExtAuthz::new(self.pdp.clone(), callers(), clock(), face, ext_authz),
             authorization: match life() {
                 Some(life) => authorization.with_tasks(life),
                 None => authorization,

@@ -101,13 +101,15 @@ def main() -> None:
     parser.add_argument("--stdio", action="store_true", help="serve stdio instead")
     parser.add_argument("--palisade", default="127.0.0.1:8180", help="gRPC address of Palisade (default: %(default)s)")
     parser.add_argument("--token-file", type=Path, help="the token to show to Palisade; without it outcomes are not reported")
+    parser.add_argument("--unguarded", action="store_true", help="ask nobody: a gateway before it does")
     parser.add_argument("--journal", type=Path, help="a file to write what the tools did to")
     arguments = parser.parse_args()
     journal = arguments.journal
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     logging.getLogger("pep").setLevel(logging.INFO)  # says what was denied
-    token_file = arguments.token_file
-    crm.middleware.append(Pep("crm", arguments.palisade, definition=definition, token_file=token_file, returns=RETURNS))
+    if not arguments.unguarded:
+        token_file = arguments.token_file
+        crm.middleware.append(Pep("crm", arguments.palisade, definition=definition, token_file=token_file, returns=RETURNS))
     if arguments.stdio:
         crm.run("stdio")
     else:

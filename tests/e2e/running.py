@@ -193,11 +193,11 @@ class Crm:
 
 
 @contextmanager
-def crm(scratch: Path, palisade_address: str) -> Iterator[Crm]:
-    """The sample MCP server, asking the Palisade at `palisade_address`."""
+def crm(scratch: Path, palisade_address: str | None) -> Iterator[Crm]:
+    """The sample MCP server, asking the Palisade at `palisade_address`; or nobody, for a gateway to stand before it."""
     journal, token_file = scratch / "journal.jsonl", scratch / "crm.token"
     token_file.write_text(CRM_TOKEN, encoding="utf-8")
-    asks = ["--palisade", palisade_address, "--token-file", str(token_file)]
+    asks = ["--palisade", palisade_address, "--token-file", str(token_file)] if palisade_address else ["--unguarded"]
     command = [sys.executable, str(CRM_SERVER), "--port", "0", "--journal", str(journal), *asks]
     process = Process("crm", command, scratch)
     try:

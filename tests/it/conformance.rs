@@ -1,5 +1,5 @@
-//! Every case of `tests/cases` embedded, over gRPC and over AuthZEN: the wanted decision, the wanted record, and the same
-//! of all.
+//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz`: the wanted
+//! decision, the wanted record, and the same of all.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use crate::authzen;
 use crate::cases::{self, Case, CaseFile, Expect};
+use crate::ext_authz;
 use crate::pdp::TestPdp;
 use crate::wire;
 
@@ -42,7 +43,7 @@ struct Said {
 }
 
 #[tokio::test]
-async fn every_case_gives_the_same_decision_and_record_embedded_over_grpc_and_over_authzen() {
+async fn every_case_gives_the_same_decision_and_record_on_every_face() {
     let mut wrong = Vec::new();
     for file in cases::all() {
         wrong.extend(failures(&file).await);
@@ -83,11 +84,16 @@ fn there_are_enough_cases_with_names_of_their_own_over_every_method() {
 
 /// What is wrong with the cases of a file, in words.
 async fn failures(file: &CaseFile) -> Vec<String> {
-    let mut builder = TestPdp::builder().snapshot(file.snapshot());
+    let settings = palisade::api::ext_authz::Settings {
+        issuers: [ext_authz::ask::ISSUER.to_owned()].into(),
+        ..Default::default()
+    };
+    let mut builder = TestPdp::builder().snapshot(file.snapshot()).ext_authz(settings);
     for case in &file.cases {
         builder = builder.caller(&token(case), case.caller());
     }
     let pdp = builder.start().await;
+    ext_authz::ask::trust(&pdp);
     let mut wrong = Vec::new();
     for case in &file.cases {
         let found = check(&pdp, case).await;
@@ -120,6 +126,7 @@ async fn check(pdp: &TestPdp, case: &Case) -> Vec<String> {
         wrong.push(format!("the faces record differently:\n  {embedded_record}\n  {grpc_record}"));
     }
     wrong.extend(check_authzen(pdp, case, &embedded, &embedded_record).await);
+    wrong.extend(check_ext_authz(pdp, case, &embedded, &embedded_record).await);
     if (&embedded_record["face"], &grpc_record["face"]) != (&"embedded".into(), &"grpc".into()) {
         wrong.push("a record names another face".into());
     }
@@ -168,6 +175,43 @@ async fn check_authzen(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_rec
         wrong.push("a record names another face than AuthZEN".into());
     }
     wrong
+}
+
+/// The same through a gateway, where a client could send it.
+async fn check_ext_authz(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_record: &Json) -> Vec<String> {
+    let Some(exchange) = ext_authz::say::exchange(&case.request(), &pdp.pdp.snapshot()) else {
+        return vec![];
+    };
+    let exchange = exchange.header("x-request-id", "r-1");
+    let answer = match ext_authz::ask::ask(pdp, &token(case), exchange.request()).await {
+        Ok(answer) => answer,
+        Err(status) => return vec![format!("no answer over ext_authz: {status}")],
+    };
+    let record = pdp.ledger.last();
+    let reason = text(&answer.metadata["reason"]).replace('_', "");
+    let mut wrong = Vec::new();
+    if (answer.permit, &reason) != (embedded.permit, &embedded.reason) {
+        wrong.push(format!("ext_authz answers differently:\n  {embedded:?}\n  {answer:?}"));
+    }
+    // What cannot be read in one way is refused before it is looked at what it asks.
+    if lasting(embedded_record) != lasting(&record) && reason != "invalidinput" {
+        wrong.push(format!("ext_authz records differently:\n  {embedded_record}\n  {record}"));
+    }
+    if record["face"] != "ext_authz" {
+        wrong.push("a record names another face than ext_authz".into());
+    }
+    wrong
+}
+
+#[test]
+fn most_messages_can_be_sent_through_a_gateway() {
+    let files = cases::all();
+    let said = files.iter().flat_map(|file| {
+        let snapshot = file.snapshot();
+        file.cases.iter().filter(move |case| ext_authz::say::exchange(&case.request(), &snapshot).is_some())
+    });
+    let said = said.count();
+    assert!(said >= 40, "only {said} cases");
 }
 
 /// Holds an answer and its record against the case.

@@ -15,6 +15,7 @@ mod cases;
 mod certificates;
 mod cli;
 mod conformance;
+mod ext_authz;
 mod generated;
 mod grpc;
 mod inspect;

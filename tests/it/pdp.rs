@@ -13,7 +13,7 @@ use palisade::api::proto::v1::admin_client::AdminClient;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
 use palisade::api::proto::v1::search_client::SearchClient;
 use palisade::api::proto::v1::tasks_client::TasksClient;
-use palisade::api::{Administrator, AuthZen, Authorization, Clock, TaskService};
+use palisade::api::{Administrator, AuthZen, Authorization, Clock, ExtAuthz, TaskService, ext_authz};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
 use palisade::identity::{Algorithm, Caller, Callers, KnownBy, OwnIssuer, Role, Servers, SigningKey};
@@ -173,6 +173,7 @@ pub struct Builder {
     rules: Option<Rules>,
     history: store::History,
     types: Types,
+    ext_authz: ext_authz::Settings,
 }
 
 /// The rules of tasks unless a test says otherwise.
@@ -260,6 +261,12 @@ impl Builder {
         self
     }
 
+    /// Answers gateways so.
+    pub fn ext_authz(mut self, settings: ext_authz::Settings) -> Self {
+        self.ext_authz = settings;
+        self
+    }
+
     /// Remembers so much of the past for watches.
     pub fn history(mut self, history: store::History) -> Self {
         self.history = history;
@@ -288,7 +295,9 @@ impl Builder {
         let face = self.limits.of_the_face();
         let clock = || self.clock.clone();
         let authorization = Authorization::new(pdp.clone(), callers.clone(), clock(), face);
+        let gateways = ExtAuthz::new(pdp.clone(), callers.clone(), clock(), face, self.ext_authz);
         let services = Services {
+            ext_authz: gateways,
             authorization: match life.clone() {
                 Some(life) => authorization.with_tasks(life),
                 None => authorization,
@@ -375,6 +384,7 @@ impl TestPdp {
             rules: None,
             history: store::History::default(),
             types: Types::default(),
+            ext_authz: ext_authz::Settings::default(),
         }
     }
 

@@ -79,6 +79,7 @@ impl World {
             actor: brings.actor.as_deref().map(Token::new),
             task: None,
             proof: brings.proof.clone(),
+            workload: brings.workload.clone(),
         };
         let asks = Asks {
             caller: &caller,
@@ -170,6 +171,7 @@ pub(super) struct Brings {
     pub(super) subject: Option<String>,
     pub(super) actor: Option<String>,
     pub(super) proof: Option<Proof>,
+    pub(super) workload: Option<SpiffeId>,
     pub(super) claim: Option<Claim>,
     pub(super) roles: Vec<Role>,
     pub(super) now_s: i64,
@@ -181,6 +183,7 @@ pub(super) fn brings(subject: impl Into<String>) -> Brings {
         subject: Some(subject.into()),
         actor: None,
         proof: None,
+        workload: None,
         claim: None,
         roles: vec![Role::Authorize],
         now_s: NOW,

@@ -1,6 +1,7 @@
 //! Configurations that are taken, and those that are refused with a place and advice.
 //! Never reads the real environment.
 
+mod ext_authz;
 mod tasks;
 mod tls;
 mod trust;
@@ -236,6 +237,7 @@ fn the_documented_configuration_is_taken_and_shows_the_defaults() {
     assert_eq!(documented.journal, default.journal);
     assert_eq!(documented.listen, default.listen);
     assert_eq!(documented.tasks, default.tasks);
+    assert_eq!(documented.ext_authz, default.ext_authz);
     assert_eq!(documented.data, default.data);
     assert_eq!(documented.telemetry.filter, default.telemetry.filter);
     assert!(documented.callers.local().is_none(), "named callers turn the local one off");

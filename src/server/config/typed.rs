@@ -23,6 +23,7 @@ pub(super) struct Typed {
     pub(super) trust: super::trust::Typed,
     pub(super) tasks: super::tasks::Typed,
     pub(super) authzen: super::authzen::Typed,
+    pub(super) ext_authz: super::ext_authz::Typed,
     pub(super) reload: Reload,
     pub(super) audit: Audit,
     pub(super) log: Log,

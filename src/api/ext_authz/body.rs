@@ -1,0 +1,217 @@
+//! The messages of a body: one, or the batch that one revision of MCP has.
+//! Never takes a body that another reader could read in another way: some servers run what others refuse.
+
+use crate::json;
+use crate::mcp::method::{self, Target};
+use crate::value::Value;
+
+use super::refusal::Unreadable;
+
+/// The members that a message may have (JSON-RPC 2.0, sections 4 and 5).
+const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+/// The members of `params` by which servers find out what is asked of them.
+const PARAMS: [&str; 14] = [
+    "_meta",
+    "arguments",
+    "cursor",
+    "inputResponses",
+    "level",
+    "name",
+    "notifications",
+    "protocolVersion",
+    "ref",
+    "requestState",
+    "task",
+    "taskId",
+    "uri",
+    "argument",
+];
+/// The member of `_meta` that names the revision (MCP 2026-07-28).
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+/// The longest id that is a text, in bytes: it goes back in the answer.
+const ID_BYTES_MAX: usize = 256;
+
+/// What a body holds.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// One message.
+    One(Piece),
+    /// A batch, with at least one.
+    Batch(Vec<Piece>),
+}
+
+/// One message.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// The id of a request, to be sent back; null for what has none.
+    pub(super) id: serde_json::Value,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// A request or a notification.
+    Call(Call),
+    /// The answer to a request of the server.
+    Response,
+}
+
+/// A method and its parameters.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) method: String,
+    /// As they were sent; empty when there are none.
+    pub(super) params: Vec<u8>,
+    /// What `params` call the thing that is asked for: `name`, `uri` or `taskId`.
+    pub(super) named: Option<String>,
+    /// The revision that `_meta` names.
+    pub(super) version: Option<String>,
+}
+
+/// Reads a body. `batch_len_max` is 0 where there are no batches.
+pub(super) fn read(bytes: &[u8], limits: json::Limits, batch_len_max: usize) -> Result<Body, Unreadable> {
+    let value = json::parse(bytes, limits)?;
+    unambiguous(&value)?;
+    match &value {
+        Value::Record(_) => Ok(Body::One(piece(&value, bytes)?)),
+        Value::Set(_) if batch_len_max == 0 => {
+            Err(Unreadable::request("this revision of the protocol has no batches; send one message"))
+        }
+        Value::Set(items) if items.is_empty() => Err(Unreadable::request("the batch is empty")),
+        Value::Set(items) if items.len() > batch_len_max => {
+            let words = format!("the batch has more than {batch_len_max} messages");
+            Err(Unreadable::request(words))
+        }
+        Value::Set(items) => {
+            let bytes = json::items_bytes(bytes).unwrap_or_default();
+            if bytes.len() != items.len() {
+                return Err(Unreadable::request("the batch cannot be read"));
+            }
+            let pieces = items.iter().zip(bytes).map(|(item, bytes)| piece(item, bytes));
+            pieces.collect::<Result<Vec<_>, _>>().map(Body::Batch)
+        }
+        other => Err(not_a_message(other)),
+    }
+}
+
+fn not_a_message(value: &Value) -> Unreadable {
+    Unreadable::request(format!("a message must be an object, found {}", value.kind()))
+}
+
+fn piece(value: &Value, bytes: &[u8]) -> Result<Piece, Unreadable> {
+    let Value::Record(members) = value else { return Err(not_a_message(value)) };
+    if members.keys().any(|name| !MEMBERS.contains(&name.as_str())) {
+        return Err(Unreadable::request("the message has a member that JSON-RPC does not have"));
+    }
+    if members.get("jsonrpc") != Some(&Value::String("2.0".to_owned())) {
+        return Err(Unreadable::request("`jsonrpc` must be \"2.0\""));
+    }
+    let id = members.get("id").map(id).transpose()?;
+    let answers = members.contains_key("result") || members.contains_key("error");
+    let method = match members.get("method") {
+        Some(Value::String(method)) if !answers => method.clone(),
+        Some(Value::String(_)) => {
+            return Err(Unreadable::request("the message is a request and an answer at once"));
+        }
+        Some(_) => return Err(Unreadable::request("`method` must be a string")),
+        None => return response(members, id).map(|id| Piece { id, kind: Kind::Response }),
+    };
+    // A method that does something must not come as a notification: some servers run it all the same.
+    if id.is_some() == method.starts_with("notifications/") {
+        return Err(Unreadable::request("requests have an `id`, and notifications have none"));
+    }
+    let (params, named, version) = params(&method, members.get("params"), bytes)?;
+    let kind = Kind::Call(Call { method, params, named, version });
+    Ok(Piece { id: id.unwrap_or_default(), kind })
+}
+
+type Members = std::collections::BTreeMap<String, Value>;
+
+fn response(members: &Members, id: Option<serde_json::Value>) -> Result<serde_json::Value, Unreadable> {
+    let whole =
+        members.contains_key("result") != members.contains_key("error") && !members.contains_key("params");
+    id.filter(|_| whole).ok_or_else(|| {
+        Unreadable::request("the message is neither a request with a `method` nor an answer to one")
+    })
+}
+
+/// An id: a text, or a whole number (MCP, "Messages"; not null).
+fn id(value: &Value) -> Result<serde_json::Value, Unreadable> {
+    match value {
+        Value::String(text) if text.len() <= ID_BYTES_MAX => Ok(text.as_str().into()),
+        Value::String(_) => Err(Unreadable::request(format!("`id` is longer than {ID_BYTES_MAX} bytes"))),
+        Value::Long(number) => Ok((*number).into()),
+        _ => Err(Unreadable::request("`id` must be a string or a whole number")),
+    }
+}
+
+type Params = (Vec<u8>, Option<String>, Option<String>);
+
+fn params(method: &str, value: Option<&Value>, message: &[u8]) -> Result<Params, Unreadable> {
+    let members = match value {
+        None => return Ok((Vec::new(), None, None)),
+        Some(Value::Record(members)) => members,
+        Some(other) => {
+            let words = format!("`params` must be an object, found {}", other.kind());
+            return Err(Unreadable::request(words));
+        }
+    };
+    let like_a_known_one =
+        |name: &String| PARAMS.iter().any(|known| known != name && folded(known) == folded(name));
+    if members.keys().any(like_a_known_one) {
+        return Err(Unreadable::request("a member of `params` is written with other letters than it has"));
+    }
+    let bytes = json::member_bytes(message, "params")
+        .ok_or_else(|| Unreadable::request("`params` cannot be read"))?;
+    let named = naming(method).and_then(|name| text(members.get(name)));
+    let version = match members.get("_meta") {
+        Some(Value::Record(meta)) => text(meta.get(META_VERSION)),
+        _ => None,
+    };
+    Ok((bytes.to_vec(), named, version))
+}
+
+/// The member of `params` that `Mcp-Name` repeats.
+fn naming(name: &str) -> Option<&'static str> {
+    match method::method(name)?.target {
+        Target::Tool | Target::Prompt => Some("name"),
+        Target::Resource => Some("uri"),
+        Target::Task => Some("taskId"),
+        Target::Nothing | Target::Server | Target::Completion | Target::Subscriptions | Target::Client => {
+            None
+        }
+    }
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    match value {
+        Some(Value::String(text)) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Refuses members of one object that differ in case alone: to some readers they are one member, and the last counts.
+fn unambiguous(value: &Value) -> Result<(), Unreadable> {
+    match value {
+        Value::Record(members) => {
+            let names: std::collections::BTreeSet<String> = members.keys().map(|name| folded(name)).collect();
+            if names.len() != members.len() {
+                return Err(Unreadable::request("two members of one object differ in case alone; send one"));
+            }
+            members.values().try_for_each(unambiguous)
+        }
+        Value::Set(items) => items.iter().try_for_each(unambiguous),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Long(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Entity(_)
+        | Value::Extension(..) => Ok(()),
+    }
+}
+
+/// A name without regard to case. To capital letters first: some small letters share one, such as `s` and the long s.
+fn folded(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
+}

@@ -1,0 +1,80 @@
+//! The headers of MCP over HTTP: which revision is spoken, in which session, and whether they repeat the body.
+//! Never believes a header instead of the body.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::mcp::method::{Era, Version};
+
+use super::body::Call;
+use super::exchange::Headers;
+use super::refusal::Unreadable;
+use crate::api::wire;
+
+const VERSION: &str = "mcp-protocol-version";
+const SESSION: &str = "mcp-session-id";
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+
+/// The headers that begin with `Mcp-`, and what they say.
+#[derive(Debug)]
+pub(super) struct Spoken {
+    /// By their names in lower case.
+    pub(super) headers: BTreeMap<String, String>,
+    /// The revision as it is named; none means 2025-03-26.
+    pub(super) version: Option<String>,
+    /// The session, in the era that has sessions.
+    pub(super) session: Option<String>,
+}
+
+impl Spoken {
+    pub(super) fn read(headers: &Headers) -> Result<Self, Unreadable> {
+        let headers = headers.beginning("mcp-")?;
+        let version = headers.get(VERSION).cloned();
+        let mut spoken = Self { headers, version, session: None };
+        if let Some(session) = spoken.headers.get(SESSION)
+            && spoken.era() == Some(Era::Legacy)
+        {
+            let session = wire::session(session)
+                .map_err(|fault| Unreadable::header(format!("`Mcp-Session-Id`: {fault}")))?;
+            spoken.session = Some(session.to_owned());
+        }
+        Ok(spoken)
+    }
+
+    /// The era of the revision; none when nobody knows it.
+    pub(super) fn era(&self) -> Option<Era> {
+        Some(self.revision()?.era())
+    }
+
+    /// The revision; none when nobody knows it.
+    pub(super) fn revision(&self) -> Option<Version> {
+        self.version.as_deref().map_or(Some(Version::ASSUMED), Version::named)
+    }
+
+    /// Holds a message against the headers that repeat it. The era that requires them has more to say, and `mcp` says it.
+    pub(super) fn agree(&self, call: &Call) -> Result<(), Unreadable> {
+        // Only the newer era names its revision in `_meta`: with the older one in the header, two servers would differ.
+        if call.version.is_some() && call.version != self.version {
+            return Err(Unreadable::header("`MCP-Protocol-Version` and `_meta` name different revisions"));
+        }
+        if self.headers.get(METHOD).is_some_and(|method| *method != call.method) {
+            return Err(Unreadable::header("header `Mcp-Method` does not agree with the body"));
+        }
+        match (self.headers.get(NAME), &call.named) {
+            (None, _) => Ok(()),
+            (Some(name), Some(named)) if decoded(name).as_ref() == Some(named) => Ok(()),
+            (Some(_), _) => Err(Unreadable::header("header `Mcp-Name` does not agree with the body")),
+        }
+    }
+}
+
+/// A value; `=?base64?…?=` is decoded.
+fn decoded(value: &str) -> Option<String> {
+    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        None => Some(value.to_owned()),
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+    }
+}
