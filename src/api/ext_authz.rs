@@ -20,8 +20,8 @@ use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
 
 use super::callers::{self, Shown, TurnedAway};
-use super::grpc::together::Together;
 use super::proto::envoy::service::auth::v3 as wire;
+use super::together::{TOGETHER_MAX, Together, since};
 use super::{Clock, Limits, grpc, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
@@ -218,11 +218,11 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
             let only = requests.pop().ok_or_else(grpc::defect)?;
             vec![together.evaluate(only, Some(current), arrived).await.ok_or_else(grpc::defect)?]
         } else {
-            let elapsed_us = grpc::since(arrived);
+            let elapsed_us = since(arrived);
             let occasion = || Occasion { id: clock.decision_id(), now: clock.now(), elapsed_us: &elapsed_us };
             let mut batch = pdp.batch_on(current);
             let mut pending = Vec::with_capacity(requests.len());
-            for some in requests.chunks(grpc::TOGETHER_MAX) {
+            for some in requests.chunks(TOGETHER_MAX) {
                 pending.extend(batch.evaluate(some.iter().map(|request| (request, occasion()))));
             }
             pending
