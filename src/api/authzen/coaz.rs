@@ -63,6 +63,7 @@ pub(super) fn message(
             Some(Value::String(text)) => Some(text.into_bytes()),
             Some(_) => parts.sent.bytes(&["context", "palisade", "tool_definition"]).map(<[u8]>::to_vec),
         },
+        arguments_unseen: false,
     })
 }
 

@@ -5,18 +5,15 @@ use std::collections::BTreeSet;
 
 use super::question_of;
 use crate::access::{DenyReason, Possible, Question, Timestamp};
-use crate::catalog::{Admitted, Tool};
+use crate::catalog::{INPUT, Tool};
 use crate::pdp::establish::{Established, facts};
 use crate::pdp::judge::actor_missing;
 use crate::pdp::{Ask, Pdp, Request, again};
 use crate::policy::{Round, Snapshot};
-use crate::value::{Shape, Uid, Value};
+use crate::value::Uid;
 
 /// The action that all tools belong to.
 const TOOL_GROUP: &str = "tools/call";
-/// The members of a tool's context that come from the arguments of the call.
-const INPUT: &str = "input";
-const INPUT_UNSEEN: &str = "input_unseen";
 
 /// Whether the action stands for all tools: each is asked about by its own.
 pub(super) fn is_tool_group(snapshot: &Snapshot, action: &Uid, kind: &str) -> bool {
@@ -42,20 +39,8 @@ fn tool_at<'s>(snapshot: &'s Snapshot, resource: &Uid) -> Option<&'s Tool> {
 /// The call of a tool, with what can be said of its arguments beforehand, and what cannot.
 pub(in crate::pdp) fn call_of(tool: &Tool, question: &Question) -> (Question, BTreeSet<String>) {
     let mut question = Question { action: tool.action(), resource: tool.uid(), ..question.clone() };
-    let mut blanks = BTreeSet::new();
-    let has_no_other = tool.untyped.is_empty() && !tool.open;
-    let takes_none = matches!(&tool.arguments, Shape::Record(members) if members.is_empty());
-    let admitted = (has_no_other && takes_none).then(|| tool.admit(&Value::Null).ok()).flatten();
-    if let Some(Admitted { input, unseen: _ }) = admitted {
-        question.established.insert(INPUT.to_owned(), input);
-    } else {
-        blanks.insert(INPUT.to_owned());
-    }
-    if has_no_other {
-        question.established.insert(INPUT_UNSEEN.to_owned(), Value::Set(Vec::new()));
-    } else {
-        blanks.insert(INPUT_UNSEEN.to_owned());
-    }
+    let (certain, blanks) = tool.beforehand();
+    question.established.extend(certain);
     (question, blanks)
 }
 
