@@ -1,5 +1,5 @@
-//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz`: the wanted
-//! decision, the wanted record, and the same of all.
+//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz` and as a PORC: the
+//! wanted decision, the wanted record, and the same of all.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +13,7 @@ use crate::authzen;
 use crate::cases::{self, Case, CaseFile, Expect};
 use crate::ext_authz;
 use crate::pdp::TestPdp;
+use crate::porc;
 use crate::wire;
 
 /// What differs between two askings of the same thing.
@@ -127,6 +128,7 @@ async fn check(pdp: &TestPdp, case: &Case) -> Vec<String> {
     }
     wrong.extend(check_authzen(pdp, case, &embedded, &embedded_record).await);
     wrong.extend(check_ext_authz(pdp, case, &embedded, &embedded_record).await);
+    wrong.extend(check_porc(pdp, case, &embedded, &embedded_record).await);
     if (&embedded_record["face"], &grpc_record["face"]) != (&"embedded".into(), &"grpc".into()) {
         wrong.push("a record names another face".into());
     }
@@ -201,6 +203,42 @@ async fn check_ext_authz(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_r
         wrong.push("a record names another face than ext_authz".into());
     }
     wrong
+}
+
+/// The same as a PORC, where that has words for it.
+async fn check_porc(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_record: &Json) -> Vec<String> {
+    let Some(body) = porc::say::body(&case.request(), &pdp.pdp.snapshot()) else { return vec![] };
+    let bearer = format!("Bearer {}", token(case));
+    let headers =
+        [("Authorization", &*bearer), ("Content-Type", "application/json"), ("X-Request-ID", "r-1")];
+    let answer = authzen::ask::post_with(pdp, porc::PATH, &headers, body.as_bytes()).await;
+    if answer.status != 200 {
+        return vec![format!("no answer to a PORC {body}: {answer:?}")];
+    }
+    let record = pdp.ledger.last();
+    let mut wrong = Vec::new();
+    if answer.body != format!(r#"{{"allow":{}}}"#, embedded.permit) {
+        wrong.push(format!("a PORC is answered differently: {body}\n  {embedded:?}\n  {}", answer.body));
+    }
+    // What did not come along as it was sent is refused before it is looked at who asks.
+    if lasting(embedded_record) != lasting(&record) && record["reason"] != "InvalidInput" {
+        wrong.push(format!("a PORC is recorded differently:\n  {embedded_record}\n  {record}"));
+    }
+    if record["face"] != "porc" {
+        wrong.push("a record names another face than PORC".into());
+    }
+    wrong
+}
+
+#[test]
+fn many_messages_can_be_said_as_a_porc() {
+    let files = cases::all();
+    let said = files.iter().flat_map(|file| {
+        let snapshot = file.snapshot();
+        file.cases.iter().filter(move |case| porc::say::body(&case.request(), &snapshot).is_some())
+    });
+    let said = said.count();
+    assert!(said >= 25, "only {said} cases");
 }
 
 #[test]

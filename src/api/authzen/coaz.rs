@@ -132,7 +132,7 @@ fn within(place: &str, name: &str) -> Result<(), String> {
 }
 
 /// The server of this name. One that nobody has keeps it, and is denied under it.
-pub(super) fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
+pub(in crate::api) fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
     within(place, name)?;
     let catalog = scope.names.catalog();
     let mut by_audience = catalog.servers().filter(|server| server.audience.as_deref() == Some(name));

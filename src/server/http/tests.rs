@@ -313,18 +313,15 @@ fn the_openapi_document_has_every_route_and_no_other() {
     )];
     let pdp = Arc::new(crate::pdp::Pdp::over(&files, crate::audit::Memory::new(1)));
     let (callers, clock) = (crate::identity::Callers::default(), Arc::new(crate::server::SystemClock));
-    let face = crate::api::AuthZen::new(
-        pdp,
-        callers,
-        clock,
-        crate::api::Limits::default(),
-        crate::api::authzen::Types::default(),
-    );
+    let (limits, types) = (crate::api::Limits::default(), crate::api::authzen::Types::default());
+    let porc =
+        crate::api::Porc::new(pdp.clone(), callers.clone(), clock.clone(), limits, types.clone()).routes();
+    let faces = crate::api::AuthZen::new(pdp, callers, clock, limits, types).routes().merge(porc);
     let settings =
         parse(std::path::Path::new("p.yaml"), "", Overrides::default(), Environment::default()).unwrap();
     let address = "127.0.0.1:1".parse().unwrap();
     let routes = |behind: Option<Behind>| {
-        router(&settings.listen.http, &settings.tasks, address, behind, face.clone().routes().into())
+        router(&settings.listen.http, &settings.tasks, address, behind, faces.clone().into())
     };
     for behind in [None, Some(Behind::Tasks(Arc::new(Told)))] {
         let document = openapi::document(behind.is_some());
