@@ -26,6 +26,14 @@ const OTHER_WORDS_FOR_JSON: [&str; 3] = [
     "an entity of another type in the context",
 ];
 
+/// Cases with a number that `ToolHive` rounds on the way: nothing is decided on it.
+const ROUNDED_ON_THE_WAY: [&str; 4] = [
+    "the largest integer keeps its value",
+    "its neighbour is another number",
+    "an integer that is too large is not rounded",
+    "an integer beyond all bounds",
+];
+
 /// An answer in words that both faces can say.
 #[derive(Debug, PartialEq)]
 struct Said {
@@ -216,12 +224,16 @@ async fn check_porc(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_record
         return vec![format!("no answer to a PORC {body}: {answer:?}")];
     }
     let record = pdp.ledger.last();
+    if ROUNDED_ON_THE_WAY.contains(&case.name.as_str()) {
+        let denied =
+            (answer.body.as_str(), &record["reason"]) == (r#"{"allow":false}"#, &"InvalidInput".into());
+        return if denied { vec![] } else { vec![format!("rounded, and decided on: {answer:?}")] };
+    }
     let mut wrong = Vec::new();
     if answer.body != format!(r#"{{"allow":{}}}"#, embedded.permit) {
         wrong.push(format!("a PORC is answered differently: {body}\n  {embedded:?}\n  {}", answer.body));
     }
-    // What did not come along as it was sent is refused before it is looked at who asks.
-    if lasting(embedded_record) != lasting(&record) && record["reason"] != "InvalidInput" {
+    if lasting(embedded_record) != lasting(&record) {
         wrong.push(format!("a PORC is recorded differently:\n  {embedded_record}\n  {record}"));
     }
     if record["face"] != "porc" {

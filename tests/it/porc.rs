@@ -253,12 +253,11 @@ async fn a_policy_that_asks_whether_there_are_arguments_is_not_answered_with_no(
 async fn what_needs_an_obligation_is_denied() {
     let obliged = File::new(
         "policies/org/obliged.cedar",
-        r#"@id("x") @obligation("{\"type\":\"notification\",\"channel\":\"mail\"}")
+        r#"@id("x") @obligation("notification: { to: security@acme.example }")
             permit (principal in Team::"support", action == Action::"crm/lookup_customer", resource);"#,
     );
     let files: Vec<File> = shipped_files().into_iter().chain([obliged]).collect();
-    let Ok(compiled) = palisade::policy::compile(&files) else { panic!("the obligation compiles") };
-    let pdp = TestPdp::builder().gateway().snapshot(compiled.snapshot.into()).start().await;
+    let pdp = TestPdp::builder().gateway().snapshot(snapshot(&files)).start().await;
     for args in [json!({"customer_id": "c-1"}), Json::Null] {
         check(&pdp, "obliged", &call("lookup_customer", &args), Some("ObligationUnsupported")).await;
     }
