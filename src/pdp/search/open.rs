@@ -59,16 +59,25 @@ impl<S> Pdp<S> {
         match tool
             .filter(|tool| tool.action() == question.action && !question.established.contains_key(INPUT))
         {
-            Some(tool) => {
-                let (question, blanks) = call_of(tool, question);
-                if blanks.is_empty() {
-                    let request = Request { ask: Ask::Access(question), ..request.clone() };
-                    return self.judge_step(round, &request, established, now).decision.outcome.is_permit();
-                }
-                !self.possible(round, request, established, (&question, &blanks), now).is_never()
-            }
+            Some(tool) => self.would_call(round, request, established, call_of(tool, question), now),
             None => self.judge_step(round, request, established, now).decision.outcome.is_permit(),
         }
+    }
+
+    /// Whether the call of a tool could be permitted; of one that takes no arguments, whether it would be.
+    pub(super) fn would_call(
+        &self,
+        round: &mut Round<'_, '_>,
+        request: &Request,
+        established: &Established,
+        (question, blanks): (Question, BTreeSet<String>),
+        now: Timestamp,
+    ) -> bool {
+        if blanks.is_empty() {
+            let request = Request { ask: Ask::Access(question), ..request.clone() };
+            return self.judge_step(round, &request, established, now).decision.outcome.is_permit();
+        }
+        !self.possible(round, request, established, (&question, &blanks), now).is_never()
     }
 
     /// What a question could come to while these members of its context are not known.

@@ -43,6 +43,8 @@ impl TaskAuthority for Told {
         None
     }
 
+    fn turned_away(&self, _caller: &Caller, _call: &str, _words: &str) {}
+
     fn caller(&self, _authorization: Option<&str>, peer: &Peer) -> Result<Arc<Caller>, UnknownCaller> {
         let (roles, servers) = ([Role::Authorize].into(), Servers::All);
         let local = Caller { name: "local".into(), roles, servers, agentless: false, authenticated: false };
