@@ -14,8 +14,8 @@ fn changed(from: &str, to: &str) -> Vec<u8> {
     GOOD.replacen(from, to, 1).into_bytes()
 }
 
-/// Bodies, and what their refusal says.
-fn bodies() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+/// Bodies that are no JSON object, or could be read in two ways, and what their refusal says.
+fn texts() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let bytes = |text: &str| text.as_bytes().to_vec();
     let with = |before: &[u8], after: &[u8]| [before, GOOD.as_bytes(), after].concat();
     let deep = format!("{}1{}", r#"{"a":"#.repeat(40), "}".repeat(40));
@@ -42,6 +42,12 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("an argument twice", changed(r#""customer_id""#, r#""customer_id":"c-2","customer_id""#), "once"),
         ("a tool twice by an escape", changed(r#","context""#, r#","r\u0065source":"x","context""#), "once"),
         ("too deep", changed(r#""c-1""#, &deep), "nest"),
+    ]
+}
+
+/// Bodies whose members are not those of a PORC, and what their refusal says.
+fn members() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    vec![
         ("no principal", changed(r#""principal""#, r#""Principal""#), "`principal` is required"),
         (
             "a principal that is a text",
@@ -102,8 +108,8 @@ async fn a_body_that_is_malformed_is_400_and_says_where() {
     let bearer = format!("Bearer {TOKEN}");
     let headers =
         [("Authorization", &*bearer), ("Content-Type", "application/json"), ("X-Request-ID", "find-me")];
-    let bodies = bodies();
-    assert!(bodies.len() >= 20);
+    let bodies = [texts(), members()].concat();
+    assert!(bodies.len() >= 30);
     for (what, body, words) in bodies {
         let answer = post_with(&pdp, PATH, &headers, &body).await;
         assert_eq!(answer.status, 400, "{what}: {answer:?}");

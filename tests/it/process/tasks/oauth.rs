@@ -1,6 +1,8 @@
 //! Clients that speak OAuth only, over real sockets: keys, introspection, access tokens of single servers.
 //! Never a signature that is believed without its key.
 
+use std::fmt::Write as _;
+
 use jsonwebtoken::{Algorithm, DecodingKey};
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorize_request::Question;
@@ -199,7 +201,10 @@ fn introspection_says_what_is_in_force_and_nothing_of_what_is_not() {
 #[test]
 fn a_refused_introspection_is_on_record() {
     let place = desk::place("");
-    let digest: String = Sha256::digest("t-plain").iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest("t-plain").iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    });
     let plain = format!("  - {{ name: plain, token_sha256: {digest}, roles: [outcome], servers: '*' }}\n");
     place.configure(&format!("tasks: {{ asserted: true }}\n{}{plain}", desk::callers()));
     let server = place.start();
