@@ -2,12 +2,14 @@
 //! Never lets a part outlive its whole, and never counts one end twice.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::slice::Chunks;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+use tokio::sync::OwnedMutexGuard;
 
 use super::book::{AskedBefore, Draft, StoredEvent, StoredWindow, WINDOW, look, task_key};
 use super::{About, Asking, Fault, Lifecycle, Moment, TRIES, Wish, asked_key, book, unwritten};
-use tokio::sync::OwnedMutexGuard;
-
 use crate::access::{Decision, Timestamp};
 use crate::audit::{AuditSink, Move};
 use crate::pdp::{Ask, TaskAsk};
@@ -16,6 +18,12 @@ use crate::task::{Event, Head, State, window_name};
 
 /// How many tasks end with one commit.
 const TASKS_OF_COMMIT_MAX: usize = 50;
+
+/// How many windows get something back with one commit.
+const WINDOWS_OF_COMMIT_MAX: usize = 50;
+
+/// How many commits that end tasks are under way at a time.
+const AT_A_TIME: usize = 16;
 
 /// What came of a request to end or to revoke.
 #[derive(Debug)]
@@ -26,6 +34,54 @@ pub struct Closed {
     pub tasks: usize,
     /// Why it was denied, if it was.
     pub denied: Option<Decision>,
+}
+
+/// How tasks are closed.
+#[derive(Clone, Copy)]
+struct Closing<'a> {
+    state: State,
+    asking: &'a Asking<'a>,
+    what: Move,
+    /// Where it is noted what they did not use, if their own commit does not give it back.
+    later: Option<&'a Mutex<Unused>>,
+}
+
+/// By window: the calls that ended tasks did not use, and when the first of them began.
+#[derive(Debug, Default)]
+struct Unused(BTreeMap<String, (u64, i64)>);
+
+impl Unused {
+    fn of(heads: &[&Arc<Head>]) -> Self {
+        let mut unused = Self::default();
+        for head in heads.iter().filter(|head| head.parents().is_empty()) {
+            let lent = head.lent();
+            let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
+            unused.note(key, (head.calls.left(), lent.grant.started_s));
+        }
+        unused
+    }
+
+    fn add(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(key, of_window)| self.note(key, of_window));
+    }
+
+    fn note(&mut self, key: String, (left, started_s): (u64, i64)) {
+        let of_window = self.0.entry(key).or_insert((0, i64::MAX));
+        *of_window = (of_window.0.saturating_add(left), of_window.1.min(started_s));
+    }
+}
+
+/// The later of two states, or the first thing that went wrong.
+fn later_of(
+    one: Result<StateRevision, Fault>,
+    other: Result<StateRevision, Fault>,
+) -> Result<StateRevision, Fault> {
+    one.and_then(|one| other.map(|other| one.max(other)))
+}
+
+/// Nothing panics while one of these is held.
+fn held<V>(value: &Mutex<V>) -> MutexGuard<'_, V> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
@@ -90,8 +146,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         all
     }
 
-    /// Closes tasks: durable, then on record. What is left of their calls goes back to the window of their human's agent. Goes on
-    /// when a record fails: what is closed is closed.
+    /// Closes tasks: durable, then on record. What is left of their calls goes back to the windows of their humans' agents: with
+    /// the commit that ends them, and where it takes several, with commits of its own that follow, each window once. Goes on when
+    /// a record fails: what is closed is closed.
     pub(super) async fn close(
         &self,
         all: Vec<Arc<Head>>,
@@ -100,36 +157,60 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         what: Move,
         mut asked: Option<(String, AskedBefore)>,
     ) -> Result<StateRevision, Fault> {
-        let mut revision = StateRevision(self.tasks.revision());
-        let mut unrecorded = Ok(());
-        for some in all.chunks(TASKS_OF_COMMIT_MAX) {
-            let Some((at, closed)) =
-                self.close_some(some, state, asking.reason, &mut asked, asking.now).await?
-            else {
-                continue;
-            };
-            revision = at;
-            for head in closed {
-                let told = self.tell_closed(head, state, asking, what, revision);
-                unrecorded = unrecorded.and(told);
+        let later = (all.len() > TASKS_OF_COMMIT_MAX).then(Mutex::<Unused>::default);
+        let closing = Closing { state, asking, what, later: later.as_ref() };
+        let mut closed = Ok(StateRevision(self.tasks.revision()));
+        let mut commits = all.chunks(TASKS_OF_COMMIT_MAX);
+        // What was asked stands with the first commit that ends anything.
+        while asked.is_some()
+            && closed.is_ok()
+            && let Some(some) = commits.next()
+        {
+            closed = later_of(closed, self.close_some(some, &closing, &mut asked).await);
+        }
+        if closed.is_ok() {
+            let commits = Mutex::new(commits);
+            // Several at a time share an fsync.
+            let done = join_all((0..AT_A_TIME).map(|_| self.close_next(&commits, &closing))).await;
+            closed = done.into_iter().fold(closed, later_of);
+        }
+        if let Some(later) = later {
+            let unused = later.into_inner().unwrap_or_else(PoisonError::into_inner);
+            self.give_back(unused, asking.now).await;
+        }
+        closed
+    }
+
+    /// Closes one share after the other, until none is left. When one fails no other is begun; those that have begun may be durable,
+    /// and then are told.
+    async fn close_next(
+        &self,
+        commits: &Mutex<Chunks<'_, Arc<Head>>>,
+        closing: &Closing<'_>,
+    ) -> Result<StateRevision, Fault> {
+        let mut closed = Ok(StateRevision(self.tasks.revision()));
+        let next = || held(commits).next();
+        while let Some(some) = next() {
+            closed = later_of(closed, self.close_some(some, closing, &mut None).await);
+            if closed.is_err() {
+                *held(commits) = [].chunks(1);
             }
         }
-        unrecorded.map(|()| revision)
+        closed
     }
 
     /// Closes those that others have not closed meanwhile, with one commit.
-    async fn close_some<'h>(
+    async fn close_some(
         &self,
-        some: &'h [Arc<Head>],
-        state: State,
-        reason: &str,
+        some: &[Arc<Head>],
+        closing: &Closing<'_>,
         asked: &mut Option<(String, AskedBefore)>,
-        now: Timestamp,
-    ) -> Result<Option<(StateRevision, Vec<&'h Arc<Head>>)>, Fault> {
+    ) -> Result<StateRevision, Fault> {
+        let Closing { state, asking, what, later } = *closing;
         for _ in 0..TRIES {
             let open: Vec<_> = some.iter().filter(|head| self.tasks.find(head.id()).is_some()).collect();
             if open.is_empty() {
-                return Ok(None);
+                return Ok(StateRevision(self.tasks.revision()));
             }
             let mut draft = Draft::default();
             // Nothing is spent meanwhile that is given back, and everything again if that fails.
@@ -140,19 +221,27 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 draft.0.expects.push(Expect::Present(key.as_str().into()));
                 draft.delete(&key);
             }
-            let _windows = self.refund(&mut draft, &open, now).await?;
+            let unused = Unused::of(&open);
+            let _turns = match later {
+                Some(_) => Vec::new(),
+                None => self.refund(&mut draft, &unused, asking.now).await?,
+            };
             if let Some((key, before)) = asked.as_ref() {
                 draft.put(key, before)?;
             }
             let tasks = open.iter().map(|head| (head.id(), head.lent().grant.expires_s)).collect();
-            draft.put(
-                book::EVENT,
-                &StoredEvent::Ended { tasks, state: state.into(), reason: reason.to_owned() },
-            )?;
+            let reason = asking.reason.to_owned();
+            draft.put(book::EVENT, &StoredEvent::Ended { tasks, state: state.into(), reason })?;
             match self.commit(draft).await {
                 Ok(revision) => {
                     *asked = None;
-                    return Ok(Some((revision, open)));
+                    if let Some(later) = later {
+                        held(later).add(unused);
+                    }
+                    let tell = |head: &&Arc<Head>| self.tell_closed(head, state, asking, what, revision);
+                    // Each is tried.
+                    let told = open.iter().map(tell).fold(Ok(()), Result::and);
+                    return told.map(|()| revision);
                 }
                 // Closed by another, or their window was written: what is known here is looked at again.
                 Err(StoreError::Conflict { .. }) => {
@@ -169,31 +258,45 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         Err(Fault::Changed)
     }
 
+    /// What ended tasks did not use counts no longer against their humans' agents. What cannot be given back counts until its window
+    /// is over.
+    async fn give_back(&self, unused: Unused, now: Timestamp) {
+        let mut windows = unused.0.into_iter().peekable();
+        while windows.peek().is_some() {
+            let some = Unused(windows.by_ref().take(WINDOWS_OF_COMMIT_MAX).collect());
+            if let Err(error) = self.give_back_some(&some, now).await {
+                tracing::warn!(%error, "the unused calls of tasks that ended stay spent");
+            }
+        }
+    }
+
+    async fn give_back_some(&self, unused: &Unused, now: Timestamp) -> Result<(), Fault> {
+        let mut draft = Draft::default();
+        let _turns = self.refund(&mut draft, unused, now).await?;
+        if !draft.0.changes.is_empty() {
+            // Whoever writes a window waits for its turn, so that none has changed meanwhile.
+            self.commit(draft).await.map_err(unwritten)?;
+        }
+        Ok(())
+    }
+
     /// What tasks did not use counts no longer against their human's agent.
     /// Whoever writes their windows too waits until what is returned is dropped.
     async fn refund(
         &self,
         draft: &mut Draft,
-        heads: &[&Arc<Head>],
+        unused: &Unused,
         now: Timestamp,
     ) -> Result<Vec<OwnedMutexGuard<()>>, Fault> {
-        let mut unused: BTreeMap<String, (u64, i64)> = BTreeMap::new();
-        for head in heads.iter().filter(|head| head.parents().is_empty()) {
-            let lent = head.lent();
-            let unspent = head.calls.left();
-            let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
-            let of_window = unused.entry(key).or_insert((0, i64::MAX));
-            *of_window = (of_window.0.saturating_add(unspent), of_window.1.min(lent.grant.started_s));
-        }
-        let turns = self.turns.of(unused.keys()).await;
-        for (key, (left, started_s)) in unused {
-            let Some(entry) = look(&*self.store, &key).map_err(unwritten)? else { continue };
+        let turns = self.turns.of(unused.0.keys()).await;
+        for (key, (left, started_s)) in &unused.0 {
+            let Some(entry) = look(&*self.store, key).map_err(unwritten)? else { continue };
             let window: StoredWindow = serde_json::from_slice(&entry.value)?;
-            if left == 0 || started_s < window.since_s || window.until_s <= now.seconds() {
+            if *left == 0 || *started_s < window.since_s || window.until_s <= now.seconds() {
                 continue;
             }
-            draft.unchanged(&key, Some(&entry));
-            draft.put(&key, &StoredWindow { calls: window.calls.saturating_sub(left), ..window })?;
+            draft.unchanged(key, Some(&entry));
+            draft.put(key, &StoredWindow { calls: window.calls.saturating_sub(*left), ..window })?;
         }
         Ok(turns)
     }
@@ -225,7 +328,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         for key in beside {
             draft.delete(key);
         }
-        let turns = self.refund(&mut draft, &[head], now).await;
+        let turns = self.refund(&mut draft, &Unused::of(&[head]), now).await;
         if turns.is_err() {
             tracing::warn!(task = %head.id(), "the calls of a task that was not recorded stay spent");
         }

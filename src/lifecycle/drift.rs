@@ -20,9 +20,6 @@ use crate::task::{Head, Lent, State};
 /// How many tasks are looked at before others get their turn.
 const AT_ONCE: usize = 32;
 
-/// How many commits that end tasks are under way at a time.
-const AT_A_TIME: usize = 16;
-
 /// How soon what failed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -201,12 +198,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         // Neighbours on the disk end together.
         ended.sort_unstable_by_key(|head| head.id());
         let asking = Asking::nobody("drift", now());
-        // Several at a time share an fsync.
-        let share = ended.len().div_ceil(AT_A_TIME).max(1);
-        let close =
-            |some: &[Arc<Head>]| self.close(some.to_vec(), State::Revoked, &asking, Move::Drifted, None);
-        let closed = futures_util::future::join_all(ended.chunks(share).map(close)).await;
-        closed.into_iter().try_for_each(|closed| closed.map(|_| ()))
+        self.close(ended, State::Revoked, &asking, Move::Drifted, None).await.map(|_| ())
     }
 
     /// Tells those who watch of the bundle that is in force.
