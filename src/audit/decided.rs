@@ -33,6 +33,9 @@ pub enum Face {
     /// `envoy.service.auth.v3.Authorization`.
     #[serde(rename = "ext_authz")]
     ExtAuthz,
+    /// `agentgateway.dev.ext_mcp.ExtMcp`.
+    #[serde(rename = "ext_mcp")]
+    ExtMcp,
     /// The administration's port.
     Admin,
 }
@@ -46,6 +49,7 @@ impl Face {
             Self::Http => "http",
             Self::Authzen => "authzen",
             Self::ExtAuthz => "ext_authz",
+            Self::ExtMcp => "ext_mcp",
             Self::Admin => "admin",
         }
     }
