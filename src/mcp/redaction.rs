@@ -6,9 +6,12 @@ use serde_json::{Map, Value as Json};
 use crate::access::{Obligation, ObligationType};
 use crate::json;
 
-/// The one property of `custom` that says so: JSON pointers (RFC 6901) into the arguments.
+/// The properties of `custom` that say so, and nothing beside them.
+const ACTION: &str = "action";
 const REDACT: &str = "redact";
-/// The member of `params` that holds them.
+/// JSON pointers (RFC 6901) into `params`.
+const POINTERS: &str = "json_pointers";
+/// The member of `params` that holds the arguments.
 const ARGUMENTS: &str = "arguments";
 
 /// The arguments that some obligations name.
@@ -33,29 +36,29 @@ impl Redaction {
     /// The `params` of a call without them, every other byte of a value as it was; none when one is not there, or not at
     /// the end of a way through objects alone.
     pub fn applied_to(&self, params: &[u8]) -> Option<Vec<u8>> {
-        let paths: Vec<Vec<&str>> = self.0.iter().map(|path| in_arguments(path)).collect();
+        let paths: Vec<Vec<&str>> =
+            self.0.iter().map(|path| path.iter().map(String::as_str).collect()).collect();
         without(params, &paths.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 }
 
-fn in_arguments(path: &[String]) -> Vec<&str> {
-    std::iter::once(ARGUMENTS).chain(path.iter().map(String::as_str)).collect()
-}
-
-/// The pointers of `custom: { redact: [/iban, /customer/ssn] }`.
+/// The pointers of `custom: { action: redact, json_pointers: [/arguments/iban] }`.
 fn named(properties: &Map<String, Json>) -> Option<Vec<Vec<String>>> {
-    let pointers = properties.get(REDACT)?.as_array()?;
-    let alone = properties.len() == 1 && !pointers.is_empty();
-    pointers.iter().map(|pointer| segments(pointer.as_str()?)).collect::<Option<Vec<_>>>().filter(|_| alone)
+    let pointers = properties.get(POINTERS)?.as_array()?;
+    let is_one =
+        properties.len() == 2 && properties.get(ACTION)?.as_str() == Some(REDACT) && !pointers.is_empty();
+    pointers.iter().map(|pointer| segments(pointer.as_str()?)).collect::<Option<Vec<_>>>().filter(|_| is_one)
 }
 
-/// The names on the way of a pointer. One that names everything is none.
+/// The names on the way of a pointer to an argument.
 fn segments(pointer: &str) -> Option<Vec<String>> {
     let unescaped = |segment: &str| {
         let whole = segment.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         whole.then(|| segment.replace("~1", "/").replace("~0", "~"))
     };
-    pointer.strip_prefix('/')?.split('/').map(unescaped).collect()
+    let segments: Vec<String> =
+        pointer.strip_prefix('/')?.split('/').map(unescaped).collect::<Option<_>>()?;
+    (segments.len() > 1 && segments.first()? == ARGUMENTS).then_some(segments)
 }
 
 /// The text of an object without the members at these paths. Each must be there.
@@ -94,7 +97,7 @@ mod tests {
     }
 
     fn applied(pointers: &Json, params: &str) -> Option<String> {
-        let redaction = of(&json!({ "redact": pointers })).unwrap();
+        let redaction = of(&json!({ "action": "redact", "json_pointers": pointers })).unwrap();
         redaction.applied_to(params.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
@@ -105,16 +108,19 @@ mod tests {
             assert_eq!(applied(&pointers, params).as_deref(), Some(expected), "{pointers}");
         };
         check(
-            json!(["/iban"]),
+            json!(["/arguments/iban"]),
             r#"{"name":"pay","arguments":{"to":{"b":1.50, "a":[ 2 ]},"~/":0},"_meta":{}}"#,
         );
         check(
-            json!(["/to/a", "/~0~1"]),
+            json!(["/arguments/to/a", "/arguments/~0~1"]),
             r#"{"name":"pay","arguments":{"iban":"DE1","to":{"b":1.50}},"_meta":{}}"#,
         );
-        check(json!(["/to/a", "/to"]), r#"{"name":"pay","arguments":{"iban":"DE1","~/":0},"_meta":{}}"#);
         check(
-            json!(["/iban", "/iban"]),
+            json!(["/arguments/to/a", "/arguments/to"]),
+            r#"{"name":"pay","arguments":{"iban":"DE1","~/":0},"_meta":{}}"#,
+        );
+        check(
+            json!(["/arguments/iban", "/arguments/iban"]),
             r#"{"name":"pay","arguments":{"to":{"b":1.50, "a":[ 2 ]},"~/":0},"_meta":{}}"#,
         );
     }
@@ -128,24 +134,29 @@ mod tests {
             r#"{"arguments":{"a":{"c":1}}}"#,
             r#"{"arguments":{"a":"b"}}"#,
         ] {
-            assert_eq!(applied(&json!(["/a/b"]), params), None, "{params}");
+            assert_eq!(applied(&json!(["/arguments/a/b"]), params), None, "{params}");
         }
-        assert_eq!(applied(&json!(["/a/0"]), r#"{"arguments":{"a":[1]}}"#), None);
-        assert_eq!(applied(&json!(["/a", "/a/b"]), r#"{"arguments":{"a":1}}"#), None);
+        assert_eq!(applied(&json!(["/arguments/a/0"]), r#"{"arguments":{"a":[1]}}"#), None);
+        assert_eq!(applied(&json!(["/arguments/a", "/arguments/a/b"]), r#"{"arguments":{"a":1}}"#), None);
     }
 
     #[test]
     fn only_pointers_alone_are_understood() {
         for other in [
-            json!({"redact": []}),
-            json!({"redact": "/a"}),
-            json!({"redact": [1]}),
-            json!({"redact": ["a"]}),
-            json!({"redact": [""]}),
-            json!({"redact": ["/a~2"]}),
-            json!({"redact": ["/a~"]}),
-            json!({"redact": ["/a"], "how": "mask"}),
-            json!({"mask": ["/a"]}),
+            json!({"action": "redact"}),
+            json!({"json_pointers": ["/arguments/a"]}),
+            json!({"action": "mask", "json_pointers": ["/arguments/a"]}),
+            json!({"action": "redact", "json_pointers": []}),
+            json!({"action": "redact", "json_pointers": "/arguments/a"}),
+            json!({"action": "redact", "json_pointers": [1]}),
+            json!({"action": "redact", "json_pointers": ["arguments/a"]}),
+            json!({"action": "redact", "json_pointers": ["/name"]}),
+            json!({"action": "redact", "json_pointers": ["/arguments"]}),
+            json!({"action": "redact", "json_pointers": [""]}),
+            json!({"action": "redact", "json_pointers": ["/arguments/a~2"]}),
+            json!({"action": "redact", "json_pointers": ["/arguments/~~10"]}),
+            json!({"action": "redact", "json_pointers": ["/arguments/a", "/_meta/b"]}),
+            json!({"vendor": "acme", "action": "redact", "json_pointers": ["/arguments/a"]}),
         ] {
             assert_eq!(of(&other), None, "{other}");
         }
