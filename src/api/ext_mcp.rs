@@ -55,6 +55,12 @@ struct Asker {
     arrived: Instant,
 }
 
+/// What a request asks of each server, by whom, and in which session.
+struct Understood {
+    asks: Vec<(Ask, Parties)>,
+    session: Option<String>,
+}
+
 /// What there is to ask about a list: one search for each server that is behind it.
 struct Sorted {
     offers: Vec<Offers>,
@@ -95,7 +101,7 @@ impl<S: AuditSink + 'static> ExtMcp<S> {
             self.understand(&setting, &service_names, about, &headers, &current, &asker.caller)
         });
         let (asks, session, code) = match understood {
-            Ok((asks, session)) => (asks, session, None),
+            Ok(Understood { asks, session }) => (asks, session, None),
             Err(Unreadable { code, words }) => (vec![unclear(words)], None, Some(code)),
         };
         let joined = Joined::by(Some(&headers), asker.trace_id.clone());
@@ -106,7 +112,6 @@ impl<S: AuditSink + 'static> ExtMcp<S> {
         Ok(answer::encode(&answers, params, Told { code, remove: headers.ours() }))
     }
 
-    /// What is asked of each server, by whom, and in which session.
     fn understand(
         &self,
         setting: &Setting,
@@ -115,7 +120,7 @@ impl<S: AuditSink + 'static> ExtMcp<S> {
         headers: &Headers,
         current: &Current,
         caller: &Caller,
-    ) -> Result<(Vec<(Ask, Parties)>, Option<String>), Unreadable> {
+    ) -> Result<Understood, Unreadable> {
         let limits = &self.inner.front.limits;
         let targets = setting.targets(service_names, limits.batch_len_max)?;
         let asked::Asked { messages, session } = asked::read(about, setting, &targets, headers, limits)?;
@@ -127,7 +132,7 @@ impl<S: AuditSink + 'static> ExtMcp<S> {
             Ok((Ask::Mcp(message), parties))
         };
         let asks = messages.into_iter().map(with_parties).collect::<Result<Vec<_>, Unreadable>>()?;
-        Ok((asks, session))
+        Ok(Understood { asks, session })
     }
 
     /// The answer to a result.

@@ -18,10 +18,11 @@ pub(super) fn told(
     limits: &mcp::Limits,
 ) -> Decision {
     let says_so = |obligation: &Obligation| request.understands.contains(&obligation.kind);
+    let goes_on = decision.outcome.is_permit();
     let fulfils = decision.obligations.is_empty()
         || (request.caller.authenticated
             && (decision.obligations.iter().all(says_so)
-                || redacts(&decision.obligations, request, snapshot, limits)));
+                || (goes_on && redacts(&decision.obligations, request, snapshot, limits))));
     bound(decision, fulfils)
 }
 

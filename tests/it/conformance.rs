@@ -1,4 +1,4 @@
-//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz` and ExtMcp: the wanted
+//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz` and `ExtMcp`: the wanted
 //! decision, the wanted record, and the same of all.
 
 use std::collections::BTreeSet;

@@ -90,3 +90,51 @@ fn uri(shown: &str) -> Option<(String, String)> {
 fn split(shown: &str, at: char) -> Option<(String, String)> {
     shown.split_once(at).map(|(target, own)| (target.to_owned(), own.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(names: &[&str]) -> Vec<Target> {
+        names.iter().map(|&name| Target { name: name.into(), server: name.into() }).collect()
+    }
+
+    fn owner(names: Names, targets: &[Target], offered: Offered, shown: &str) -> Option<(String, String)> {
+        let found = names.owner(targets, offered, shown).unwrap();
+        found.map(|(target, own)| (target.name.clone(), own))
+    }
+
+    #[test]
+    fn a_name_that_is_shown_leads_back_to_the_thing() {
+        let two = targets(&["crm", "git"]);
+        for (offered, about, own) in [
+            (Offered::Tools, About::Tool, "lookup_customer"),
+            (Offered::Prompts, About::Prompt, "a+b"),
+            (Offered::Resources, About::Resource, "svn+ssh://host/x"),
+            (Offered::Resources, About::Resource, "urn:uuid:1"),
+            (Offered::Resources, About::Resource, "ui://panel/a+b.html"),
+            (Offered::Templates, About::Resource, "file:///{path}"),
+        ] {
+            let shown = shown("crm", about, own).unwrap();
+            let back = Some(("crm".to_owned(), own.to_owned()));
+            assert_eq!(owner(Names::Conditional, &two, offered, &shown), back, "{shown}");
+            assert_eq!(owner(Names::Always, &two[..1], offered, &shown), back, "{shown}");
+            let plain = Some(("crm".to_owned(), shown.clone()));
+            assert_eq!(owner(Names::Conditional, &two[..1], offered, &shown), plain, "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_first_mark_ends_the_target_as_it_does_for_the_gateway() {
+        let odd = targets(&["a", "a_b"]);
+        let back = Some(("a".to_owned(), "b_c".to_owned()));
+        assert_eq!(owner(Names::Conditional, &odd, Offered::Tools, "a_b_c"), back);
+        for nobody in ["c_a", "a", "_a", "", "A_b"] {
+            assert_eq!(owner(Names::Conditional, &odd, Offered::Tools, nobody), None, "{nobody}");
+        }
+        for nobody in ["a+ui://x", "c+x:y", "x:y", "ui://x", "ui://c+x"] {
+            assert_eq!(owner(Names::Never, &odd, Offered::Resources, nobody), None, "{nobody}");
+        }
+        assert!(Names::Never.owner(&odd, Offered::Tools, "a_b").is_err());
+    }
+}

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use palisade::api::ext_authz::Settings;
 use palisade::api::proto::ext_mcp as wire;
 use palisade::api::proto::ext_mcp::ext_mcp_client::ExtMcpClient;
+use palisade::api::proto::ext_mcp::mcp_request_result::Result as Went;
+use palisade::api::proto::ext_mcp::mcp_response_result::Result as CameBack;
 use serde_json::{Value as Json, json};
 
 use crate::ext_authz::ask::{ISSUER, SUPPORT_BOT, object, plain_object, trust};
@@ -136,13 +138,12 @@ impl Asked {
         let mut client = ExtMcpClient::new(pdp.channel().await);
         let answer = client.check_request(with_token(self.request(), token)).await?.into_inner();
         let wire::McpRequestResult { result, header_mutation, metadata } = answer;
-        use wire::mcp_request_result::Result as Said;
         let does = match result.expect("an answer has a result") {
-            Said::Pass(wire::Pass {}) => Does::Pass,
-            Said::Mutated(params) => Does::Instead(String::from_utf8(params).unwrap()),
-            Said::Error(error) => {
+            Went::Pass(wire::Pass {}) => Does::Pass,
+            Went::Mutated(params) => Does::Instead(String::from_utf8(params).unwrap()),
+            Went::Error(error) => {
                 assert_eq!((&header_mutation, &metadata), (&None, &None));
-                refused(error)
+                refused(&error)
             }
         };
         let wire::HeaderMutation { set, remove } = header_mutation.unwrap_or_default();
@@ -191,11 +192,10 @@ impl Came {
         };
         let mut client = ExtMcpClient::new(pdp.channel().await);
         let answer = client.check_response(with_token(response, token)).await?.into_inner();
-        use wire::mcp_response_result::Result as Said;
         Ok(match answer.result.expect("an answer has a result") {
-            Said::Pass(wire::Pass {}) => Does::Pass,
-            Said::Mutated(result) => Does::Instead(String::from_utf8(result).unwrap()),
-            Said::Error(error) => refused(error),
+            CameBack::Pass(wire::Pass {}) => Does::Pass,
+            CameBack::Mutated(result) => Does::Instead(String::from_utf8(result).unwrap()),
+            CameBack::Error(error) => refused(&error),
         })
     }
 }
@@ -218,7 +218,7 @@ impl Does {
     }
 }
 
-fn refused(error: wire::AuthorizationError) -> Does {
+fn refused(error: &wire::AuthorizationError) -> Does {
     let data = error.mcp_error.as_ref().expect("an error has data");
     Does::Refuse(error.code(), error.reason.clone(), serde_json::from_slice(data).unwrap())
 }

@@ -85,6 +85,47 @@ async fn a_gateway_that_nothing_proves_takes_nothing_out() {
 }
 
 #[tokio::test]
+async fn a_deny_stays_a_deny_whatever_it_would_take_out() {
+    let policy = format!(
+        r#"@id("test/never") @reason("no refunds today") @obligation("{REDACTS}")
+           forbid (principal, action == Action::"crm/issue_refund", resource);"#
+    );
+    let mut files = shipped_files();
+    files.push(File::new("policies/test.cedar", policy));
+    let pdp = start_of(TestPdp::builder().snapshot(snapshot(&files)).caller(TOKEN, gateway())).await;
+    let answer = refund(r#"{"order":"o-1","note":"x","amount":30}"#).ask(&pdp).await;
+    assert_eq!(answer.does.refusal(), (Code::PermissionDenied, "forbidden"));
+    assert_eq!(pdp.ledger.last()["obligations"][0]["sent"], false);
+}
+
+#[tokio::test]
+async fn a_header_that_repeats_what_is_taken_out_keeps_the_call_back() {
+    let mut files = shipped_files();
+    let crm = files.iter_mut().find(|file| &*file.path == "tools/crm.json").unwrap();
+    let mut catalog: serde_json::Value = serde_json::from_str(&crm.text).unwrap();
+    for tool in catalog["tools"].as_array_mut().unwrap() {
+        if tool["name"] == "issue_refund" {
+            tool["inputSchema"]["properties"]["note"]["x-mcp-header"] = "Note".into();
+        }
+    }
+    *crm = File::new("tools/crm.json", catalog.to_string());
+    let policy = format!(
+        r#"@id("test/note") @obligation("{REDACTS}")
+           permit (principal, action == Action::"crm/issue_refund", resource);"#
+    );
+    files.push(File::new("policies/test.cedar", policy));
+    let pdp = start_of(TestPdp::builder().snapshot(snapshot(&files)).caller(TOKEN, gateway())).await;
+    let asked = refund(r#"{"order":"o-1","note":"x","amount":30}"#)
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", "issue_refund")
+        .header("mcp-param-note", "x");
+    assert_eq!(asked.ask(&pdp).await.does.refusal().1, "obligation_unsupported");
+    let silent = refund(r#"{"order":"o-1","note":"x","amount":30}"#).ask(&pdp).await;
+    assert!(matches!(silent.does, Does::Instead(_)), "{silent:?}");
+}
+
+#[tokio::test]
 async fn what_another_permit_allows_without_a_duty_needs_it_all_the_same() {
     // Ana's other permit has no duty; every permit that holds counts.
     let pdp = start(REDACTS).await;

@@ -106,6 +106,22 @@ async fn headers_repeat_the_message_or_it_goes_nowhere() {
     ] {
         assert_eq!(modern(bad).ask(&pdp).await.does.refusal().0, Code::Invalid, "{bad}");
     }
+    // Resources have their target in front of the URI.
+    let read = |name: &str| {
+        let uri = "demo://resource/static/document/a.md";
+        let read = Asked::of("resources/read", json!({ "uri": uri }).to_string()).to(&["everything"]);
+        read.metadata("jwt", super::ask::claims("bo"))
+            .metadata("workload", "spiffe://acme.example/agent/coder")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "resources/read")
+            .header("mcp-name", name)
+    };
+    for good in ["demo://resource/static/document/a.md", "everything+demo://resource/static/document/a.md"] {
+        assert_eq!(read(good).ask(&pdp).await.does, Does::Pass, "{good}");
+    }
+    for bad in ["everything_demo://resource/static/document/a.md", "everything+demo://resource/secret"] {
+        assert_eq!(read(bad).ask(&pdp).await.does.refusal().0, Code::Invalid, "{bad}");
+    }
     // Without headers the message itself says which revision is spoken.
     let meta = |version: &str| {
         let params = json!({"name": "issue_refund", "arguments": {"order": "o-1", "amount": 30},
