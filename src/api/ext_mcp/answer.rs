@@ -34,9 +34,8 @@ pub(super) fn encode(answers: &[Answer], params: Option<&[u8]>, told: Told) -> w
     let (Some(first), Some(result)) = (answers.first(), permitted(answers, params)) else {
         return refused(defect());
     };
-    let wire_remove = told.remove;
-    let header_mutation =
-        (!wire_remove.is_empty()).then_some(wire::HeaderMutation { set: vec![], remove: wire_remove });
+    let Told { code: _, remove } = told;
+    let header_mutation = (!remove.is_empty()).then_some(wire::HeaderMutation { set: vec![], remove });
     wire::McpRequestResult { result: Some(result), header_mutation, metadata: Some(metadata(first, answers)) }
 }
 
