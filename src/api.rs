@@ -13,6 +13,7 @@ mod finding;
 mod gateway;
 mod outcome;
 mod peer;
+pub mod porc;
 pub mod tasks;
 mod together;
 mod trace;
@@ -71,6 +72,7 @@ pub use ext_authz::ExtAuthz;
 pub use ext_mcp::ExtMcp;
 pub use grpc::Authorization;
 pub use peer::{Peer, peer_at};
+pub use porc::Porc;
 pub use tasks::TaskService;
 pub use trace::REQUEST_ID;
 

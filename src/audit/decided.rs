@@ -36,6 +36,8 @@ pub enum Face {
     /// `agentgateway.dev.ext_mcp.ExtMcp`.
     #[serde(rename = "ext_mcp")]
     ExtMcp,
+    /// HTTP: PORC, as `ToolHive` asks.
+    Porc,
     /// The administration's port.
     Admin,
 }
@@ -50,6 +52,7 @@ impl Face {
             Self::Authzen => "authzen",
             Self::ExtAuthz => "ext_authz",
             Self::ExtMcp => "ext_mcp",
+            Self::Porc => "porc",
             Self::Admin => "admin",
         }
     }

@@ -37,7 +37,13 @@ pub(super) fn untold(decision: Decision) -> Decision {
 fn redacts(obligations: &[Obligation], request: &Request, snapshot: &Snapshot, limits: &mcp::Limits) -> bool {
     let takes_out = match request.face {
         Face::ExtMcp => true,
-        Face::Embedded | Face::Grpc | Face::Http | Face::Authzen | Face::ExtAuthz | Face::Admin => false,
+        Face::Embedded
+        | Face::Grpc
+        | Face::Http
+        | Face::Authzen
+        | Face::ExtAuthz
+        | Face::Porc
+        | Face::Admin => false,
     };
     let Ask::Mcp(message) = &request.ask else { return false };
     let left = Redaction::of(obligations)

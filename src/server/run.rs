@@ -27,7 +27,7 @@ use super::telemetry::{self, TelemetryError};
 use super::tls::{self, Rotation, Tls, TlsError};
 use super::{SystemClock, admin, clock, grpc, http, refill, stack, trust};
 use crate::api::oauth::Behind;
-use crate::api::{Administrator, AuthZen, Authorization, ExtAuthz, ExtMcp, TaskService};
+use crate::api::{Administrator, AuthZen, Authorization, ExtAuthz, ExtMcp, Porc, TaskService};
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
 use crate::lifecycle::Lifecycle;
@@ -339,8 +339,7 @@ impl State {
         let (life, callers, clock) = (|| self.life.clone(), || callers.clone(), || Arc::new(SystemClock));
         let face = settings.limits.of_the_face();
         let authorization = Authorization::new(self.pdp.clone(), callers(), clock(), face);
-        let ext_authz = settings.ext_authz.clone();
-        let issuers = ext_authz.issuers.clone();
+        let (ext_authz, issuers) = (settings.ext_authz.clone(), settings.ext_authz.issuers.clone());
         Services {
             ext_mcp: ExtMcp::new(self.pdp.clone(), callers(), clock(), face, issuers),
             ext_authz: ExtAuthz::new(self.pdp.clone(), callers(), clock(), face, ext_authz),
@@ -359,9 +358,11 @@ impl State {
         let behind = authority.map(|authority| Behind::Tasks(Arc::new(authority)));
         let (face, types) = (settings.limits.of_the_face(), settings.authzen.types.clone());
         let clock = Arc::new(SystemClock);
+        let porc = Porc::new(self.pdp.clone(), callers.clone(), clock.clone(), face, types.clone());
         let authzen = AuthZen::new(self.pdp.clone(), callers.clone(), clock, face, types);
         let signed_metadata = settings.authzen.signed_metadata;
-        let authzen = http::AuthZenRoutes { routes: authzen.routes(), signed_metadata };
+        let routes = authzen.routes().merge(porc.routes());
+        let authzen = http::AuthZenRoutes { routes, signed_metadata };
         http::router(&settings.listen.http, &settings.tasks, bound, behind, authzen)
     }
 

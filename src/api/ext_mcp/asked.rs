@@ -70,6 +70,7 @@ pub(super) fn read(
         protocol_version: spoken.version.clone(),
         headers: spoken.headers.clone(),
         tool_definition: None,
+        arguments_unseen: false,
     };
     Ok(Asked { messages: targets.iter().map(message).collect(), session })
 }
