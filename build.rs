@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "palisade/v1/tasks.proto",
         "palisade/v1/admin.proto",
         "envoy/service/auth/v3/external_auth.proto",
+        "agentgateway/ext_mcp.proto",
         "palisade/v1/search.proto",
     ];
     let files = protox::compile(protos, ["proto"])?;

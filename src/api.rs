@@ -3,12 +3,14 @@
 
 pub mod authzen;
 pub mod ext_authz;
+pub mod ext_mcp;
 pub mod grpc;
 mod administration;
 mod callers;
 pub mod oauth;
 pub mod openapi;
 mod finding;
+mod gateway;
 mod outcome;
 mod peer;
 pub mod porc;
@@ -51,6 +53,10 @@ pub mod proto {
             }
         }
     }
+    /// What agentgateway asks (`agentgateway.dev.ext_mcp`), as far as it is read.
+    pub mod ext_mcp {
+        tonic::include_proto!("agentgateway.dev.ext_mcp");
+    }
     pub mod google {
         pub mod rpc {
             tonic::include_proto!("google.rpc");
@@ -63,6 +69,7 @@ pub mod proto {
 pub use administration::Administrator;
 pub use authzen::AuthZen;
 pub use ext_authz::ExtAuthz;
+pub use ext_mcp::ExtMcp;
 pub use grpc::Authorization;
 pub use peer::{Peer, peer_at};
 pub use porc::Porc;

@@ -201,6 +201,37 @@ pub fn items_bytes(array: &[u8]) -> Option<Vec<&[u8]>> {
     Some(items)
 }
 
+/// The members of the text of an object in their order, each with the exact bytes of its value; none when it is no object. Give
+/// it only text that [`parse`] has accepted.
+pub fn members_bytes(object: &[u8]) -> Option<Vec<(String, &[u8])>> {
+    let mut jiter = Jiter::new(object);
+    let mut members = Vec::new();
+    let mut next = jiter.next_object().ok()?.map(str::to_owned);
+    while let Some(name) = next {
+        let first = jiter.peek().ok()?;
+        let start = jiter.current_index();
+        jiter.known_skip(first).ok()?;
+        members.push((name, jiter.slice_to_current(start)));
+        next = jiter.next_key().ok()?.map(str::to_owned);
+    }
+    Some(members)
+}
+
+/// The text of an object with these members, each as it is.
+pub fn object_text<'m>(members: impl IntoIterator<Item = (&'m str, &'m [u8])>) -> Vec<u8> {
+    let mut text = vec![b'{'];
+    for (at, (name, value)) in members.into_iter().enumerate() {
+        if at > 0 {
+            text.push(b',');
+        }
+        text.extend(serde_json::Value::from(name).to_string().into_bytes());
+        text.push(b':');
+        text.extend(value);
+    }
+    text.push(b'}');
+    text
+}
+
 /// The value as `serde_json` holds it, for JSON Schema. Numbers beyond an `f64` stop at its ends; entity references
 /// and extension values, which JSON text never holds, take their plain JSON form.
 pub fn to_serde(value: &Value) -> serde_json::Value {

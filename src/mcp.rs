@@ -4,11 +4,15 @@
 mod headers;
 mod message;
 pub mod method;
+mod offered;
+mod redaction;
 mod target;
 
 use std::collections::BTreeSet;
 
 pub use message::{Limits, Message};
+pub use offered::Offered;
+pub use redaction::Redaction;
 
 use crate::access::{DenyReason, Entity, Question};
 use crate::catalog::{Catalog, Server};

@@ -42,8 +42,8 @@ pub use lending::{TaskAsk, Wanted};
 pub use reach::{REACH_QUESTIONS_MAX, Reach, Reached};
 pub use request::{Ask, Occasion, Request, Unclear};
 pub use search::{
-    Found, Listed, ListedTools, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PAGE_QUESTIONS_MAX, PAGE_TOKEN_BYTES_MAX,
-    Page, PageFault, Search, Sought, ToolList, ToolListFault, Unsettled,
+    Found, Listed, ListedTools, Offers, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PAGE_QUESTIONS_MAX,
+    PAGE_TOKEN_BYTES_MAX, Page, PageFault, Search, Sought, Thing, ToolList, ToolListFault, Unsettled, Usable,
 };
 pub use vocabulary::{TwoAgents, Vocabulary};
 pub use within::Within;

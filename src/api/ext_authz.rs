@@ -4,40 +4,29 @@
 mod answer;
 mod body;
 mod exchange;
-mod headers;
 mod message;
-mod parties;
 mod plain;
-mod refusal;
 mod route;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
 
-use super::callers::{self, Shown, TurnedAway};
+use super::callers::Shown;
+use super::gateway::{Front, Joined, Parties, Unreadable};
 use super::proto::envoy::service::auth::v3 as wire;
-use super::together::{TOGETHER_MAX, Together, since};
-use super::{Clock, Limits, grpc, trace};
+use super::{Clock, Limits, trace};
 use crate::audit::{AuditSink, Face};
-use crate::identity::{Caller, Callers, Role};
-use crate::pdp::{self, Answer, Ask, Current, Occasion, Pdp, Unclear, Vocabulary};
+use crate::identity::{Caller, Callers};
+use crate::pdp::{Ask, Pdp, Unclear, Vocabulary};
 use answer::Asked;
 pub use answer::Telling;
 use exchange::Exchange;
 use message::Understood;
-use parties::{Known, Parties};
-use refusal::Unreadable;
 use route::Profile;
-
-/// Headers that only this server and the gateway may speak by: what a client sends under such a name goes no further.
-const OURS: [&str; 3] = ["palisade-", "x-palisade-", "x-authz-"];
-/// The token of a transaction, which a gateway may be told to add.
-const TRANSACTION_TOKEN: &str = "txn-token";
 
 /// How gateways are answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,12 +49,8 @@ impl<S> Clone for ExtAuthz<S> {
 }
 
 struct Inner<S> {
-    pdp: Arc<Pdp<S>>,
-    callers: Callers,
-    clock: Arc<dyn Clock>,
-    limits: Limits,
-    settings: Settings,
-    together: Arc<Together<S>>,
+    front: Front<S>,
+    telling: Telling,
 }
 
 /// What a request over HTTP asks, with what its answer needs.
@@ -85,25 +70,9 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
         limits: Limits,
         settings: Settings,
     ) -> Self {
-        let together = Arc::new(Together::new(pdp.clone(), clock.clone()));
-        Self { inner: Arc::new(Inner { pdp, callers, clock, limits, settings, together }) }
-    }
-
-    /// Who asks, if it is somebody who may.
-    fn caller(&self, shown: &Shown) -> Result<Arc<Caller>, Status> {
-        let Inner { pdp, callers, clock, .. } = &*self.inner;
-        let caller = shown.caller(callers, &pdp.trusted(), clock.now())?;
-        callers::require(&caller, Role::Authorize)
-            .map_err(|turned| self.turned_away(&caller, Role::Authorize.name(), turned))?;
-        Ok(caller)
-    }
-
-    /// Puts on record what a caller may not do. Refused it is either way.
-    fn turned_away(&self, caller: &Caller, call: &str, turned: TurnedAway) -> Status {
-        let why = turned.to_string();
-        let (sink, clock) = (self.inner.pdp.sink(), &*self.inner.clock);
-        callers::record_refusal(sink, clock, Face::ExtAuthz, caller, (call, &why));
-        turned.into()
+        let Settings { telling, issuers } = settings;
+        let front = Front::new(Face::ExtAuthz, pdp, callers, clock, limits, issuers);
+        Self { inner: Arc::new(Inner { front, telling }) }
     }
 
     async fn answer(
@@ -115,11 +84,14 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
         let arrived = Instant::now();
         let exchange = Exchange::of(attributes)
             .ok_or_else(|| Status::invalid_argument("`attributes.request.http` is missing"))?;
-        let current = self.inner.pdp.current();
-        let read = self.read(&exchange, current.vocabulary(), caller);
-        let (requests, asked) = self.requests(caller, &exchange, read, trace_id.as_deref())?;
-        let answers = self.decide(requests, current, arrived).await?;
-        Ok(answer::encode(&answers, asked, self.inner.settings.telling))
+        let Inner { front, telling } = &*self.inner;
+        let current = front.pdp.current();
+        let Read { asks, parties, session, asked } = self.read(&exchange, current.vocabulary(), caller);
+        let joined = Joined::by(exchange.as_ref().ok().map(|exchange| &exchange.headers), trace_id);
+        let request = |ask| front.request(caller, parties.clone(), session.clone(), joined.clone(), ask);
+        let requests = asks.into_iter().map(request).collect::<Result<Vec<_>, _>>()?;
+        let answers = front.decide(requests, current, arrived).await?;
+        Ok(answer::encode(&answers, asked, *telling))
     }
 
     /// What a request asks. Something always is: what cannot be read goes on record too.
@@ -150,8 +122,8 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
         asked: &mut Asked,
     ) -> Result<(Understood, Parties), Unreadable> {
         asked.shows_token = exchange.headers.names().any(|name| name == "authorization");
-        asked.remove = removed(exchange);
-        let Inner { pdp, clock, settings, limits, .. } = &*self.inner;
+        asked.remove = exchange.headers.ours();
+        let front = &self.inner.front;
         let understood = match route::read(&exchange.route, names, caller).map_err(Unreadable::request)? {
             Profile::Http { route, tenant } => {
                 asked.is_plain = true;
@@ -160,90 +132,12 @@ impl<S: AuditSink + 'static> ExtAuthz<S> {
             }
             Profile::Mcp { server, audience } => {
                 asked.audience = audience;
-                message::read(exchange, &server, limits, asked)?
+                message::read(exchange, &server, &front.limits, asked)?
             }
         };
-        let (trust, issuers, audience, now) =
-            (&*pdp.trusted(), &settings.issuers, asked.audience.as_deref(), clock.now());
-        let parties = Parties::read(exchange, &Known { names, trust, caller, issuers, audience, now })?;
+        let parties = front.parties(&exchange.brought()?, names, caller, asked.audience.as_deref())?;
         Ok((understood, parties))
     }
-
-    /// The questions in their envelopes, if their caller may ask them at all.
-    fn requests(
-        &self,
-        caller: &Arc<Caller>,
-        exchange: &Result<Exchange, Unreadable>,
-        read: Read,
-        trace_id: Option<&str>,
-    ) -> Result<(Vec<pdp::Request>, Asked), Status> {
-        let Read { asks, parties, session, asked } = read;
-        let Parties { credentials, claim } = parties;
-        let sent = exchange.as_ref().map(joining).unwrap_or_default();
-        let request_id = trace::request_id(&sent);
-        let trace_id = trace_id.map(str::to_owned).or_else(|| trace::trace_id(&sent));
-        let request = |ask: Ask| {
-            callers::require_asked(caller, claim.as_ref(), &ask)
-                .map_err(|turned| self.turned_away(caller, "server", turned))?;
-            Ok::<_, Status>(pdp::Request {
-                face: Face::ExtAuthz,
-                caller: caller.clone(),
-                request_id: request_id.to_owned(),
-                claim: claim.clone(),
-                credentials: credentials.clone(),
-                ask,
-                session: session.clone(),
-                task: None,
-                purpose: None,
-                intent: None,
-                preview: false,
-                min_state: 0,
-                // The gateway fulfils nothing: what needs an obligation is denied.
-                understands: BTreeSet::new(),
-                explain: false,
-                trace_id: trace_id.clone(),
-            })
-        };
-        Ok((asks.into_iter().map(request).collect::<Result<Vec<_>, _>>()?, asked))
-    }
-
-    async fn decide(
-        &self,
-        mut requests: Vec<pdp::Request>,
-        current: Current,
-        arrived: Instant,
-    ) -> Result<Vec<Answer>, Status> {
-        let Inner { pdp, clock, together, .. } = &*self.inner;
-        let pending = if requests.len() == 1 {
-            let only = requests.pop().ok_or_else(grpc::defect)?;
-            vec![together.evaluate(only, Some(current), arrived).await.ok_or_else(grpc::defect)?]
-        } else {
-            let elapsed_us = since(arrived);
-            let occasion = || Occasion { id: clock.decision_id(), now: clock.now(), elapsed_us: &elapsed_us };
-            let mut batch = pdp.batch_on(current);
-            let mut pending = Vec::with_capacity(requests.len());
-            for some in requests.chunks(TOGETHER_MAX) {
-                pending.extend(batch.evaluate(some.iter().map(|request| (request, occasion()))));
-            }
-            pending
-        };
-        let settle = |pending: pdp::Pending| pending.settle().map_err(|error| grpc::unavailable(&error));
-        pending.into_iter().map(settle).collect()
-    }
-}
-
-/// The headers that join a request to others.
-fn joining(exchange: &Exchange) -> HeaderMap {
-    let names = [trace::REQUEST_ID, HeaderName::from_static("traceparent")];
-    let value = |name: &HeaderName| HeaderValue::from_str(exchange.headers.one(name.as_str()).ok()??).ok();
-    names.into_iter().filter_map(|name| value(&name).map(|value| (name, value))).collect()
-}
-
-/// The headers that go no further.
-fn removed(exchange: &Exchange) -> Vec<String> {
-    let ours = |name: &&str| *name == TRANSACTION_TOKEN || OURS.iter().any(|prefix| name.starts_with(prefix));
-    let names: BTreeSet<&str> = exchange.headers.names().filter(ours).collect();
-    names.into_iter().map(str::to_owned).collect()
 }
 
 #[tonic::async_trait]
@@ -254,7 +148,8 @@ impl<S: AuditSink + 'static> wire::authorization_server::Authorization for ExtAu
     ) -> Result<Response<wire::CheckResponse>, Status> {
         let span = tracing::info_span!("check");
         trace::adopt(&span, request.metadata().as_ref());
-        let caller = self.caller(&Shown::by(request.metadata().as_ref(), request.extensions()))?;
+        let caller =
+            self.inner.front.caller(&Shown::by(request.metadata().as_ref(), request.extensions()))?;
         let trace_id = trace::trace_id(request.metadata().as_ref());
         let attributes = request.into_inner().attributes.unwrap_or_default();
         self.answer(&caller, attributes, trace_id).instrument(span).await.map(Response::new)

@@ -31,12 +31,21 @@ impl<S: Send + Sync + 'static> Searches<S> {
         arrived: Instant,
         search: impl FnOnce(&Pdp<S>, Occasion<'_>) -> T + Send + 'static,
     ) -> Option<T> {
+        self.several(arrived, |pdp, occasion| search(pdp, occasion())).await
+    }
+
+    /// Makes several searches for one answer, in one turn. None when one failed by a defect.
+    pub(super) async fn several<T: Send + 'static>(
+        &self,
+        arrived: Instant,
+        search: impl for<'o> FnOnce(&Pdp<S>, &dyn Fn() -> Occasion<'o>) -> T + Send + 'static,
+    ) -> Option<T> {
         let turn = self.turns.clone().acquire_owned().await.ok()?;
         let (pdp, clock) = (self.pdp.clone(), self.clock.clone());
         let work = move || {
             let elapsed_us = since(arrived);
-            let (id, now) = (clock.decision_id(), clock.now());
-            let found = search(&pdp, Occasion { id, now, elapsed_us: &elapsed_us });
+            let occasion = || Occasion { id: clock.decision_id(), now: clock.now(), elapsed_us: &elapsed_us };
+            let found = search(&pdp, &occasion);
             drop(turn);
             found
         };

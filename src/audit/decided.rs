@@ -33,6 +33,9 @@ pub enum Face {
     /// `envoy.service.auth.v3.Authorization`.
     #[serde(rename = "ext_authz")]
     ExtAuthz,
+    /// `agentgateway.dev.ext_mcp.ExtMcp`.
+    #[serde(rename = "ext_mcp")]
+    ExtMcp,
     /// HTTP: PORC, as `ToolHive` asks.
     Porc,
     /// The administration's port.
@@ -48,6 +51,7 @@ impl Face {
             Self::Http => "http",
             Self::Authzen => "authzen",
             Self::ExtAuthz => "ext_authz",
+            Self::ExtMcp => "ext_mcp",
             Self::Porc => "porc",
             Self::Admin => "admin",
         }

@@ -1,6 +1,7 @@
 //! Searches: who may, what with, and what about it. Each result would be permitted now, by the same path as any step.
 //! Never answers without a record, never spends, and never finds what its caller does not enforce.
 
+mod offers;
 mod open;
 mod page;
 mod told;
@@ -15,6 +16,7 @@ use crate::catalog::server_of;
 use crate::mcp::{self, Mapped};
 use crate::policy::Snapshot;
 use crate::value::Uid;
+pub use offers::{Offers, Thing, Usable};
 pub(super) use open::call_of;
 pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PAGE_TOKEN_BYTES_MAX, Page, PageFault};
 use page::{Place, Start};

@@ -30,7 +30,8 @@ impl<S> Pdp<S> {
         let terms = self.terms(request, known, stops.as_deref().map(Arc::as_ref));
         let facts = facts(established, request, now);
         let judged = judge(round, &request.ask, &facts, &terms);
-        let judged = Judged { decision: told(judged.decision, request), ..judged };
+        let judged =
+            Judged { decision: told(judged.decision, request, round.snapshot(), &self.limits), ..judged };
         match known.filter(|_| judged.decision.outcome.is_permit() && judged.action.is_some()) {
             Some(known) if !request.preview => self.spend(known, judged),
             Some(_) | None => judged,

@@ -11,11 +11,12 @@ use super::config::Limits;
 use super::incoming;
 use super::listen::Listener;
 use crate::api::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer as ExtAuthzServer;
+use crate::api::proto::ext_mcp::ext_mcp_server::ExtMcpServer;
 use crate::api::proto::v1::admin_server::AdminServer;
 use crate::api::proto::v1::authorization_server::AuthorizationServer;
 use crate::api::proto::v1::search_server::SearchServer;
 use crate::api::proto::v1::tasks_server::TasksServer;
-use crate::api::{Administrator, Authorization, ExtAuthz, TaskService, proto};
+use crate::api::{Administrator, Authorization, ExtAuthz, ExtMcp, TaskService, proto};
 use crate::audit::AuditSink;
 use crate::store::StateStore;
 
@@ -31,6 +32,8 @@ pub struct Services<S, T> {
     pub authorization: Authorization<S>,
     /// `envoy.service.auth.v3.Authorization`.
     pub ext_authz: ExtAuthz<S>,
+    /// `agentgateway.dev.ext_mcp.ExtMcp`.
+    pub ext_mcp: ExtMcp<S>,
     /// `palisade.v1.Tasks`.
     pub tasks: TaskService<S, T>,
     /// `palisade.v1.Admin`.
@@ -50,6 +53,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AuthorizationServer<Authorization<S>>>().await;
     health.set_serving::<ExtAuthzServer<ExtAuthz<S>>>().await;
+    health.set_serving::<ExtMcpServer<ExtMcp<S>>>().await;
     health.set_serving::<SearchServer<Authorization<S>>>().await;
     health.set_serving::<TasksServer<TaskService<S, T>>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -57,11 +61,12 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(io::Error::other)?;
-    let Services { authorization, ext_authz, tasks, administrator } = services;
+    let Services { authorization, ext_authz, ext_mcp, tasks, administrator } = services;
     let bytes_max = limits.message_bytes_max;
     let search = SearchServer::new(authorization.clone()).max_decoding_message_size(bytes_max);
     let authorization = AuthorizationServer::new(authorization).max_decoding_message_size(bytes_max);
     let ext_authz = ExtAuthzServer::new(ext_authz).max_decoding_message_size(bytes_max);
+    let ext_mcp = ExtMcpServer::new(ext_mcp).max_decoding_message_size(bytes_max);
     let tasks = TasksServer::new(tasks).max_decoding_message_size(bytes_max);
     // A bundle is longer than a question.
     let administrator =
@@ -76,6 +81,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
         .add_service(reflection)
         .add_service(authorization)
         .add_service(ext_authz)
+        .add_service(ext_mcp)
         .add_service(search)
         .add_service(tasks)
         .add_service(administrator)
@@ -84,6 +90,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
             // Who watches our health learns of the end before the connections close.
             health.set_not_serving::<AuthorizationServer<Authorization<S>>>().await;
             health.set_not_serving::<ExtAuthzServer<ExtAuthz<S>>>().await;
+            health.set_not_serving::<ExtMcpServer<ExtMcp<S>>>().await;
             health.set_not_serving::<SearchServer<Authorization<S>>>().await;
             health.set_not_serving::<TasksServer<TaskService<S, T>>>().await;
         })

@@ -27,7 +27,7 @@ use super::telemetry::{self, TelemetryError};
 use super::tls::{self, Rotation, Tls, TlsError};
 use super::{SystemClock, admin, clock, grpc, http, refill, stack, trust};
 use crate::api::oauth::Behind;
-use crate::api::{Administrator, AuthZen, Authorization, ExtAuthz, Porc, TaskService};
+use crate::api::{Administrator, AuthZen, Authorization, ExtAuthz, ExtMcp, Porc, TaskService};
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
 use crate::lifecycle::Lifecycle;
@@ -339,8 +339,9 @@ impl State {
         let (life, callers, clock) = (|| self.life.clone(), || callers.clone(), || Arc::new(SystemClock));
         let face = settings.limits.of_the_face();
         let authorization = Authorization::new(self.pdp.clone(), callers(), clock(), face);
-        let ext_authz = settings.ext_authz.clone();
+        let (ext_authz, issuers) = (settings.ext_authz.clone(), settings.ext_authz.issuers.clone());
         Services {
+            ext_mcp: ExtMcp::new(self.pdp.clone(), callers(), clock(), face, issuers),
             ext_authz: ExtAuthz::new(self.pdp.clone(), callers(), clock(), face, ext_authz),
             authorization: match life() {
                 Some(life) => authorization.with_tasks(life),

@@ -1,5 +1,5 @@
-//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz` and as a PORC: the
-//! wanted decision, the wanted record, and the same of all.
+//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz`, over `ExtMcp`
+//! and as a PORC: the wanted decision, the wanted record, and the same of all.
 
 use std::collections::BTreeSet;
 
@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use crate::authzen;
 use crate::cases::{self, Case, CaseFile, Expect};
 use crate::ext_authz;
+use crate::ext_mcp;
 use crate::pdp::TestPdp;
 use crate::porc;
 use crate::wire;
@@ -136,6 +137,7 @@ async fn check(pdp: &TestPdp, case: &Case) -> Vec<String> {
     }
     wrong.extend(check_authzen(pdp, case, &embedded, &embedded_record).await);
     wrong.extend(check_ext_authz(pdp, case, &embedded, &embedded_record).await);
+    wrong.extend(check_ext_mcp(pdp, case, &embedded, &embedded_record).await);
     wrong.extend(check_porc(pdp, case, &embedded, &embedded_record).await);
     if (&embedded_record["face"], &grpc_record["face"]) != (&"embedded".into(), &"grpc".into()) {
         wrong.push("a record names another face".into());
@@ -213,6 +215,32 @@ async fn check_ext_authz(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_r
     wrong
 }
 
+/// The same through agentgateway, where it could pass it on.
+async fn check_ext_mcp(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_record: &Json) -> Vec<String> {
+    let Some(asked) = ext_mcp::say::asked(&case.request(), &pdp.pdp.snapshot()) else { return vec![] };
+    let answer = match asked.header("x-request-id", "r-1").by(pdp, &token(case)).await {
+        Ok(answer) => answer,
+        Err(status) => return vec![format!("no answer over ExtMcp: {status}")],
+    };
+    let record = pdp.ledger.last();
+    let (permit, reason) = match &answer.does {
+        ext_mcp::ask::Does::Pass => (true, String::new()),
+        does => (false, does.refusal().1.replace('_', "")),
+    };
+    let mut wrong = Vec::new();
+    if (permit, &reason) != (embedded.permit, &embedded.reason) {
+        wrong.push(format!("ExtMcp answers differently:\n  {embedded:?}\n  {answer:?}"));
+    }
+    // What cannot be read in one way is refused before it is looked at what it asks.
+    if lasting(embedded_record) != lasting(&record) && reason != "invalidinput" {
+        wrong.push(format!("ExtMcp records differently:\n  {embedded_record}\n  {record}"));
+    }
+    if record["face"] != "ext_mcp" {
+        wrong.push("a record names another face than ext_mcp".into());
+    }
+    wrong
+}
+
 /// The same as a PORC, where that has words for it.
 async fn check_porc(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_record: &Json) -> Vec<String> {
     let Some(body) = porc::say::body(&case.request(), &pdp.pdp.snapshot()) else { return vec![] };
@@ -258,10 +286,16 @@ fn most_messages_can_be_sent_through_a_gateway() {
     let files = cases::all();
     let said = files.iter().flat_map(|file| {
         let snapshot = file.snapshot();
-        file.cases.iter().filter(move |case| ext_authz::say::exchange(&case.request(), &snapshot).is_some())
+        file.cases.iter().map(move |case| {
+            let request = case.request();
+            let exchange = ext_authz::say::exchange(&request, &snapshot).is_some();
+            (exchange, ext_mcp::say::asked(&request, &snapshot).is_some())
+        })
     });
-    let said = said.count();
-    assert!(said >= 40, "only {said} cases");
+    let said: Vec<(bool, bool)> = said.collect();
+    let exchanges = said.iter().filter(|(exchange, _)| *exchange).count();
+    let asked = said.iter().filter(|(_, asked)| *asked).count();
+    assert!(exchanges >= 40 && asked >= 40, "only {exchanges} and {asked} cases");
 }
 
 /// Holds an answer and its record against the case.

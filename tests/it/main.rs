@@ -16,6 +16,7 @@ mod certificates;
 mod cli;
 mod conformance;
 mod ext_authz;
+mod ext_mcp;
 mod generated;
 mod grpc;
 mod inspect;

@@ -14,7 +14,9 @@ use palisade::api::proto::v1::admin_client::AdminClient;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
 use palisade::api::proto::v1::search_client::SearchClient;
 use palisade::api::proto::v1::tasks_client::TasksClient;
-use palisade::api::{Administrator, AuthZen, Authorization, Clock, ExtAuthz, Porc, TaskService, ext_authz};
+use palisade::api::{
+    Administrator, AuthZen, Authorization, Clock, ExtAuthz, ExtMcp, Porc, TaskService, ext_authz,
+};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
 use palisade::identity::{Algorithm, Caller, Callers, KnownBy, OwnIssuer, Role, Servers, SigningKey};
@@ -296,9 +298,12 @@ impl Builder {
         let face = self.limits.of_the_face();
         let clock = || self.clock.clone();
         let authorization = Authorization::new(pdp.clone(), callers.clone(), clock(), face);
+        let issuers = self.ext_authz.issuers.clone();
+        let ext_mcp = ExtMcp::new(pdp.clone(), callers.clone(), clock(), face, issuers);
         let gateways = ExtAuthz::new(pdp.clone(), callers.clone(), clock(), face, self.ext_authz);
         let services = Services {
             ext_authz: gateways,
+            ext_mcp,
             authorization: match life.clone() {
                 Some(life) => authorization.with_tasks(life),
                 None => authorization,

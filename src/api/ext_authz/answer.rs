@@ -1,11 +1,10 @@
 //! Answers as gateways take them: whether the request goes on, and what its client gets when it does not.
 //! Never a deny without a status and a body, and never more of a decision than an agent may see.
 
-use prost_types::value::Kind;
-use prost_types::{ListValue, Struct, Value as Plain};
 use serde_json::{Value as Json, json};
 
 use crate::access::{DenyReason, Determining, Effect, Outcome};
+use crate::api::gateway::{PARAMS, metadata, snake};
 use crate::api::proto::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use crate::api::proto::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use crate::api::proto::envoy::service::auth::v3::check_response::HttpResponse;
@@ -13,8 +12,6 @@ use crate::api::proto::envoy::service::auth::v3::{CheckResponse, DeniedHttpRespo
 use crate::api::proto::envoy::r#type::v3::HttpStatus;
 use crate::api::proto::google::rpc::Status;
 use crate::pdp::Answer;
-
-use super::refusal::PARAMS;
 
 /// The words for a message of a batch that was itself permitted.
 const ANOTHER: &str = "another message of the batch was denied";
@@ -163,32 +160,6 @@ fn body(answers: &[Answer], asked: &Asked, telling: Telling) -> Json {
     errors.next().map(message).unwrap_or_default()
 }
 
-/// What the filters behind and the access log may see.
-fn metadata(first: &Answer, all: &[Answer]) -> Struct {
-    let text = |text: String| Plain { kind: Some(Kind::StringValue(text)) };
-    let list = |items: Vec<String>| Plain {
-        kind: Some(Kind::ListValue(ListValue { values: items.into_iter().map(text).collect() })),
-    };
-    let (decision, reason) = match first.decision.outcome {
-        Outcome::Permit => ("permit", None),
-        Outcome::Deny(reason) => ("deny", Some(snake(reason.name()))),
-    };
-    let mut policies: Vec<String> =
-        first.decision.determining.iter().map(|policy| policy.id.to_string()).collect();
-    policies.dedup();
-    let mut fields = vec![
-        ("decision", text(decision.to_owned())),
-        ("decision_id", text(first.id.to_string())),
-        ("policies", list(policies)),
-        ("revision", text(first.revision.to_string())),
-    ];
-    fields.extend(reason.map(|reason| ("reason", text(reason))));
-    if all.len() > 1 {
-        fields.push(("decision_ids", list(all.iter().map(|answer| answer.id.to_string()).collect())));
-    }
-    Struct { fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }
-}
-
 /// The scopes that the policies which forbid ask for.
 fn scopes(determining: &[Determining]) -> Option<String> {
     let forbids = determining.iter().filter(|policy| policy.effect == Effect::Forbid);
@@ -235,16 +206,4 @@ fn header(name: &str, value: &str) -> HeaderValueOption {
         header: Some(header),
         append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
     }
-}
-
-/// `NoPermit` as `no_permit`.
-fn snake(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 4);
-    for (at, c) in name.chars().enumerate() {
-        if c.is_ascii_uppercase() && at > 0 {
-            text.push('_');
-        }
-        text.push(c.to_ascii_lowercase());
-    }
-    text
 }

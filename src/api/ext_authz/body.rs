@@ -1,33 +1,12 @@
 //! The messages of a body: one, or the batch that one revision of MCP has.
 //! Never takes a body that another reader could read in another way: some servers run what others refuse.
 
+use crate::api::gateway::{Call, Unreadable, unambiguous};
 use crate::json;
-use crate::mcp::method::{self, Target};
 use crate::value::Value;
-
-use super::refusal::Unreadable;
 
 /// The members that a message may have (JSON-RPC 2.0, sections 4 and 5).
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
-/// The members of `params` by which servers find out what is asked of them.
-const PARAMS: [&str; 14] = [
-    "_meta",
-    "arguments",
-    "cursor",
-    "inputResponses",
-    "level",
-    "name",
-    "notifications",
-    "protocolVersion",
-    "ref",
-    "requestState",
-    "task",
-    "taskId",
-    "uri",
-    "argument",
-];
-/// The member of `_meta` that names the revision (MCP 2026-07-28).
-const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// The longest id that is a text, in bytes: it goes back in the answer.
 const ID_BYTES_MAX: usize = 256;
 
@@ -54,18 +33,6 @@ pub(super) enum Kind {
     Call(Call),
     /// The answer to a request of the server.
     Response,
-}
-
-/// A method and its parameters.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) method: String,
-    /// As they were sent; empty when there are none.
-    pub(super) params: Vec<u8>,
-    /// What `params` call the thing that is asked for: `name`, `uri` or `taskId`.
-    pub(super) named: Option<String>,
-    /// The revision that `_meta` names.
-    pub(super) version: Option<String>,
 }
 
 /// Reads a body. `batch_len_max` is 0 where there are no batches.
@@ -120,8 +87,15 @@ fn piece(value: &Value, bytes: &[u8]) -> Result<Piece, Unreadable> {
     if id.is_some() == method.starts_with("notifications/") {
         return Err(Unreadable::request("requests have an `id`, and notifications have none"));
     }
-    let (params, named, version) = params(&method, members.get("params"), bytes)?;
-    let kind = Kind::Call(Call { method, params, named, version });
+    let params = match members.get("params") {
+        None => None,
+        Some(params) => {
+            let bytes = json::member_bytes(bytes, "params")
+                .ok_or_else(|| Unreadable::request("`params` cannot be read"))?;
+            Some((params, bytes))
+        }
+    };
+    let kind = Kind::Call(Call::read(method, params)?);
     Ok(Piece { id: id.unwrap_or_default(), kind })
 }
 
@@ -143,75 +117,4 @@ fn id(value: &Value) -> Result<serde_json::Value, Unreadable> {
         Value::Long(number) => Ok((*number).into()),
         _ => Err(Unreadable::request("`id` must be a string or a whole number")),
     }
-}
-
-type Params = (Vec<u8>, Option<String>, Option<String>);
-
-fn params(method: &str, value: Option<&Value>, message: &[u8]) -> Result<Params, Unreadable> {
-    let members = match value {
-        None => return Ok((Vec::new(), None, None)),
-        Some(Value::Record(members)) => members,
-        Some(other) => {
-            let words = format!("`params` must be an object, found {}", other.kind());
-            return Err(Unreadable::request(words));
-        }
-    };
-    let like_a_known_one =
-        |name: &String| PARAMS.iter().any(|known| known != name && folded(known) == folded(name));
-    if members.keys().any(like_a_known_one) {
-        return Err(Unreadable::request("a member of `params` is written with other letters than it has"));
-    }
-    let bytes = json::member_bytes(message, "params")
-        .ok_or_else(|| Unreadable::request("`params` cannot be read"))?;
-    let named = naming(method).and_then(|name| text(members.get(name)));
-    let version = match members.get("_meta") {
-        Some(Value::Record(meta)) => text(meta.get(META_VERSION)),
-        _ => None,
-    };
-    Ok((bytes.to_vec(), named, version))
-}
-
-/// The member of `params` that `Mcp-Name` repeats.
-fn naming(name: &str) -> Option<&'static str> {
-    match method::method(name)?.target {
-        Target::Tool | Target::Prompt => Some("name"),
-        Target::Resource => Some("uri"),
-        Target::Task => Some("taskId"),
-        Target::Nothing | Target::Server | Target::Completion | Target::Subscriptions | Target::Client => {
-            None
-        }
-    }
-}
-
-fn text(value: Option<&Value>) -> Option<String> {
-    match value {
-        Some(Value::String(text)) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-/// Refuses members of one object that differ in case alone: to some readers they are one member, and the last counts.
-fn unambiguous(value: &Value) -> Result<(), Unreadable> {
-    match value {
-        Value::Record(members) => {
-            let names: std::collections::BTreeSet<String> = members.keys().map(|name| folded(name)).collect();
-            if names.len() != members.len() {
-                return Err(Unreadable::request("two members of one object differ in case alone; send one"));
-            }
-            members.values().try_for_each(unambiguous)
-        }
-        Value::Set(items) => items.iter().try_for_each(unambiguous),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Long(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Entity(_)
-        | Value::Extension(..) => Ok(()),
-    }
-}
-
-/// A name without regard to case. To capital letters first: some small letters share one, such as `s` and the long s.
-fn folded(name: &str) -> String {
-    name.to_uppercase().to_lowercase()
 }

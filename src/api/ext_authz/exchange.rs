@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use prost_types::value::Kind;
+
 use crate::api::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use crate::api::proto::envoy::service::auth::v3::AttributeContext;
 use crate::api::proto::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 
-use super::refusal::Unreadable;
+use crate::api::gateway::{Brought, Headers, TASK_TOKEN, Unreadable};
 
+/// Where Envoy's filter puts what it has verified, below a name of the operator's choice.
+const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 /// Says whether the gateway passed on a part of the body only.
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 /// Headers by which some servers let a client change the method.
@@ -35,10 +39,6 @@ pub(super) struct Exchange {
     pub(super) metadata: BTreeMap<String, prost_types::Struct>,
 }
 
-/// Headers in the order in which they came; a value that is no text is none.
-#[derive(Debug, Default)]
-pub(super) struct Headers(Vec<(String, Option<String>)>);
-
 impl Exchange {
     /// Takes a question apart; none when it is about no request over HTTP.
     pub(super) fn of(attributes: AttributeContext) -> Option<Result<Self, Unreadable>> {
@@ -50,8 +50,8 @@ impl Exchange {
         if !headers.is_empty() && !raw.is_empty() {
             return Some(Err(Unreadable::request("the gateway sends the headers twice")));
         }
-        let plain = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), Some(value)));
-        let headers = Headers(plain.chain(raw.into_iter().map(header)).collect());
+        let plain = headers.into_iter().map(|(name, value)| (name, Some(value)));
+        let headers = plain.chain(raw.into_iter().map(header)).collect();
         Some(Ok(Self {
             method,
             path,
@@ -125,50 +125,35 @@ impl Exchange {
         self.path.split('?').next().unwrap_or_default()
     }
 
+    /// What says who asks.
+    pub(super) fn brought(&self) -> Result<Brought<'_>, Unreadable> {
+        let claims = self.metadata.get(JWT_AUTHN).into_iter().flat_map(|verified| verified.fields.values());
+        let claims = claims.filter_map(|payload| match &payload.kind {
+            Some(Kind::StructValue(payload)) => Some(payload),
+            _ => None,
+        });
+        Ok(Brought {
+            authorization: self.headers.one("authorization")?,
+            task: self.headers.one(TASK_TOKEN)?,
+            dpop: self.headers.one("dpop")?,
+            method: &self.method,
+            url: self.url(),
+            certificate: &self.certificate,
+            workload: &self.peer,
+            claims: claims.collect(),
+        })
+    }
+
     /// The URL as the client meant it, without the query (RFC 9449, section 4.2, `htu`).
-    pub(super) fn url(&self) -> String {
+    fn url(&self) -> String {
         format!("{}://{}{}", self.scheme, self.host, self.path_alone())
-    }
-}
-
-impl Headers {
-    /// All values of a header.
-    pub(super) fn all(&self, name: &str) -> Vec<Option<&str>> {
-        self.0.iter().filter(|(sent, _)| sent == name).map(|(_, value)| value.as_deref()).collect()
-    }
-
-    /// The only value of a header.
-    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Unreadable> {
-        match self.all(name).as_slice() {
-            [] => Ok(None),
-            [Some(only)] => Ok(Some(only)),
-            [None] => Err(Unreadable::header(format!("header `{name}` is no text"))),
-            _ => Err(Unreadable::header(format!("header `{name}` came twice"))),
-        }
-    }
-
-    /// The headers whose names begin so, each once.
-    pub(super) fn beginning(&self, prefix: &str) -> Result<BTreeMap<String, String>, Unreadable> {
-        let names = self.names().filter(|name| name.starts_with(prefix));
-        let mut found = BTreeMap::new();
-        for name in names {
-            if let Some(value) = self.one(name)? {
-                found.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        Ok(found)
-    }
-
-    /// All names.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
     }
 }
 
 fn header(raw: HeaderValue) -> (String, Option<String>) {
     let HeaderValue { key, value, raw_value } = raw;
     let value = if raw_value.is_empty() { Some(value) } else { String::from_utf8(raw_value).ok() };
-    (key.to_ascii_lowercase(), value)
+    (key, value)
 }
 
 /// `application/json`, in UTF-8 if it says so, and with nothing else to say.

@@ -5,6 +5,7 @@ use prost_types::value::Kind as PlainKind;
 
 use crate::access::Question;
 use crate::api::Limits;
+use crate::api::gateway::{Call, Spoken, Unreadable};
 use crate::json;
 use crate::mcp::Message;
 use crate::mcp::method::{self, Direction, Era, Version};
@@ -12,10 +13,8 @@ use crate::pdp::Ask;
 use crate::value::Uid;
 
 use super::answer::Asked;
-use super::body::{self, Body, Call, Kind, Piece};
+use super::body::{self, Body, Kind, Piece};
 use super::exchange::Exchange;
-use super::headers::Spoken;
-use super::refusal::Unreadable;
 
 /// How much deeper a body nests than `params`: the batch and the message.
 const DEPTH_AROUND: usize = 2;

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::access::{Entity, Question};
+use crate::api::gateway::Unreadable;
 use crate::pdp::Vocabulary;
 use crate::value::{Uid, Value};
 
 use super::exchange::Exchange;
-use super::refusal::Unreadable;
 
 /// The entity type of what stands behind a path.
 const ROUTE: &str = "Route";

@@ -256,7 +256,8 @@ fn plain(json: &Json) -> Plain {
     Plain { kind: Some(kind) }
 }
 
-fn plain_object(said: &Struct) -> Json {
+/// And back.
+pub fn plain_object(said: &Struct) -> Json {
     fn back(value: &Plain) -> Json {
         match value.kind.as_ref().unwrap() {
             Kind::NullValue(_) => Json::Null,

@@ -203,7 +203,8 @@ fn health_over_grpc_says_serving_and_reflection_lists_the_services() {
             other => panic!("{other:?}"),
         }
     });
-    for service in ["palisade.v1.Authorization", "grpc.health.v1.Health"] {
+    let gateways = ["envoy.service.auth.v3.Authorization", "agentgateway.dev.ext_mcp.ExtMcp"];
+    for service in ["palisade.v1.Authorization", "grpc.health.v1.Health"].into_iter().chain(gateways) {
         assert!(services.iter().any(|name| name == service), "{services:?}");
     }
 }

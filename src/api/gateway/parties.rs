@@ -16,54 +16,68 @@ use crate::identity::{
 use crate::pdp::Vocabulary;
 use crate::value::{Uid, Value};
 
-use super::exchange::Exchange;
-use super::refusal::Unreadable;
+use super::Unreadable;
 
-/// Where Envoy's filter puts what it has verified, below a name of the operator's choice.
-const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 /// The header with the token of a task. It is taken out before the request goes on.
-pub(super) const TASK_TOKEN: &str = "palisade-task";
+pub(in crate::api) const TASK_TOKEN: &str = "palisade-task";
 /// How deep claims may nest.
 const CLAIMS_DEPTH_MAX: usize = 16;
 /// Whole numbers beyond this are not exact where they come from.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Who asks.
+#[derive(Debug, Clone, Default)]
+pub(in crate::api) struct Parties {
+    pub(in crate::api) credentials: Credentials,
+    pub(in crate::api) claim: Option<Claim>,
+}
+
+/// What a gateway passes on of who asks.
 #[derive(Debug, Default)]
-pub(super) struct Parties {
-    pub(super) credentials: Credentials,
-    pub(super) claim: Option<Claim>,
+pub(in crate::api) struct Brought<'a> {
+    /// As the header `Authorization` has it.
+    pub(in crate::api) authorization: Option<&'a str>,
+    /// The token of a task.
+    pub(in crate::api) task: Option<&'a str>,
+    /// A proof of possession, for a request with this method to this URL.
+    pub(in crate::api) dpop: Option<&'a str>,
+    pub(in crate::api) method: &'a str,
+    pub(in crate::api) url: String,
+    /// The certificate of the client's connection in PEM, percent-encoded; empty when there is none.
+    pub(in crate::api) certificate: &'a str,
+    /// The SPIFFE ID that it proves.
+    pub(in crate::api) workload: &'a str,
+    /// The claims of the tokens that the gateway has verified itself.
+    pub(in crate::api) claims: Vec<&'a Struct>,
 }
 
 /// What parties are held against.
-pub(super) struct Known<'a> {
-    pub(super) names: Vocabulary<'a>,
-    pub(super) trust: &'a Trust,
-    pub(super) caller: &'a Caller,
+pub(in crate::api) struct Known<'a> {
+    pub(in crate::api) names: Vocabulary<'a>,
+    pub(in crate::api) trust: &'a Trust,
+    pub(in crate::api) caller: &'a Caller,
     /// The issuers whose claims a gateway may have verified.
-    pub(super) issuers: &'a BTreeSet<String>,
-    pub(super) audience: Option<&'a str>,
-    pub(super) now: Timestamp,
+    pub(in crate::api) issuers: &'a BTreeSet<String>,
+    pub(in crate::api) audience: Option<&'a str>,
+    pub(in crate::api) now: Timestamp,
 }
 
 impl Parties {
-    pub(super) fn read(exchange: &Exchange, known: &Known<'_>) -> Result<Self, Unreadable> {
-        let subject = exchange.headers.one("authorization")?.map(authorization).transpose()?;
-        let task = exchange.headers.one(TASK_TOKEN)?.map(token).transpose()?;
-        let proof = match exchange.headers.one("dpop")?.map(token).transpose()? {
-            Some(proof) => Some(Proof::Dpop { proof, method: exchange.method.clone(), url: exchange.url() }),
+    pub(in crate::api) fn read(brought: &Brought<'_>, known: &Known<'_>) -> Result<Self, Unreadable> {
+        let subject = brought.authorization.map(authorization).transpose()?;
+        let task = brought.task.map(token).transpose()?;
+        let proof = match brought.dpop.map(token).transpose()? {
+            Some(proof) => {
+                Some(Proof::Dpop { proof, method: brought.method.to_owned(), url: brought.url.clone() })
+            }
             None if known.caller.may(Role::Attest) && (subject.is_some() || task.is_some()) => {
-                thumbprint(&exchange.certificate).map(Proof::Certificate)
+                thumbprint(brought.certificate).map(Proof::Certificate)
             }
             None => None,
         };
-        let credentials =
-            Credentials { subject, actor: None, task, proof, workload: SpiffeId::parse(&exchange.peer).ok() };
-        let believed = exchange.metadata.get(JWT_AUTHN).filter(|_| known.caller.may(Role::Assert));
-        let claim = match believed {
-            Some(metadata) => said(metadata, known)?,
-            None => None,
-        };
+        let workload = SpiffeId::parse(brought.workload).ok();
+        let credentials = Credentials { subject, actor: None, task, proof, workload };
+        let claim = if known.caller.may(Role::Assert) { said(&brought.claims, known)? } else { None };
         Ok(Self { credentials, claim })
     }
 }
@@ -110,23 +124,17 @@ fn authorization(text: &str) -> Result<Token, Unreadable> {
 }
 
 /// The parties of the claims that the gateway has verified, if it is believed about their issuer.
-fn said(metadata: &Struct, known: &Known<'_>) -> Result<Option<Claim>, Unreadable> {
-    let mut found = None;
-    for payload in metadata.fields.values() {
-        let Some(Kind::StructValue(payload)) = &payload.kind else { continue };
-        let Some(Kind::StringValue(issuer)) = payload.fields.get("iss").and_then(|iss| iss.kind.as_ref())
-        else {
-            continue;
-        };
-        if !known.issuers.contains(issuer) {
-            continue;
-        }
-        if found.is_some() {
-            return Err(Unreadable::request("the gateway has verified two tokens; send one"));
-        }
-        found = Some(payload);
+fn said(claims: &[&Struct], known: &Known<'_>) -> Result<Option<Claim>, Unreadable> {
+    let believed = |payload: &&&Struct| match payload.fields.get("iss").and_then(|iss| iss.kind.as_ref()) {
+        Some(Kind::StringValue(issuer)) => known.issuers.contains(issuer),
+        _ => false,
+    };
+    let mut believed = claims.iter().filter(believed);
+    match (believed.next(), believed.next()) {
+        (None, _) => Ok(None),
+        (Some(only), None) => claim(only, known).map(Some),
+        (Some(_), Some(_)) => Err(Unreadable::request("the gateway has verified two tokens; send one")),
     }
-    found.map(|payload| claim(payload, known)).transpose()
 }
 
 fn claim(payload: &Struct, known: &Known<'_>) -> Result<Claim, Unreadable> {

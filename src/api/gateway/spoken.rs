@@ -8,9 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::mcp::method::{Era, Version};
 
-use super::body::Call;
-use super::exchange::Headers;
-use super::refusal::Unreadable;
+use super::{Call, Headers, Unreadable};
 use crate::api::wire;
 
 const VERSION: &str = "mcp-protocol-version";
@@ -20,17 +18,17 @@ const NAME: &str = "mcp-name";
 
 /// The headers that begin with `Mcp-`, and what they say.
 #[derive(Debug)]
-pub(super) struct Spoken {
+pub(in crate::api) struct Spoken {
     /// By their names in lower case.
-    pub(super) headers: BTreeMap<String, String>,
+    pub(in crate::api) headers: BTreeMap<String, String>,
     /// The revision as it is named; none means 2025-03-26.
-    pub(super) version: Option<String>,
+    pub(in crate::api) version: Option<String>,
     /// The session, in the era that has sessions.
-    pub(super) session: Option<String>,
+    pub(in crate::api) session: Option<String>,
 }
 
 impl Spoken {
-    pub(super) fn read(headers: &Headers) -> Result<Self, Unreadable> {
+    pub(in crate::api) fn read(headers: &Headers) -> Result<Self, Unreadable> {
         let headers = headers.beginning("mcp-")?;
         let version = headers.get(VERSION).cloned();
         let mut spoken = Self { headers, version, session: None };
@@ -45,17 +43,26 @@ impl Spoken {
     }
 
     /// The era of the revision; none when nobody knows it.
-    pub(super) fn era(&self) -> Option<Era> {
+    pub(in crate::api) fn era(&self) -> Option<Era> {
         Some(self.revision()?.era())
     }
 
     /// The revision; none when nobody knows it.
-    pub(super) fn revision(&self) -> Option<Version> {
+    pub(in crate::api) fn revision(&self) -> Option<Version> {
         self.version.as_deref().map_or(Some(Version::ASSUMED), Version::named)
     }
 
+    /// Takes the name that a gateway shows its clients for the one that the server has.
+    pub(in crate::api) fn rename(&mut self, shown: &str, own: &str) {
+        if let Some(name) = self.headers.get_mut(NAME)
+            && decoded(name).as_deref() == Some(shown)
+        {
+            own.clone_into(name);
+        }
+    }
+
     /// Holds a message against the headers that repeat it. The era that requires them has more to say, and `mcp` says it.
-    pub(super) fn agree(&self, call: &Call) -> Result<(), Unreadable> {
+    pub(in crate::api) fn agree(&self, call: &Call) -> Result<(), Unreadable> {
         // Only the newer era names its revision in `_meta`: with the older one in the header, two servers would differ.
         if call.version.is_some() && call.version != self.version {
             return Err(Unreadable::header("`MCP-Protocol-Version` and `_meta` name different revisions"));
