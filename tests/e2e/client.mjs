@@ -1,8 +1,9 @@
 // A client written with the TypeScript SDK: does the steps of a script that it reads from standard input, one JSON line a step,
 // and prints one JSON line a result. Never talks to Palisade.
+import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-import { require } from './sdk.mjs';
+const require = createRequire(new URL('../../examples/typescript/package.json', import.meta.url));
 
 const [url, sdk, mode, sent] = process.argv.slice(2);
 const headers = JSON.parse(sent);
@@ -11,8 +12,10 @@ const { StreamableHTTPClientTransport } = require(
   sdk === '1' ? '@modelcontextprotocol/sdk/client/streamableHttp.js' : '@modelcontextprotocol/client',
 );
 const client = new Client({ name: 'steps', version: '1.0.0' }, sdk === '1' ? {} : { versionNegotiation: { mode } });
-await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+await client.connect(transport);
 const DO = {
+  era: async () => client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion,
   tools: async () => (await client.listTools()).tools.map(({ name }) => name),
   resources: async () => (await client.listResources()).resources.map(({ uri }) => uri),
   prompts: async () => (await client.listPrompts()).prompts.map(({ name }) => name),
