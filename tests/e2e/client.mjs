@@ -98,3 +98,5 @@ for await (const line of createInterface({ input: process.stdin })) {
 // The end of the session, in the era that has sessions; a gateway that is gone has ended it already.
 await transport.terminateSession().catch(() => {});
 await client.close();
+// Version 1 would try for seconds to open the stream of that session again.
+process.exit();
