@@ -89,10 +89,12 @@ def measured(scratch: Path, rounds: int, calls: int) -> str:
             envoy = stack.enter_context(gateways.envoy(folder, bootstrap))
             sides.append(side(name, envoy.url, issuer.token("ana", "support-bot")))
         rows = in_turn(sides, rounds, calls)
-        outcomes = [record["outcome"] for record in palisade.audit() if record["type"] == "decided"]
-        if outcomes != ["permit"] * (2 * (rounds + 1) * calls):
-            raise SystemExit(f"{len(outcomes)} records of {2 * (rounds + 1) * calls} calls")
-    return rendered(rows, calls)
+        decided = [record for record in palisade.audit() if record["type"] == "decided"]
+        if [record["outcome"] for record in decided] != ["permit"] * (2 * (rounds + 1) * calls):
+            raise SystemExit(f"{len(decided)} records of {2 * (rounds + 1) * calls} calls")
+    own = statistics.median(record["duration_us"] for record in decided)
+    taken = f"{rounds} rounds of {calls} calls a side, in turn; {running.BINARY.parent.name} build."
+    return f"{rendered(rows)}\n\n{taken} From a question's arrival in Palisade to its decision: {own:.0f} µs (p50 of the records)."
 
 
 def answering(bootstrap: str, asks: bool, at: Path) -> str:
@@ -143,7 +145,7 @@ def in_turn(sides: list[Side], rounds: int, calls: int) -> dict[str, list[tuple[
     return rows
 
 
-def rendered(rows: dict[str, list[tuple[float, float]]], calls: int) -> str:
+def rendered(rows: dict[str, list[tuple[float, float]]]) -> str:
     """Medians of the rounds; what is added is the median of the differences by round, least and most in brackets."""
     lines = ["| a call through Envoy, one at a time | p50 | p99 | added at p50 | added at p99 |", "|---|--:|--:|--:|--:|"]
     for name, taken in rows.items():
@@ -153,7 +155,7 @@ def rendered(rows: dict[str, list[tuple[float, float]]], calls: int) -> str:
             spread = f"{statistics.median(added):.0f} µs ({min(added):.0f} to {max(added):.0f})"
             cells.append("" if name == NO_FILTER else spread)
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"{len(rows[NO_FILTER])} rounds of {calls} calls a side, in turn; {running.BINARY.parent.name} build."])
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
