@@ -1,4 +1,5 @@
-// Loaded before @modelcontextprotocol/server-everything: writes down which of its tools run, and says where it listens.
+// Loaded before @modelcontextprotocol/server-everything: writes down which of its tools run (but for those that begin tasks), and
+// says where it listens.
 // Never changes what a tool does or what a client is told.
 import { appendFileSync } from 'node:fs';
 import { Server } from 'node:net';

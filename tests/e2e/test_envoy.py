@@ -60,24 +60,6 @@ def before_crm(tmp_path: Path) -> Iterator[Gateway]:
 
 
 @pytest.mark.parametrize("mode", ERAS)
-def test_an_allowed_tool_runs_and_a_denied_one_does_not(before_crm: Gateway, mode: str) -> None:
-    allowed = before_crm.ask("issue_refund", order="o-1", amount=30, mode=mode)
-    assert text_of(allowed) == "refunded 30 EUR for order o-1"
-    assert before_crm.did() == ["issue_refund"]
-    said = before_crm.refused("issue_refund", order="o-1", amount=300, mode=mode)
-    print(said)
-    assert NO_PERMIT in said
-    said = before_crm.refused("delete_customer", customer_id="c-1", mode=mode)
-    assert "this tool changes things for good: a person must approve the call" in said
-    assert before_crm.did() == ["issue_refund"], "a denied tool ran"
-    decided = [record for record in before_crm.palisade.audit() if record["type"] == "decided"]
-    assert {record["face"] for record in decided} == {"ext_authz"}
-    assert [record["outcome"] for record in decided if record.get("method") == "tools/call"] == ["permit", "deny", "deny"]
-    paid = next(record for record in decided if record.get("tool") == "issue_refund")
-    assert (paid["assurance"], paid["principal"]["id"], paid["actor"]["id"]) == ("verified", "ana", "support-bot")
-
-
-@pytest.mark.parametrize("mode", ERAS)
 def test_with_status_200_the_client_shows_the_words(tmp_path: Path, mode: str) -> None:
     with gateway(tmp_path, **{"deny_status: 403": "deny_status: 200"}) as envoy:
         said = envoy.refused("issue_refund", order="o-1", amount=300, mode=mode)

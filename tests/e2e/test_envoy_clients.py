@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateways import NO_PERMIT, Gateway, gateway
+from gateways import NO_PERMIT, PARTIES, Gateway, gateway
 from sessions import CLIENTS, Refused, session
 
 UNCLEARED = "this handles data that you, or the person you act for, are not cleared for"
@@ -66,6 +66,7 @@ def test_allowed_tools_run_and_denied_ones_do_not(before: Gateway, client: str) 
     assert before.did()[ran:] == [tool for tool, *_ in ALLOWED[before.name]]
     calls = [record for record in before.palisade.audit()[recorded:] if record.get("method") == "tools/call"]
     assert {(record["face"], record["caller"], record["assurance"]) for record in calls} == {("ext_authz", "envoy", "verified")}
+    assert {(record["principal"]["id"], record["actor"]["id"]) for record in calls} == {PARTIES[before.name]}
     outcomes = [record["outcome"] for record in calls]
     assert outcomes == ["permit", "deny"] * 2 + ["deny"] * len(DENIED[before.name])
 
