@@ -1,6 +1,6 @@
 //! Unary calls that are under way at one time: decided in goes, with one write for their records, as the requests of
 //! a stream are.
-//! Never holds back a call that is alone, and never waits for one that has not come.
+//! Never waits for a call that has not come, and holds back one that is alone at most once in a while, to see whether it is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,12 +20,17 @@ pub(super) const TOGETHER_MAX: usize = 16;
 /// of HTTP/2 counts it.
 const WAITING_MAX: usize = 4 * TOGETHER_MAX;
 
+/// How many calls are decided at once after a go had only one, before another waits for its turn to see who comes.
+const ALONE_MAX: usize = 32;
+
 /// The calls of a face that wait for their go, and how many are under way.
 pub(super) struct Together<S> {
     pdp: Arc<Pdp<S>>,
     clock: Arc<dyn Clock>,
     waiting: Mutex<Vec<Waiting>>,
     under_way: AtomicUsize,
+    /// How many more calls need not look whether others come.
+    alone: AtomicUsize,
 }
 
 /// A call that waits. When nobody is left to hear, it is decided and recorded all the same: it was asked.
@@ -46,12 +51,26 @@ struct UnderWay<'a> {
 impl<S> Together<S> {
     /// Nobody under way yet.
     pub(super) fn new(pdp: Arc<Pdp<S>>, clock: Arc<dyn Clock>) -> Self {
-        Self { pdp, clock, waiting: Mutex::default(), under_way: AtomicUsize::new(0) }
+        Self {
+            pdp,
+            clock,
+            waiting: Mutex::default(),
+            under_way: AtomicUsize::new(0),
+            alone: AtomicUsize::new(ALONE_MAX),
+        }
     }
 
     /// Counts a call.
     fn begin(&self) -> UnderWay<'_> {
         UnderWay { under_way: &self.under_way, others: self.under_way.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Whether a call may be decided at once. A call is under way for no longer than its own turn when it is, so that none
+    /// would ever meet another: whether calls come together shows only when one waits for its turn to end.
+    fn is_alone(&self, under_way: &UnderWay<'_>) -> bool {
+        let one_less = |left: usize| left.checked_sub(1);
+        under_way.others == 0
+            && self.alone.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
     /// Whether another call may wait.
@@ -70,7 +89,7 @@ impl<S> Together<S> {
 }
 
 impl<S: AuditSink + 'static> Together<S> {
-    /// Evaluates a request: at once when it is alone, else together with those that come in the same turn of the runtime.
+    /// Evaluates a request: at once while calls come one at a time, else together with those of the same turn of the runtime.
     /// On what was in force when it was read (`read`), else on what is then. None when deciding panicked.
     pub(super) async fn evaluate(
         self: &Arc<Self>,
@@ -79,7 +98,7 @@ impl<S: AuditSink + 'static> Together<S> {
         arrived: Instant,
     ) -> Option<Pending> {
         let under_way = self.begin();
-        if under_way.alone() || !self.has_room() {
+        if self.is_alone(&under_way) || !self.has_room() {
             let elapsed_us = since(arrived);
             let occasion = self.occasion(&elapsed_us);
             return Some(match read {
@@ -104,6 +123,7 @@ impl<S: AuditSink + 'static> Together<S> {
     async fn decide_waiting(self: Arc<Self>) {
         tokio::task::yield_now().await;
         let mut waiting = std::mem::take(&mut *self.lock());
+        self.alone.store(if waiting.len() == 1 { ALONE_MAX } else { 0 }, Ordering::Relaxed);
         while !waiting.is_empty() {
             let rest = waiting.split_off(waiting.len().min(TOGETHER_MAX));
             // Nobody is answered whose go fails, and nobody else fails with it.
@@ -136,13 +156,6 @@ impl<S: AuditSink + 'static> Together<S> {
             // The caller may have gone.
             let _ = decided.send(pending);
         }
-    }
-}
-
-impl UnderWay<'_> {
-    /// Whether nobody else was under way when this call came.
-    fn alone(&self) -> bool {
-        self.others == 0
     }
 }
 

@@ -9,7 +9,8 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use tracing_subscriber::filter::filter_fn;
+use tracing::Subscriber;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer};
@@ -81,23 +82,37 @@ impl Drop for Telemetry {
 /// # Errors
 /// [`TelemetryError`] when the configuration is not usable. A collector that cannot be reached is no error.
 pub fn start(config: &Config) -> Result<Telemetry, TelemetryError> {
-    let filter = parse_filter(&config.filter).map_err(TelemetryError::Filter)?;
     let provider = config.otlp_endpoint.as_deref().map(|endpoint| provider(config, endpoint)).transpose()?;
+    subscriber(config, provider.as_ref())?.try_init()?;
+    Ok(Telemetry { provider })
+}
+
+/// Who hears of spans and events. Each layer has the whole filter: one before all of them would make every span first and let
+/// the layers say afterwards that none wants it, and one that nobody exports costs as much as a decision.
+fn subscriber(
+    config: &Config,
+    provider: Option<&SdkTracerProvider>,
+) -> Result<impl Subscriber + Send + Sync + use<>, TelemetryError> {
+    let filter = || parse_filter(&config.filter).map_err(TelemetryError::Filter);
     // Only our own spans: those of the exporter's connection would beget further exports.
     let ours = filter_fn(|metadata| metadata.target().starts_with("palisade"));
-    let tracer = provider.as_ref().map(|provider| provider.tracer("palisade"));
-    let spans = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
+    let tracer = provider.map(|provider| provider.tracer("palisade"));
+    let layer = |tracer| tracing_opentelemetry::layer().with_tracer(tracer);
+    let spans = match tracer.map(layer) {
+        Some(spans) => Some(spans.with_filter(ours.and(filter()?)).boxed()),
+        None => None,
+    };
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(config.colours);
-    // A span that nobody exports would cost as much as a decision: the logs do without.
-    let events = filter_fn(|metadata: &tracing::Metadata<'_>| metadata.is_event());
+    let events = filter_fn(|metadata: &tracing::Metadata<'_>| metadata.is_event()).and(filter()?);
     let logs = if config.json {
         let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(false);
         logs.with_filter(events).boxed()
     } else {
         logs.with_filter(events).boxed()
     };
-    tracing_subscriber::registry().with(filter).with(spans).with(logs).try_init()?;
-    Ok(Telemetry { provider })
+    // A layer that is not there must not stand here as none: that one would want every span.
+    let layers: Vec<_> = spans.into_iter().chain([logs]).collect();
+    Ok(tracing_subscriber::registry().with(layers))
 }
 
 fn provider(config: &Config, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
@@ -152,18 +167,34 @@ mod tests {
         assert!(check_endpoint("").is_err());
     }
 
+    fn exporting_to(endpoint: Option<&str>) -> Config {
+        Config {
+            filter: "info".into(),
+            json: true,
+            colours: false,
+            otlp_endpoint: endpoint.map(str::to_owned),
+            service_name: "test".into(),
+            sample_ratio: 1.0,
+        }
+    }
+
+    #[test]
+    fn there_are_spans_only_where_they_are_exported() {
+        let config = exporting_to(None);
+        let collector = SdkTracerProvider::default();
+        for (collector, wanted) in [(None, false), (Some(&collector), true)] {
+            let hearing = subscriber(&config, collector).unwrap();
+            let there =
+                tracing::subscriber::with_default(hearing, || !tracing::info_span!("call").is_disabled());
+            assert_eq!(there, wanted);
+        }
+    }
+
     #[tokio::test]
     async fn an_unreachable_collector_is_no_error() {
         // Port 9 of loopback: nothing listens there, and nobody waits for it.
         let endpoint = "http://127.0.0.1:9";
-        let config = Config {
-            filter: "info".into(),
-            json: true,
-            colours: false,
-            otlp_endpoint: Some(endpoint.into()),
-            service_name: "test".into(),
-            sample_ratio: 1.0,
-        };
+        let config = exporting_to(Some(endpoint));
         let _provider = provider(&config, endpoint).unwrap();
     }
 }

@@ -124,6 +124,31 @@ async fn a_call_that_is_alone_is_answered_without_waiting() {
 }
 
 #[tokio::test]
+async fn whether_calls_come_together_is_seen_when_one_waits_for_its_turn_to_end() {
+    let service = service(1000);
+    let caller = gateway();
+    let call = || Box::pin(service.answer(&caller, asks("1", "open"), None));
+    let at_once = async |calls: usize| {
+        for _ in 0..calls {
+            assert!(poll!(call().as_mut()).is_ready());
+        }
+    };
+    at_once(ALONE_MAX).await;
+    let mut looks = call();
+    assert!(poll!(looks.as_mut()).is_pending(), "one in a while looks");
+    looks.await.unwrap();
+    at_once(ALONE_MAX).await;
+    let (mut looks, mut another) = (call(), call());
+    assert!(poll!(looks.as_mut()).is_pending());
+    assert!(poll!(another.as_mut()).is_pending());
+    join_all([looks, another]).await;
+    let mut next = call();
+    assert!(poll!(next.as_mut()).is_pending(), "where there were two there may be more");
+    next.await.unwrap();
+    at_once(ALONE_MAX).await;
+}
+
+#[tokio::test]
 async fn a_caller_who_hangs_up_takes_nobody_along() {
     let service = service(10);
     let caller = gateway();
