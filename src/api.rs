@@ -11,6 +11,7 @@ pub mod openapi;
 mod finding;
 mod outcome;
 mod peer;
+pub mod porc;
 pub mod tasks;
 mod together;
 mod trace;
@@ -64,6 +65,7 @@ pub use authzen::AuthZen;
 pub use ext_authz::ExtAuthz;
 pub use grpc::Authorization;
 pub use peer::{Peer, peer_at};
+pub use porc::Porc;
 pub use tasks::TaskService;
 pub use trace::REQUEST_ID;
 

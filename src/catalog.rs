@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use arguments::{Admitted, ArgumentFault};
 pub use facts::{ToolFacts, UNCLASSIFIED};
 pub use files::{RESERVED_SERVER_IDS, server_id_fault};
-pub use tool::Tool;
+pub use tool::{INPUT, INPUT_UNSEEN, Tool};
 pub use typing::Untyped;
 
 use crate::diagnostic::{Diagnostic, File};

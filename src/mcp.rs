@@ -41,6 +41,8 @@ pub struct Step<'m> {
     pub data_classes: BTreeSet<String>,
     /// The bytes of `params.arguments` of a tool call as they were sent, for the digest.
     pub arguments: Option<&'m [u8]>,
+    /// The members of the question's context that are not known, because the arguments did not come along.
+    pub blanks: BTreeSet<String>,
 }
 
 impl Step<'_> {

@@ -1,11 +1,11 @@
 //! AuthZEN 1.0 over HTTP: decode, one call to the PDP, encode.
 //! Never decides, and never says with a status what a decision was.
 
-mod actor;
+pub(in crate::api) mod actor;
 mod answer;
 mod batch;
-mod body;
-mod coaz;
+pub(in crate::api) mod body;
+pub(in crate::api) mod coaz;
 mod decode;
 mod extension;
 mod metadata;
@@ -34,12 +34,15 @@ use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Answer, Occasion, Pdp};
 use answer::Telling;
-use decode::{Decoded, Scope, Told};
+pub(in crate::api) use answer::said_of;
+pub(in crate::api) use decode::Scope;
+use decode::{Decoded, Told};
 pub use metadata::{Metadata, Sign};
 pub use names::Types;
-use refusal::Refused;
+pub(in crate::api) use refusal::Refused;
 use search::For;
 use tuple::Tuple;
+pub(in crate::api) use tuple::{Members, object, required_object, wrong};
 
 /// Where one question is asked.
 const EVALUATION: &str = "/access/v1/evaluation";

@@ -46,6 +46,9 @@ pub trait TaskAuthority: Send + Sync + 'static {
     /// What a token of ours says, if it is in force.
     fn introspect(&self, caller: &Caller, token: &Token) -> Option<Inspected>;
 
+    /// Puts on record that a caller may not make this call. Refused it is either way.
+    fn turned_away(&self, caller: &Caller, call: &str, words: &str);
+
     /// Who calls.
     ///
     /// # Errors

@@ -306,6 +306,7 @@ fn decode_mcp(message: v1::McpMessage) -> Result<mcp::Message, Malformed> {
         protocol_version: optional("mcp.protocol_version", protocol_version, NAME_BYTES_MAX)?,
         headers,
         tool_definition: (!tool_definition.is_empty()).then_some(tool_definition),
+        arguments_unseen: false,
     })
 }
 

@@ -33,6 +33,8 @@ pub enum Face {
     /// `envoy.service.auth.v3.Authorization`.
     #[serde(rename = "ext_authz")]
     ExtAuthz,
+    /// HTTP: PORC, as `ToolHive` asks.
+    Porc,
     /// The administration's port.
     Admin,
 }
@@ -46,6 +48,7 @@ impl Face {
             Self::Http => "http",
             Self::Authzen => "authzen",
             Self::ExtAuthz => "ext_authz",
+            Self::Porc => "porc",
             Self::Admin => "admin",
         }
     }

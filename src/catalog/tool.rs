@@ -1,6 +1,8 @@
 //! One tool of one server, as it was pinned.
 //! Never asks the server: a live definition is held against this one, not the other way round.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jsonschema::Validator;
 
 use super::arguments::{self, Admitted, ArgumentFault, Pinned};
@@ -8,6 +10,11 @@ use super::digest;
 use super::facts::ToolFacts;
 use super::typing::{Declared, Untyped};
 use crate::value::{Shape, Uid, Value};
+
+/// The members of a call's context that come from its arguments: what was typed, and the paths of what could not be.
+pub const INPUT: &str = "input";
+/// As [`INPUT`].
+pub const INPUT_UNSEEN: &str = "input_unseen";
 
 /// A tool of the catalog.
 #[derive(Debug)]
@@ -56,6 +63,26 @@ impl Tool {
     pub fn admit(&self, arguments: &Value) -> Result<Admitted, ArgumentFault> {
         let Self { arguments: shape, declared, validator, open, .. } = self;
         arguments::admit(&Pinned { shape, declared, validator, open: *open }, arguments)
+    }
+
+    /// What can be said of a call's arguments while they are not known: the members of its context that are certain all the same,
+    /// and the names of those that are not.
+    pub fn beforehand(&self) -> (BTreeMap<String, Value>, BTreeSet<String>) {
+        let (mut certain, mut blanks) = (BTreeMap::new(), BTreeSet::new());
+        let has_no_other = self.untyped.is_empty() && !self.open;
+        let takes_none = matches!(&self.arguments, Shape::Record(members) if members.is_empty());
+        let admitted = (has_no_other && takes_none).then(|| self.admit(&Value::Null).ok()).flatten();
+        if let Some(Admitted { input, unseen: _ }) = admitted {
+            certain.insert(INPUT.to_owned(), input);
+        } else {
+            blanks.insert(INPUT.to_owned());
+        }
+        if has_no_other {
+            certain.insert(INPUT_UNSEEN.to_owned(), Value::Set(Vec::new()));
+        } else {
+            blanks.insert(INPUT_UNSEEN.to_owned());
+        }
+        (certain, blanks)
     }
 
     /// Whether a live definition (an item of `tools/list`) is the pinned one.

@@ -111,10 +111,22 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         Ok(Exchanged::Issued { token, expires_in_s, bound: lent.grant.key.is_some() })
     }
 
-    /// Puts on record what was refused.
     fn tell_refused(&self, asked: &Exchange<'_>, reason: &str, time: Timestamp) -> Result<(), Fault> {
+        self.tell_turned_away(asked.caller, ("token_exchange", reason), time)
+    }
+
+    /// Puts on record what a caller was refused over HTTP.
+    ///
+    /// # Errors
+    /// [`Fault::Unrecorded`].
+    pub fn tell_turned_away(
+        &self,
+        caller: &Caller,
+        (call, reason): (&str, &str),
+        time: Timestamp,
+    ) -> Result<(), Fault> {
         let (face, outcome) = (Face::Http, Administration::Refused);
-        let (caller, call) = (&*asked.caller.name, "token_exchange");
+        let caller = &*caller.name;
         let told = Administered { time, face, caller, call, outcome, reason, session: None };
         self.pdp.sink().record(&Record::Admin(&told)).map(|_written| ()).map_err(Fault::Unrecorded)
     }

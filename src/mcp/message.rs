@@ -24,6 +24,8 @@ pub struct Message {
     pub headers: BTreeMap<String, String>,
     /// The definition of the tool as the live server lists it, JSON. Read for `tools/call` only.
     pub tool_definition: Option<Vec<u8>>,
+    /// Whether a call of a tool may have arguments although none came along: only what does not depend on them is permitted.
+    pub arguments_unseen: bool,
 }
 
 /// How much of a message is read. What is over a limit is denied.

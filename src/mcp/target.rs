@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::{DenyReason, Entity, Question};
-use crate::catalog::{Admitted, Server, Tool};
+use crate::catalog::{Admitted, INPUT, INPUT_UNSEEN, Server, Tool};
 use crate::uri;
 use crate::value::{Uid, Value};
 
@@ -57,15 +57,18 @@ impl<'m> Asked<'_, 'm> {
                 format!("tool `{}` of server `{}` is not in the catalog", shown(name), self.server.id);
             return Err(Refusal { arguments: bytes, ..Refusal::new(DenyReason::UnknownTool, words) });
         };
+        if self.message.arguments_unseen && arguments.is_none() {
+            return Ok(unseen(tool));
+        }
         let admitted = self
             .admit(tool, arguments.map_or(&Value::Null, |(value, _)| value))
             .map_err(|refusal| Refusal { arguments: bytes, ..refusal.about(tool.action(), tool.uid()) })?;
         let Admitted { input, unseen } = admitted;
         let unseen = Value::Set(unseen.into_iter().map(Value::String).collect());
         let mut question = Question::new(tool.action(), tool.uid());
-        question.established = BTreeMap::from([("input".into(), input), ("input_unseen".into(), unseen)]);
+        question.established = BTreeMap::from([(INPUT.into(), input), (INPUT_UNSEEN.into(), unseen)]);
         let data_classes = tool.facts.data_classes.clone();
-        Ok(Step { question, also: Vec::new(), data_classes, arguments: bytes })
+        Ok(Step { question, also: Vec::new(), data_classes, arguments: bytes, blanks: BTreeSet::new() })
     }
 
     fn admit(&self, tool: &Tool, arguments: &Value) -> Result<Admitted, Refusal<'static>> {
@@ -171,7 +174,7 @@ impl<'m> Asked<'_, 'm> {
     fn ask(&self, thing: Thing) -> Step<'m> {
         let data_classes = thing.data_classes.clone().unwrap_or_default();
         let question = self.question(self.method.name, thing);
-        Step { question, also: Vec::new(), data_classes, arguments: None }
+        Step { question, also: Vec::new(), data_classes, arguments: None, blanks: BTreeSet::new() }
     }
 
     fn question(&self, action_name: &str, thing: Thing) -> Question {
@@ -182,6 +185,20 @@ impl<'m> Asked<'_, 'm> {
             question.derived.push(entity(self.server, uid, data_classes.as_ref()));
         }
         question
+    }
+}
+
+/// The call of a tool whose arguments did not come along.
+fn unseen<'m>(tool: &Tool) -> Step<'m> {
+    let (certain, blanks) = tool.beforehand();
+    let mut question = Question::new(tool.action(), tool.uid());
+    question.established = certain;
+    Step {
+        question,
+        also: Vec::new(),
+        data_classes: tool.facts.data_classes.clone(),
+        arguments: None,
+        blanks,
     }
 }
 

@@ -114,8 +114,11 @@ pub fn judge(round: &mut Round<'_, '_>, ask: &Ask, facts: &Facts, terms: &Terms<
                 about(&step.question, denied)
             } else if let Err(Outside { reason, words }) = terms.within.holds_step(snapshot, &step) {
                 about(&step.question, Judged::deny(reason, words))
-            } else {
+            } else if step.blanks.is_empty() {
                 decide(round, step.questions(), facts, terms)
+            } else {
+                let decision = round.decide_beside(&step.question, facts, &step.blanks);
+                about(&step.question, Judged::bare(decision))
             };
             Judged {
                 tool: tool_of(judged.resource.as_ref()),

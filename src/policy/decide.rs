@@ -68,11 +68,22 @@ impl<'s, 'm> Round<'s, 'm> {
 
     /// Decides the next question.
     pub fn decide(&mut self, question: &Question, facts: &Facts) -> Decision {
-        let prepared = match prepare(self.snapshot, question, facts, &Blanks::new()) {
+        self.decide_beside(question, facts, &Blanks::new())
+    }
+
+    /// Decides the next question while these members of its context are not known: a deny where any policy that may apply
+    /// has to look at one of them.
+    pub fn decide_beside(
+        &mut self,
+        question: &Question,
+        facts: &Facts,
+        blanks: &BTreeSet<String>,
+    ) -> Decision {
+        let prepared = match prepare(self.snapshot, question, facts, blanks) {
             Ok(prepared) => prepared,
             Err(Refusal { reason, words }) => return Decision::deny(reason, words),
         };
-        match evaluate(self.snapshot, &prepared, self.memory.as_deref_mut()) {
+        match evaluate(self.snapshot, &prepared, blanks, self.memory.as_deref_mut()) {
             Ok(verdicts) => {
                 let halves: Vec<Half> = prepared.halves.iter().map(|half| half.half).collect();
                 combine(self.snapshot, &halves, &verdicts)
@@ -81,6 +92,9 @@ impl<'s, 'm> Round<'s, 'm> {
         }
     }
 }
+
+/// Why nothing is decided where a policy looks at what is not known.
+const BLANK_READ: &str = "a policy reads the arguments of the call, and they did not come along";
 
 /// Whether a condition held, or why that could not be said.
 pub(super) type Held = Result<bool, Box<EvaluationError>>;
@@ -100,22 +114,52 @@ pub(super) struct Verdict {
 fn evaluate(
     snapshot: &Snapshot,
     prepared: &Prepared<'_>,
+    blanks: &Blanks,
     memory: Option<&mut HeldBefore>,
 ) -> Result<Vec<Verdict>, String> {
+    let index = &snapshot.index;
+    let candidates = |half: &PreparedHalf<'_>| {
+        let about = prepared.about(half);
+        if blanks.is_empty() {
+            index.candidates(about, &half.context)
+        } else {
+            index.candidates_beside(about, &half.context, blanks)
+        }
+    };
     let evaluable = |half: &PreparedHalf<'_>| Evaluable {
         place: half.principal.place,
         asked: prepared.asked(half),
-        candidates: snapshot.index.candidates(prepared.about(half), &half.context),
+        candidates: candidates(half),
     };
     let mut halves: Vec<Evaluable> = prepared.halves.iter().map(evaluable).collect();
+    let read = !blanks.is_empty() && is_read(index, &halves, blanks)?;
     tell_late(snapshot, prepared, &mut halves)?;
-    if prepared.brought.is_empty() {
-        return Ok(verdicts(&snapshot.index, snapshot.store.entities(), halves, memory));
+    let verdicts = if prepared.brought.is_empty() {
+        verdicts(index, snapshot.store.entities(), halves, memory)
+    } else {
+        let slice = slice(index, &snapshot.store, &prepared.brought, &halves)
+            .ok_or("the request describes one entity in two ways")?;
+        // What hangs on a stored party may be another in this request.
+        verdicts(index, &slice, halves, None)
+    };
+    // Without the member every look at it fails; an evaluation that comes out all the same has not looked.
+    if read && verdicts.iter().any(|verdict| !verdict.failed.is_empty()) {
+        return Err(BLANK_READ.to_owned());
     }
-    let slice = slice(&snapshot.index, &snapshot.store, &prepared.brought, &halves)
-        .ok_or("the request describes one entity in two ways")?;
-    // What hangs on a stored party may be another in this request.
-    Ok(verdicts(&snapshot.index, &slice, halves, None))
+    Ok(verdicts)
+}
+
+/// Whether a rule that may apply looks at what is not known. Words where one could take its absence for an answer.
+fn is_read(index: &Index, halves: &[Evaluable], blanks: &Blanks) -> Result<bool, String> {
+    let candidates = halves.iter().flat_map(|half| &half.candidates);
+    let mut read = false;
+    for condition in candidates.filter_map(|candidate| index.condition(candidate.condition)) {
+        if condition.is_blind_to(blanks) {
+            return Err(BLANK_READ.to_owned());
+        }
+        read |= condition.reads(blanks);
+    }
+    Ok(read)
 }
 
 /// Puts the instant, the token and the task into the contexts when a candidate looks at them.

@@ -82,6 +82,12 @@ impl<S: AuditSink + 'static, T: StateStore> TaskAuthority for Authority<S, T> {
         })
     }
 
+    fn turned_away(&self, caller: &Caller, call: &str, words: &str) {
+        if let Err(error) = self.life.tell_turned_away(caller, (call, words), SystemClock.now()) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a refusal was not recorded");
+        }
+    }
+
     fn caller(&self, authorization: Option<&str>, peer: &Peer) -> Result<Arc<Caller>, UnknownCaller> {
         let now_s = SystemClock.now().seconds();
         self.callers.identify(authorization, peer, &self.life.pdp().trusted(), now_s).cloned()

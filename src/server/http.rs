@@ -52,7 +52,7 @@ impl Default for Patience {
 /// AuthZEN's part of what is served.
 #[derive(Debug, Default)]
 pub struct AuthZenRoutes {
-    /// Evaluation and search.
+    /// Evaluation and search, and the faces beside it that need nothing but callers.
     pub routes: Router,
     /// Whether the metadata is signed too, where there are keys.
     pub signed_metadata: bool,

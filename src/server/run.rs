@@ -27,7 +27,7 @@ use super::telemetry::{self, TelemetryError};
 use super::tls::{self, Rotation, Tls, TlsError};
 use super::{SystemClock, admin, clock, grpc, http, refill, stack, trust};
 use crate::api::oauth::Behind;
-use crate::api::{Administrator, AuthZen, Authorization, ExtAuthz, TaskService};
+use crate::api::{Administrator, AuthZen, Authorization, ExtAuthz, Porc, TaskService};
 use crate::audit::{AuditSink, OpenDecisions};
 use crate::identity::Callers;
 use crate::lifecycle::Lifecycle;
@@ -357,9 +357,11 @@ impl State {
         let behind = authority.map(|authority| Behind::Tasks(Arc::new(authority)));
         let (face, types) = (settings.limits.of_the_face(), settings.authzen.types.clone());
         let clock = Arc::new(SystemClock);
+        let porc = Porc::new(self.pdp.clone(), callers.clone(), clock.clone(), face, types.clone());
         let authzen = AuthZen::new(self.pdp.clone(), callers.clone(), clock, face, types);
         let signed_metadata = settings.authzen.signed_metadata;
-        let authzen = http::AuthZenRoutes { routes: authzen.routes(), signed_metadata };
+        let routes = authzen.routes().merge(porc.routes());
+        let authzen = http::AuthZenRoutes { routes, signed_metadata };
         http::router(&settings.listen.http, &settings.tasks, bound, behind, authzen)
     }
 

@@ -336,5 +336,6 @@ fn message_of(form: McpForm) -> mcp::Message {
         protocol_version,
         headers,
         tool_definition: tool_definition.map(bytes),
+        arguments_unseen: false,
     }
 }

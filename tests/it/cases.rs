@@ -267,6 +267,7 @@ impl McpForm {
                 .clone()
                 .or(live)
                 .map(|definition| definition.to_string().into_bytes()),
+            arguments_unseen: false,
         }
     }
 }

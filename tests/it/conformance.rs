@@ -1,5 +1,5 @@
-//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz`: the wanted
-//! decision, the wanted record, and the same of all.
+//! Every case of `tests/cases` embedded, over gRPC, over AuthZEN and, where a gateway can say it, over `ext_authz` and as a PORC: the
+//! wanted decision, the wanted record, and the same of all.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +13,7 @@ use crate::authzen;
 use crate::cases::{self, Case, CaseFile, Expect};
 use crate::ext_authz;
 use crate::pdp::TestPdp;
+use crate::porc;
 use crate::wire;
 
 /// What differs between two askings of the same thing.
@@ -23,6 +24,14 @@ const OTHER_WORDS_FOR_JSON: [&str; 3] = [
     "an extension value of another type",
     "a decimal that cannot be",
     "an entity of another type in the context",
+];
+
+/// Cases with a number that `ToolHive` rounds on the way: nothing is decided on it.
+const ROUNDED_ON_THE_WAY: [&str; 4] = [
+    "the largest integer keeps its value",
+    "its neighbour is another number",
+    "an integer that is too large is not rounded",
+    "an integer beyond all bounds",
 ];
 
 /// An answer in words that both faces can say.
@@ -127,6 +136,7 @@ async fn check(pdp: &TestPdp, case: &Case) -> Vec<String> {
     }
     wrong.extend(check_authzen(pdp, case, &embedded, &embedded_record).await);
     wrong.extend(check_ext_authz(pdp, case, &embedded, &embedded_record).await);
+    wrong.extend(check_porc(pdp, case, &embedded, &embedded_record).await);
     if (&embedded_record["face"], &grpc_record["face"]) != (&"embedded".into(), &"grpc".into()) {
         wrong.push("a record names another face".into());
     }
@@ -201,6 +211,46 @@ async fn check_ext_authz(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_r
         wrong.push("a record names another face than ext_authz".into());
     }
     wrong
+}
+
+/// The same as a PORC, where that has words for it.
+async fn check_porc(pdp: &TestPdp, case: &Case, embedded: &Said, embedded_record: &Json) -> Vec<String> {
+    let Some(body) = porc::say::body(&case.request(), &pdp.pdp.snapshot()) else { return vec![] };
+    let bearer = format!("Bearer {}", token(case));
+    let headers =
+        [("Authorization", &*bearer), ("Content-Type", "application/json"), ("X-Request-ID", "r-1")];
+    let answer = authzen::ask::post_with(pdp, porc::PATH, &headers, body.as_bytes()).await;
+    if answer.status != 200 {
+        return vec![format!("no answer to a PORC {body}: {answer:?}")];
+    }
+    let record = pdp.ledger.last();
+    if ROUNDED_ON_THE_WAY.contains(&case.name.as_str()) {
+        let denied =
+            (answer.body.as_str(), &record["reason"]) == (r#"{"allow":false}"#, &"InvalidInput".into());
+        return if denied { vec![] } else { vec![format!("rounded, and decided on: {answer:?}")] };
+    }
+    let mut wrong = Vec::new();
+    if answer.body != format!(r#"{{"allow":{}}}"#, embedded.permit) {
+        wrong.push(format!("a PORC is answered differently: {body}\n  {embedded:?}\n  {}", answer.body));
+    }
+    if lasting(embedded_record) != lasting(&record) {
+        wrong.push(format!("a PORC is recorded differently:\n  {embedded_record}\n  {record}"));
+    }
+    if record["face"] != "porc" {
+        wrong.push("a record names another face than PORC".into());
+    }
+    wrong
+}
+
+#[test]
+fn many_messages_can_be_said_as_a_porc() {
+    let files = cases::all();
+    let said = files.iter().flat_map(|file| {
+        let snapshot = file.snapshot();
+        file.cases.iter().filter(move |case| porc::say::body(&case.request(), &snapshot).is_some())
+    });
+    let said = said.count();
+    assert!(said >= 25, "only {said} cases");
 }
 
 #[test]

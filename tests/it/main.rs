@@ -23,6 +23,7 @@ mod matrix;
 mod obligations;
 mod outcome;
 mod pdp;
+mod porc;
 mod process;
 mod raw;
 mod roles;

@@ -7,9 +7,11 @@ use palisade::api::proto::v1;
 use palisade::api::proto::v1::DenyReason;
 use palisade::diagnostic::File;
 use palisade::policy::Snapshot;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use crate::pdp::{TestPdp, gateway, shipped_files, snapshot};
+use crate::authzen::ask::{evaluate, post};
+use crate::pdp::{TOKEN, TestPdp, gateway, shipped_files, snapshot};
+use crate::search::parties;
 use crate::tasks::{Desk, PERMITTED, refund, refund_task, said, under};
 
 /// The shipped bundle and one policy more.
@@ -100,4 +102,62 @@ async fn too_many_types_are_refused_and_unknown_ones_are_not() {
     assert!(refused.message().contains("supported_obligations"), "{refused}");
     let known = client.authorize(listing(vec!["filter".into(), "notification".into()])).await.unwrap();
     assert_eq!(known.into_inner().reason(), PERMITTED);
+}
+
+/// A server with two tools that take no arguments, of which one is called with a duty, and one that takes some.
+fn lab() -> Arc<Snapshot> {
+    let none = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let some =
+        json!({"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": false});
+    let tool = |name: &str, schema: &Json| json!({"name": name, "inputSchema": schema});
+    let tools = json!({"tools": [tool("plain", &none), tool("told", &none), tool("asked", &some)]});
+    let harmless = "{ data_classes: [public], read_only: true, destructive: false, open_world: false }";
+    let facts = ["plain", "told", "asked"].map(|name| format!("  {name}: {harmless}\n")).concat();
+    let mut files = shipped_files();
+    files.push(File::new("tools/lab.json", tools.to_string()));
+    files.push(File::new("tools/lab.facts.yaml", format!("tools:\n{facts}")));
+    files.push(File::new(
+        "policies/lab.cedar",
+        r#"@id("lab/plain") permit (principal == Agent::"night-watch", action == Action::"lab/plain", resource);
+           @id("lab/told") @obligation("notification: { to: lab@acme.example }")
+           permit (principal == Agent::"night-watch", action in [Action::"lab/told", Action::"lab/asked"], resource);"#,
+    ));
+    snapshot(&files)
+}
+
+#[tokio::test]
+async fn no_search_finds_a_tool_without_arguments_that_is_called_with_a_duty() {
+    let pdp = TestPdp::builder().gateway().snapshot(lab()).start().await;
+    let subject = json!({"type": "agent", "id": "night-watch"});
+    let tool = |name: &str| json!({"type": "tool", "id": name, "properties": {"server": "lab"}});
+    let opted_in =
+        json!({"supported_mandatory_extensions": ["obligations"], "supported_obligations": ["notification"]});
+    for context in [json!({}), opted_in.clone()] {
+        let asked = json!({"subject": subject, "action": {"name": "tools/call"}, "context": context,
+            "resource": {"type": "tool", "properties": {"server": "lab"}}});
+        let found = post(&pdp, "/access/v1/search/resource", &asked).await.json();
+        let found: Vec<&Json> = found["results"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        // Some arguments may need no duty; what takes none needs it for certain.
+        assert_eq!(found, ["asked", "plain"], "{context}");
+        for (name, actions) in [
+            ("plain", json!([{"name": "tools/call"}])),
+            ("told", json!([])),
+            ("asked", json!([{"name": "tools/call"}])),
+        ] {
+            let asked = json!({"subject": subject, "resource": tool(name), "context": context});
+            let found = post(&pdp, "/access/v1/search/action", &asked).await.json();
+            assert_eq!(found["results"], actions, "{name}: {context}");
+        }
+    }
+    let list = v1::ListToolsRequest {
+        parties: parties("Agent::\"night-watch\"", None),
+        server: "lab".into(),
+        tools_list: vec![],
+    };
+    let listed = pdp.search_of(TOKEN).await.list_tools(list).await.unwrap().into_inner();
+    assert_eq!(listed.names, ["asked", "plain"]);
+    // Who fulfils the duty calls it; a list is a courtesy.
+    let call = |context: &Json| json!({"subject": subject, "action": {"name": "tools/call"}, "resource": tool("told"), "context": context});
+    let (with, without) = (evaluate(&pdp, &call(&opted_in)).await, evaluate(&pdp, &call(&json!({}))).await);
+    assert_eq!((with.decision(), without.decision()), (true, false), "{with:?}");
 }

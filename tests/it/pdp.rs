@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use axum::Router;
 use palisade::access::{DecisionId, Timestamp};
 use palisade::api::authzen::Types;
 use palisade::api::proto::v1::admin_client::AdminClient;
 use palisade::api::proto::v1::authorization_client::AuthorizationClient;
 use palisade::api::proto::v1::search_client::SearchClient;
 use palisade::api::proto::v1::tasks_client::TasksClient;
-use palisade::api::{Administrator, AuthZen, Authorization, Clock, ExtAuthz, TaskService, ext_authz};
+use palisade::api::{Administrator, AuthZen, Authorization, Clock, ExtAuthz, Porc, TaskService, ext_authz};
 use palisade::audit::{AuditError, AuditSink, DigestKey, Memory, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
 use palisade::identity::{Algorithm, Caller, Callers, KnownBy, OwnIssuer, Role, Servers, SigningKey};
@@ -305,8 +306,10 @@ impl Builder {
             tasks: TaskService::new(life.clone(), callers.clone(), clock(), stop.clone()),
             administrator: Administrator::new(life.clone(), callers.clone(), clock(), 0.5),
         };
+        let porc = Porc::new(pdp.clone(), callers.clone(), clock(), face, self.types.clone());
         let authzen = AuthZen::new(pdp.clone(), callers, clock(), face, self.types);
-        let http_address = serve_http(authzen, self.limits.clone(), stop.clone()).await;
+        let routes = authzen.routes().merge(porc.routes());
+        let http_address = serve_http(routes, self.limits.clone(), stop.clone()).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut listener = Listener::from(listener);
@@ -322,13 +325,13 @@ impl Builder {
     }
 }
 
-/// AuthZEN on a port of its own, as the binary serves it.
-async fn serve_http(authzen: AuthZen<Arc<Ledger>>, limits: Limits, stop: CancellationToken) -> SocketAddr {
+/// AuthZEN and PORC on a port of their own, as the binary serves them.
+async fn serve_http(faces: Router, limits: Limits, stop: CancellationToken) -> SocketAddr {
     let (overrides, environment) = (config::Overrides::default(), config::Environment::default());
     let settings = config::parse(Path::new("p.yaml"), "", overrides, environment).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bound = listener.local_addr().unwrap();
-    let routes = http::router(&settings.listen.http, &settings.tasks, bound, None, authzen.routes().into());
+    let routes = http::router(&settings.listen.http, &settings.tasks, bound, None, faces.into());
     tokio::spawn(http::serve(listener.into(), routes, limits, http::Patience::default(), stop));
     bound
 }

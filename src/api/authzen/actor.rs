@@ -17,8 +17,8 @@ pub(super) struct Acting {
 
 /// A party, with the issuer that its name is said to be of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Party {
-    pub(super) uid: Uid,
+pub(in crate::api) struct Party {
+    pub(in crate::api) uid: Uid,
     issuer: Option<String>,
 }
 
@@ -128,7 +128,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// One party.
-pub(super) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Party, String> {
+pub(in crate::api) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Party, String> {
     let Scope { names: known, types, .. } = *scope;
     let two = |error| format!("`{place}`: {error}");
     let text = |members: &Members, name: &str| match members.get(name) {

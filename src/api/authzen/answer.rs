@@ -154,10 +154,20 @@ pub(super) fn single(answer: &Answer, telling: Telling) -> Response {
         None => json(br#"{"decision":true}"#.as_slice().into()),
         Some(_) => written(&said),
     };
-    let headers = response.headers_mut();
-    headers.extend(value(&answer.id.0).map(|id| (DECISION_ID, id)));
-    beside(&mut response, answer);
+    name(&mut response, answer);
     response
+}
+
+/// One answer in the words of another protocol, with its id beside it.
+pub(in crate::api) fn said_of(answer: &Answer, body: &'static [u8]) -> Response {
+    let mut response = json(body.into());
+    name(&mut response, answer);
+    response
+}
+
+fn name(response: &mut Response, answer: &Answer) {
+    response.headers_mut().extend(value(&answer.id.0).map(|id| (DECISION_ID, id)));
+    beside(response, answer);
 }
 
 /// The answers to a batch, all of one snapshot.

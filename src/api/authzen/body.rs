@@ -25,7 +25,11 @@ const DEPTH_AROUND: usize = 6;
 const NODES_MAX: usize = 1 << 16;
 
 /// Reads the bytes of a body that says it is JSON.
-pub(super) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Refused> {
+pub(in crate::api) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, Refused> {
     if !is_json(headers) {
         return Err(Refused::malformed("`Content-Type` must be application/json"));
     }
@@ -73,7 +77,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The members of the JSON object that a body is. `questions_max` is how many questions it may hold.
-pub(super) fn members(bytes: &[u8], limits: &Limits, questions_max: usize) -> Result<Members, Refused> {
+pub(in crate::api) fn members(
+    bytes: &[u8],
+    limits: &Limits,
+    questions_max: usize,
+) -> Result<Members, Refused> {
     if bytes.is_empty() {
         return Err(Refused::malformed("the body is empty; send a JSON object"));
     }

@@ -63,6 +63,7 @@ pub(super) fn message(
             Some(Value::String(text)) => Some(text.into_bytes()),
             Some(_) => parts.sent.bytes(&["context", "palisade", "tool_definition"]).map(<[u8]>::to_vec),
         },
+        arguments_unseen: false,
     })
 }
 
@@ -131,7 +132,7 @@ fn within(place: &str, name: &str) -> Result<(), String> {
 }
 
 /// The server of this name. One that nobody has keeps it, and is denied under it.
-pub(super) fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
+pub(in crate::api) fn named(place: &str, name: &str, scope: &Scope<'_>) -> Result<String, String> {
     within(place, name)?;
     let catalog = scope.names.catalog();
     let mut by_audience = catalog.servers().filter(|server| server.audience.as_deref() == Some(name));

@@ -17,11 +17,11 @@ const READ_HERE: [&str; 5] = ["agent", "actor", "act", "client", "task"];
 
 /// What names are held against.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'a> {
+pub(in crate::api) struct Scope<'a> {
     /// Those of the bundle that will decide.
-    pub(super) names: Vocabulary<'a>,
-    pub(super) types: &'a Types,
-    pub(super) caller: &'a Caller,
+    pub(in crate::api) names: Vocabulary<'a>,
+    pub(in crate::api) types: &'a Types,
+    pub(in crate::api) caller: &'a Caller,
 }
 
 /// A decoded question, still without its envelope.

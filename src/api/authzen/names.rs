@@ -42,7 +42,12 @@ impl Types {
 
     /// The entity that a party is: of its own type if the schema has it, else of the first that the bundle knows it by,
     /// else of the first that the schema has. What is nothing of these keeps its type, and nobody knows it.
-    pub(super) fn party(&self, names: Vocabulary<'_>, kind: &str, id: &str) -> Result<Uid, TwoAgents> {
+    pub(in crate::api) fn party(
+        &self,
+        names: Vocabulary<'_>,
+        kind: &str,
+        id: &str,
+    ) -> Result<Uid, TwoAgents> {
         if names.declares(kind) {
             return Ok(Uid::new(kind, id));
         }
@@ -62,7 +67,7 @@ impl Types {
     }
 
     /// Whether a party of this type turned out to be an agent though it could have been somebody else.
-    pub(super) fn fell_to_agent(&self, kind: &str, party: &Uid) -> bool {
+    pub(in crate::api) fn fell_to_agent(&self, kind: &str, party: &Uid) -> bool {
         let row = self.0.get(kind).map(Vec::as_slice).unwrap_or_default();
         kind != AGENT && party.kind == AGENT && row.iter().any(|candidate| candidate != AGENT)
     }

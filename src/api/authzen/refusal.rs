@@ -14,9 +14,9 @@ use crate::pdp;
 
 /// A refusal on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(in crate::api) struct Refused {
     pub(super) status: StatusCode,
-    pub(super) words: String,
+    pub(in crate::api) words: String,
     header: Option<(HeaderName, &'static str)>,
 }
 
@@ -26,7 +26,7 @@ impl Refused {
     }
 
     /// The request is malformed.
-    pub(super) fn malformed(words: impl Into<String>) -> Self {
+    pub(in crate::api) fn malformed(words: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, words)
     }
 
@@ -41,7 +41,7 @@ impl Refused {
     }
 
     /// The route takes another method.
-    pub(super) fn method() -> Self {
+    pub(in crate::api) fn method() -> Self {
         let refused = Self::new(StatusCode::METHOD_NOT_ALLOWED, "send the request with POST");
         Self { header: Some((ALLOW, "POST")), ..refused }
     }
@@ -52,7 +52,7 @@ impl Refused {
     }
 
     /// Deciding failed. There is no answer.
-    pub(super) fn defect() -> Self {
+    pub(in crate::api) fn defect() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "deciding failed; please report it")
     }
 }

@@ -8,7 +8,7 @@ use crate::json;
 use crate::value::Value;
 
 /// The members of a JSON object.
-pub(super) type Members = BTreeMap<String, Value>;
+pub(in crate::api) type Members = BTreeMap<String, Value>;
 
 /// What one question may say. A member that is null counts as left out.
 #[derive(Debug, Clone)]
@@ -122,7 +122,7 @@ impl Action {
 }
 
 /// An object that may be left out.
-pub(super) fn object(field: &str, value: Option<Value>) -> Result<Members, Malformed> {
+pub(in crate::api) fn object(field: &str, value: Option<Value>) -> Result<Members, Malformed> {
     match value {
         None | Some(Value::Null) => Ok(Members::new()),
         Some(Value::Record(members)) => Ok(members),
@@ -130,7 +130,7 @@ pub(super) fn object(field: &str, value: Option<Value>) -> Result<Members, Malfo
     }
 }
 
-pub(super) fn required_object(field: &str, value: Option<Value>) -> Result<Members, Malformed> {
+pub(in crate::api) fn required_object(field: &str, value: Option<Value>) -> Result<Members, Malformed> {
     match value {
         None | Some(Value::Null) => Err(Malformed::new(field, "is required")),
         Some(Value::Record(members)) => Ok(members),
@@ -148,6 +148,6 @@ pub(super) fn required_text(field: &str, name: &str, members: &mut Members) -> R
 }
 
 /// A member of the wrong type.
-pub(super) fn wrong(field: &str, expected: &str, found: &Value) -> Malformed {
+pub(in crate::api) fn wrong(field: &str, expected: &str, found: &Value) -> Malformed {
     Malformed::new(field, format!("must be {expected}, found {}", found.kind()))
 }

@@ -127,6 +127,7 @@ fn call(exchange: &Exchange, spoken: &Spoken, server: &str, call: Call) -> Resul
         protocol_version: spoken.version.clone(),
         headers: spoken.headers.clone(),
         tool_definition: None,
+        arguments_unseen: false,
     })
 }
 

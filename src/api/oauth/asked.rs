@@ -64,6 +64,7 @@ pub(super) async fn introspect(State(face): State<Arc<Face>>, request: Request) 
     let caller = who(&face, &parts)?;
     if !caller.may(Role::Authorize) && !caller.may(Role::Tasks) {
         let text = format!("the caller `{}` has neither the role `authorize` nor `tasks`", caller.name);
+        face.authority.turned_away(&caller, "introspect", &text);
         return Err(Refused::role(text));
     }
     let token = Token::new(form.need("token")?);

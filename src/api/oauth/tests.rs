@@ -65,6 +65,10 @@ impl TaskAuthority for Fake {
         })
     }
 
+    fn turned_away(&self, caller: &Caller, call: &str, words: &str) {
+        self.asked.lock().unwrap().push(format!("turned away: {} {call}: {words}", caller.name));
+    }
+
     fn caller(&self, authorization: Option<&str>, peer: &Peer) -> Result<Arc<Caller>, UnknownCaller> {
         let caller = |name: &str, roles: &[Role]| {
             let roles = roles.iter().copied().collect();
@@ -365,7 +369,8 @@ async fn introspection_is_for_callers_with_a_role() {
     }
     let got = ask("token=t.good.x", &[("authorization", "Bearer reporter")]).await;
     assert_eq!((got.status, &got.json()["error"]), (StatusCode::FORBIDDEN, &json!("insufficient_scope")));
-    assert!(world.asked().is_empty());
+    let refused = "turned away: reporter introspect: the caller `reporter` has neither the role `authorize` nor `tasks`";
+    assert_eq!(world.asked(), [refused]);
     let wanted = json!({
         "active": true,
         "iss": "https://pdp.example",

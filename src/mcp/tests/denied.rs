@@ -227,8 +227,10 @@ proptest! {
         ]),
         headers in prop::collection::btree_map("Mcp-[A-Za-z-]{0,8}|MCP-Protocol-Version", any::<String>(), 0..4),
         tool_definition in prop::option::of(any_params()),
+        arguments_unseen: bool,
     ) {
-        let sent = Message { server, method, params, protocol_version, headers, tool_definition };
+        let sent =
+            Message { server, method, params, protocol_version, headers, tool_definition, arguments_unseen };
         match map(&sent, &catalog(), &Limits::default()) {
             Mapped::Pass => {
                 prop_assert!(sent.method == "ping" || sent.method.starts_with("notifications/"));

@@ -5,18 +5,15 @@ use std::collections::BTreeSet;
 
 use super::question_of;
 use crate::access::{DenyReason, Possible, Question, Timestamp};
-use crate::catalog::{Admitted, Tool};
+use crate::catalog::{INPUT, Tool};
 use crate::pdp::establish::{Established, facts};
 use crate::pdp::judge::actor_missing;
 use crate::pdp::{Ask, Pdp, Request, again};
 use crate::policy::{Round, Snapshot};
-use crate::value::{Shape, Uid, Value};
+use crate::value::Uid;
 
 /// The action that all tools belong to.
 const TOOL_GROUP: &str = "tools/call";
-/// The members of a tool's context that come from the arguments of the call.
-const INPUT: &str = "input";
-const INPUT_UNSEEN: &str = "input_unseen";
 
 /// Whether the action stands for all tools: each is asked about by its own.
 pub(super) fn is_tool_group(snapshot: &Snapshot, action: &Uid, kind: &str) -> bool {
@@ -42,20 +39,8 @@ fn tool_at<'s>(snapshot: &'s Snapshot, resource: &Uid) -> Option<&'s Tool> {
 /// The call of a tool, with what can be said of its arguments beforehand, and what cannot.
 pub(in crate::pdp) fn call_of(tool: &Tool, question: &Question) -> (Question, BTreeSet<String>) {
     let mut question = Question { action: tool.action(), resource: tool.uid(), ..question.clone() };
-    let mut blanks = BTreeSet::new();
-    let has_no_other = tool.untyped.is_empty() && !tool.open;
-    let takes_none = matches!(&tool.arguments, Shape::Record(members) if members.is_empty());
-    let admitted = (has_no_other && takes_none).then(|| tool.admit(&Value::Null).ok()).flatten();
-    if let Some(Admitted { input, unseen: _ }) = admitted {
-        question.established.insert(INPUT.to_owned(), input);
-    } else {
-        blanks.insert(INPUT.to_owned());
-    }
-    if has_no_other {
-        question.established.insert(INPUT_UNSEEN.to_owned(), Value::Set(Vec::new()));
-    } else {
-        blanks.insert(INPUT_UNSEEN.to_owned());
-    }
+    let (certain, blanks) = tool.beforehand();
+    question.established.extend(certain);
     (question, blanks)
 }
 
@@ -74,16 +59,25 @@ impl<S> Pdp<S> {
         match tool
             .filter(|tool| tool.action() == question.action && !question.established.contains_key(INPUT))
         {
-            Some(tool) => {
-                let (question, blanks) = call_of(tool, question);
-                if blanks.is_empty() {
-                    let request = Request { ask: Ask::Access(question), ..request.clone() };
-                    return self.judge_step(round, &request, established, now).decision.outcome.is_permit();
-                }
-                !self.possible(round, request, established, (&question, &blanks), now).is_never()
-            }
+            Some(tool) => self.would_call(round, request, established, call_of(tool, question), now),
             None => self.judge_step(round, request, established, now).decision.outcome.is_permit(),
         }
+    }
+
+    /// Whether the call of a tool could be permitted; of one that takes no arguments, whether it would be.
+    pub(super) fn would_call(
+        &self,
+        round: &mut Round<'_, '_>,
+        request: &Request,
+        established: &Established,
+        (question, blanks): (Question, BTreeSet<String>),
+        now: Timestamp,
+    ) -> bool {
+        if blanks.is_empty() {
+            let request = Request { ask: Ask::Access(question), ..request.clone() };
+            return self.judge_step(round, &request, established, now).decision.outcome.is_permit();
+        }
+        !self.possible(round, request, established, (&question, &blanks), now).is_never()
     }
 
     /// What a question could come to while these members of its context are not known.

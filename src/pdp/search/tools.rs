@@ -122,9 +122,8 @@ impl<S: AuditSink> Pdp<S> {
                 let mut round = Round::remembering(snapshot, &mut memory);
                 let listed = choose(server, sent.as_ref(), |tool| {
                     evaluated += 1;
-                    let (question, blanks) = call_of(tool, &question);
-                    let about = (&question, &blanks);
-                    !self.possible(&mut round, &request, &standing, about, occasion.now).is_never()
+                    let call = call_of(tool, &question);
+                    self.would_call(&mut round, &request, &standing, call, occasion.now)
                 });
                 (listed, Parties::of(Some(&standing)), None)
             }

@@ -171,6 +171,36 @@ impl Evaluation<'_> {
     }
 }
 
+impl Condition {
+    /// Whether it looks at a member of the context that is not known.
+    pub(in crate::policy) fn reads(&self, blanks: &Blanks) -> bool {
+        self.expression.as_ref().is_some_and(|expression| reads(expression, blanks))
+    }
+
+    /// Whether it could look at such a member and take its absence for an answer: evaluation without the member does not fail then.
+    pub(in crate::policy) fn is_blind_to(&self, blanks: &Blanks) -> bool {
+        let Some(expression) = &self.expression else { return false };
+        // Each look at the context that is for one member, against each at all.
+        let (mut of_one, mut at_all) = (0, 0);
+        for part in expression.subexpressions() {
+            match part.expr_kind() {
+                ExprKind::Var(Var::Context) => at_all += 1,
+                ExprKind::GetAttr { expr, .. } if is_context(expr) => of_one += 1,
+                ExprKind::HasAttr { expr, attr } if is_context(expr) && !blanks.contains(attr.as_str()) => {
+                    of_one += 1;
+                }
+                ExprKind::ExtHasAttr { expr, attrs }
+                    if is_context(expr) && !blanks.contains(attrs.first().as_str()) =>
+                {
+                    of_one += 1;
+                }
+                _ => {}
+            }
+        }
+        of_one != at_all
+    }
+}
+
 impl From<Result<bool, Box<EvaluationError>>> for Leaning {
     fn from(held: Result<bool, Box<EvaluationError>>) -> Self {
         match held {

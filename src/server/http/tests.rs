@@ -43,6 +43,8 @@ impl TaskAuthority for Told {
         None
     }
 
+    fn turned_away(&self, _caller: &Caller, _call: &str, _words: &str) {}
+
     fn caller(&self, _authorization: Option<&str>, peer: &Peer) -> Result<Arc<Caller>, UnknownCaller> {
         let (roles, servers) = ([Role::Authorize].into(), Servers::All);
         let local = Caller { name: "local".into(), roles, servers, agentless: false, authenticated: false };
@@ -313,18 +315,15 @@ fn the_openapi_document_has_every_route_and_no_other() {
     )];
     let pdp = Arc::new(crate::pdp::Pdp::over(&files, crate::audit::Memory::new(1)));
     let (callers, clock) = (crate::identity::Callers::default(), Arc::new(crate::server::SystemClock));
-    let face = crate::api::AuthZen::new(
-        pdp,
-        callers,
-        clock,
-        crate::api::Limits::default(),
-        crate::api::authzen::Types::default(),
-    );
+    let (limits, types) = (crate::api::Limits::default(), crate::api::authzen::Types::default());
+    let porc =
+        crate::api::Porc::new(pdp.clone(), callers.clone(), clock.clone(), limits, types.clone()).routes();
+    let faces = crate::api::AuthZen::new(pdp, callers, clock, limits, types).routes().merge(porc);
     let settings =
         parse(std::path::Path::new("p.yaml"), "", Overrides::default(), Environment::default()).unwrap();
     let address = "127.0.0.1:1".parse().unwrap();
     let routes = |behind: Option<Behind>| {
-        router(&settings.listen.http, &settings.tasks, address, behind, face.clone().routes().into())
+        router(&settings.listen.http, &settings.tasks, address, behind, faces.clone().into())
     };
     for behind in [None, Some(Behind::Tasks(Arc::new(Told)))] {
         let document = openapi::document(behind.is_some());

@@ -281,3 +281,48 @@ async fn a_caller_searches_the_servers_that_it_enforces() {
     assert_eq!(post_as(&pdp, "t-crm", ACTION, &of_purpose).await.json()["results"], json!([]));
     pdp.stop();
 }
+
+#[tokio::test]
+async fn a_name_of_a_task_that_is_too_long_finds_nothing_about_messages_and_is_nothing_elsewhere() {
+    let long = "n".repeat(300);
+    let agent = json!({"agent": "support-bot", "task": long});
+    let pdp = TestPdp::start().await;
+    let ana = json!({"type": "identity", "id": "ana"});
+    let call = json!({"name": "tools/call"});
+    let tool = json!({"type": "tool", "id": "lookup_customer", "properties": {"server": "crm"}});
+    let on_crm = json!({"type": "tool", "properties": {"server": "crm"}});
+    for (path, body) in [
+        (
+            SUBJECT,
+            json!({"subject": {"type": "identity"}, "action": call, "resource": tool, "context": agent}),
+        ),
+        (RESOURCE, json!({"subject": ana, "action": call, "resource": on_crm, "context": agent})),
+        (ACTION, json!({"subject": ana, "resource": tool, "context": agent})),
+    ] {
+        let records = pdp.ledger.records().len();
+        let answer = post(&pdp, path, &body).await;
+        assert_eq!(answer.json()["results"], json!([]), "{path}: {answer:?}");
+        let record = pdp.ledger.last();
+        assert_eq!(pdp.ledger.records().len(), records + 1, "{path}");
+        assert_eq!(
+            (&record["type"], &record["reason"]),
+            (&"searched".into(), &"InvalidInput".into()),
+            "{record}"
+        );
+        assert!(!record.to_string().contains(&long) && !answer.body.contains(&long), "{record}");
+        let mut short = body;
+        short["context"]["task"] = "t-1".into();
+        let found = post(&pdp, path, &short).await;
+        assert_ne!(found.json()["results"], json!([]), "{path}: {found:?}");
+    }
+    pdp.stop();
+    // No policy reads it, and it need not be the name of a task.
+    let pdp = over(&scenario()).await;
+    let body = json!({"subject": user("alice"), "action": {"name": "read"}, "resource": {"type": "record"},
+        "context": {"task": long}});
+    assert_eq!(ids(&post(&pdp, RESOURCE, &body).await), ["record-1", "record-2"]);
+    assert!(pdp.ledger.last()["reason"].is_null());
+    let body = json!({"subject": user("alice"), "resource": record("record-1"), "context": {"task": long}});
+    assert_eq!(names(&post(&pdp, ACTION, &body).await), ["read", "write"]);
+    pdp.stop();
+}

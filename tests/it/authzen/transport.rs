@@ -79,12 +79,49 @@ async fn other_methods_and_paths_say_so_plainly() {
         let answer = raw(&pdp, text.as_bytes()).await;
         assert_eq!(answer.status, status, "{request}: {answer:?}");
         assert_eq!(answer.header("allow"), (status == 405).then_some("POST"), "{request}");
+        assert_eq!(answer.header("x-request-id"), Some("r-8"), "{request}");
         if status == 200 {
             assert_eq!(answer.body.trim_end(), "ok");
-        } else {
-            assert_eq!(answer.header("x-request-id"), Some("r-8"), "{request}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_clients_id_comes_back_whatever_comes_of_the_request() {
+    let pdp = TestPdp::start().await;
+    for (request, rest, status) in [
+        ("GET /healthz", "", 200),
+        ("GET /openapi.json", "", 200),
+        ("GET /.well-known/authzen-configuration", "", 200),
+        ("GET /nowhere", "", 404),
+        ("POST /openapi.json", "", 405),
+        ("GET /decision", "", 405),
+        ("POST /access/v1/evaluation", "", 401),
+        (
+            "POST /access/v1/evaluation",
+            "Authorization: Bearer t-gateway\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n",
+            413,
+        ),
+    ] {
+        let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{rest}");
+        let answer = raw(&pdp, format!("{head}X-Request-ID: r-9\r\n\r\n").as_bytes()).await;
+        assert_eq!(
+            (answer.status, answer.header("x-request-id")),
+            (status, Some("r-9")),
+            "{request}: {answer:?}"
+        );
+        let answer = raw(&pdp, format!("{head}\r\n").as_bytes()).await;
+        assert_eq!(
+            (answer.status, answer.header("x-request-id")),
+            (status, None),
+            "{request}: nobody said one"
+        );
+    }
+    // Also of a name that it is not known by.
+    let foreign =
+        "GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\nX-Request-ID: r-9\r\n\r\n";
+    let answer = raw(&pdp, foreign.as_bytes()).await;
+    assert_eq!((answer.status, answer.header("x-request-id")), (421, Some("r-9")), "{answer:?}");
 }
 
 #[tokio::test]

@@ -297,7 +297,7 @@ fn a_tool_that_may_be_called_is_listed_and_what_is_not_listed_is_denied() {
     let agents =
         ["support-bot", "lead-bot", "night-watch", "coder", "inspector", "retired-bot", "orphan-bot"]
             .map(|id| Uid::new("Agent", id));
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut blindly) = (BTreeSet::new(), BTreeSet::new());
     let mut some: Vec<(Uid, Option<Uid>)> = agents.iter().map(|agent| (agent.clone(), None)).collect();
     some.extend(
         humans.iter().flat_map(|human| agents.iter().map(|agent| (human.clone(), Some(agent.clone())))),
@@ -309,24 +309,37 @@ fn a_tool_that_may_be_called_is_listed_and_what_is_not_listed_is_denied() {
             let list = ToolList { request: ask.clone(), server: server.id.clone(), listed: None };
             let listed = pdp.list_tools(&list, occasion()).unwrap().settle().unwrap().listed.names;
             for tool in server.tools.values() {
-                let called = samples(&tool.action().id).into_iter().any(|arguments| {
-                    let params = json!({ "name": tool.name, "arguments": arguments }).to_string();
+                let may = |params: serde_json::Value| {
                     let message = mcp::Message {
                         server: server.id.clone(),
                         method: "tools/call".into(),
-                        params: params.into_bytes(),
+                        arguments_unseen: params.get("arguments").is_none(),
+                        params: params.to_string().into_bytes(),
                         ..mcp::Message::default()
                     };
                     permits(&pdp, &Request { ask: Ask::Mcp(message), ..ask.clone() })
-                });
+                };
+                let call = |arguments| may(json!({ "name": tool.name, "arguments": arguments }));
+                let calls: Vec<bool> = samples(&tool.action().id).into_iter().map(call).collect();
+                let called = calls.contains(&true);
                 let is_listed = listed.contains(&tool.name);
                 assert!(is_listed || !called, "{principal} {actor:?} may call {} unseen", tool.action());
                 // With these samples every tool that could be called is called.
                 let known = samples(&tool.action().id) != [json!({})] || tool.name == "export_customers";
                 assert!(called || !is_listed || !known, "{principal} {actor:?} is shown {}", tool.action());
                 seen.insert((is_listed, called));
+                // What is permitted without its arguments is permitted whatever they are.
+                let unseen = may(json!({ "name": tool.name }));
+                let all = !known || calls.iter().all(|called| *called);
+                assert!(
+                    !unseen || (is_listed && all),
+                    "{principal} {actor:?} may call {} blindly",
+                    tool.action()
+                );
+                blindly.insert((unseen, called));
             }
         }
     }
     assert!(seen.contains(&(true, true)) && seen.contains(&(false, false)), "{seen:?}");
+    assert!(blindly.contains(&(true, true)) && blindly.contains(&(false, true)), "{blindly:?}");
 }

@@ -255,6 +255,7 @@ impl World {
             protocol_version: None,
             headers: BTreeMap::default(),
             tool_definition: None,
+            arguments_unseen: false,
         };
         let request = self.request(Ask::Mcp(message), Some(&self.nodes[at]));
         let is_permit = self.pdp.embedded(&request).unwrap().decision.outcome.is_permit();

@@ -1,11 +1,14 @@
 //! Clients that speak OAuth only, over real sockets: keys, introspection, access tokens of single servers.
 //! Never a signature that is believed without its key.
 
+use std::fmt::Write as _;
+
 use jsonwebtoken::{Algorithm, DecodingKey};
 use palisade::api::proto::v1;
 use palisade::api::proto::v1::authorize_request::Question;
 use palisade::api::proto::v1::credentials::Proof;
 use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 use super::super::http::{self, Answer};
 use super::super::place::Place;
@@ -193,6 +196,26 @@ fn introspection_says_what_is_in_force_and_nothing_of_what_is_not() {
     let holder = world.holder.clone();
     let proof = world.proof(&holder);
     assert_eq!(error(&world.exchange(&task, CRM, Some(&proof))), (400, "invalid_grant".into()));
+}
+
+#[test]
+fn a_refused_introspection_is_on_record() {
+    let place = desk::place("");
+    let digest = Sha256::digest("t-plain").iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    });
+    let plain = format!("  - {{ name: plain, token_sha256: {digest}, roles: [outcome], servers: '*' }}\n");
+    place.configure(&format!("tasks: {{ asserted: true }}\n{}{plain}", desk::callers()));
+    let server = place.start();
+    let headers = [("Authorization", "Bearer t-plain")];
+    let answer = http::post(server.http, "/oauth2/introspect", &headers, &[("token", "t.secret.x")]);
+    assert_eq!(answer.status, 403, "{answer:?}");
+    let refusals = place.records_of("admin");
+    let [refusal] = refusals.as_slice() else { panic!("{refusals:?}") };
+    let said = [&refusal["face"], &refusal["caller"], &refusal["call"], &refusal["outcome"]];
+    assert_eq!(said, [&json!("http"), &json!("plain"), &json!("introspect"), &json!("refused")], "{refusal}");
+    assert!(refusal["reason"].as_str().unwrap().contains("role") && !refusal.to_string().contains("secret"));
 }
 
 #[test]
