@@ -12,7 +12,7 @@ SCRIPTS := .ci/run benches/instructions.sh tests/setup.sh
 CRITERION := compile decide search state
 PEERS := benches/peers/node_modules
 
-.PHONY: help setup test test-python test-rust differential bench bench-peers instructions lint lint-rust lint-rest check clean
+.PHONY: help setup test test-python test-rust differential bench bench-gateway bench-peers instructions lint lint-rust lint-rest check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,10 @@ bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmar
 
 instructions: setup ## the instructions of one decision, held against benches/instructions.tsv
 	benches/instructions.sh
+
+bench-gateway: setup ## what Palisade adds to a call behind the real Envoy: target/bench/gateway.md
+	cargo build --locked --release
+	PALISADE_BIN=target/release/palisade $(PYTHON) benches/gateway.py --out target/bench/gateway.md
 
 bench-peers: $(PEERS)/.package-lock.json ## Palisade beside Cerbos (from npm) and Treetop (built): target/bench/peers.md
 	cargo build --locked --release --manifest-path benches/peers/treetop/Cargo.toml

@@ -25,6 +25,7 @@ from stubs import pb, rpc
 REPO = Path(__file__).resolve().parents[2]
 # The environment may name another binary.
 BINARY = Path(os.environ.get("PALISADE_BIN", REPO / "target" / "debug" / "palisade"))
+EVERYTHING = REPO / "tools" / "capture" / "node_modules" / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
 CRM_SERVER = Path(__file__).resolve().parent / "crm_server.py"
 START_S = 60
 STOP_S = 20
@@ -48,6 +49,7 @@ class Process:
         self.name = name
         # Every line that it printed so far.
         self.printed: list[str] = []
+        self.killed = False
         self.errors = scratch / f"{name}.err"
         with self.errors.open("ab") as errors:
             self._child = subprocess.Popen(
@@ -81,6 +83,12 @@ class Process:
     def signal(self, number: int) -> None:
         """Sends it a signal: SIGSTOP makes it slow beyond measure, SIGCONT ends that."""
         self._child.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it without a warning, and waits until it is gone."""
+        self.killed = True
+        self._child.kill()
+        self._child.wait(STOP_S)
 
     def stop(self) -> int:
         self._child.terminate()
@@ -152,11 +160,13 @@ def copy_bundle(to: Path) -> Path:
 def palisade(
     scratch: Path, *also: str, configured: str = CONFIGURATION, environment: dict[str, str] | None = None
 ) -> Iterator[Palisade]:
-    """Palisade on a copy of the shipped bundle, listening on a free port and on the addresses `also`; stopped, and
-    expected to stop cleanly, at the end."""
+    """Palisade on a copy of the shipped bundle, or on the bundle that `scratch` has already, listening on a free port and on the
+    addresses `also`; stopped, and expected to stop cleanly unless it was killed, at the end."""
     if not BINARY.exists():
         raise AssertionError(f"`{BINARY}` is missing: run `cargo build`, or set PALISADE_BIN")
-    bundle, data = copy_bundle(scratch / "bundle"), scratch / "data"
+    bundle, data = scratch / "bundle", scratch / "data"
+    if not bundle.exists():
+        copy_bundle(bundle)
     configuration = scratch / "palisade.yaml"
     configuration.write_text(configured, encoding="utf-8")
     places = ["--config", str(configuration), "--bundle", str(bundle), "--data", str(data)]
@@ -174,12 +184,12 @@ def palisade(
             yield Palisade(process, bundle, data, bound["grpc"], bound["http"], bound["admin"], rpc.AuthorizationStub(channel))
     finally:
         code = process.stop()
-    assert code == 0, f"palisade stopped with exit code {code}: {process.said()}"
+    assert code == 0 or process.killed, f"palisade stopped with exit code {code}: {process.said()}"
 
 
 @dataclass
-class Crm:
-    """The running sample server."""
+class Server:
+    """A running MCP server that writes down what it did."""
 
     process: Process
     url: str
@@ -192,6 +202,10 @@ class Crm:
         return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").split("\n") if line]
 
 
+# The sample server.
+Crm = Server
+
+
 @contextmanager
 def crm(scratch: Path, palisade_address: str | None) -> Iterator[Crm]:
     """The sample MCP server, asking the Palisade at `palisade_address`; or nobody, for a gateway to stand before it."""
@@ -202,5 +216,21 @@ def crm(scratch: Path, palisade_address: str | None) -> Iterator[Crm]:
     process = Process("crm", command, scratch)
     try:
         yield Crm(process, process.line().removeprefix("crm listening on "), journal)
+    finally:
+        process.stop()
+
+
+@contextmanager
+def everything(scratch: Path) -> Iterator[Server]:
+    """@modelcontextprotocol/server-everything over streamable HTTP, as it is published; what runs in it is written down."""
+    journal = scratch / "everything.jsonl"
+    recorder = Path(__file__).resolve().parent / "everything_recorder.mjs"
+    command = [shutil.which("node") or "node", "--import", str(recorder), str(EVERYTHING), "streamableHttp"]
+    # Its environment is what one of its tools tells.
+    process = Process("everything", command, scratch, {"JOURNAL": str(journal), "PORT": "0"})
+    try:
+        while not (line := process.line()).startswith("everything listening on "):
+            pass
+        yield Server(process, line.removeprefix("everything listening on "), journal)
     finally:
         process.stop()

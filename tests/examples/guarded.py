@@ -1,20 +1,13 @@
-"""The sample servers behind the examples, and the clients that call them: each a process or a session of its own.
+"""The sample servers behind the examples, each a process of its own.
 Never waits by sleeping: a process says when it is ready.
 """
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import httpx2
-from mcp import Client, MCPError
-from mcp.client.streamable_http import streamable_http_client
 
 import running
 from running import CRM_TOKEN, REPO, Crm
@@ -23,8 +16,6 @@ HERE = Path(__file__).resolve().parent
 NODE = shutil.which("node") or "node"
 # Both SDKs, and both major versions of the one for TypeScript.
 SERVERS = ("python", "typescript-1", "typescript-2")
-# Each SDK's client with and without the handshake of 2025-11-25. Version 1 for TypeScript knows no other era.
-CLIENTS = ("python-auto", "python-legacy", "typescript-1", "typescript-2-auto", "typescript-2-legacy")
 
 # Who asks, in the plain headers of the demonstration.
 ANA = {"x-demo-user": "ana", "x-demo-agent": "support-bot"}
@@ -48,86 +39,3 @@ def crm(kind: str, scratch: Path, palisade: str | None, *also: str, timeout_s: f
         yield Crm(process, process.line().removeprefix("crm listening on "), journal)
     finally:
         process.stop()
-
-
-class Refused(Exception):
-    """What a client was told instead of a result, with the JSON-RPC code if there was one."""
-
-    def __init__(self, words: str, code: int | None) -> None:
-        super().__init__(words)
-        self.words, self.code = words, code
-
-
-class PythonSession:
-    """The steps of a script, done by the client of the Python SDK."""
-
-    def __init__(self, client: Client, http: httpx2.AsyncClient) -> None:
-        self._client = client
-        # What it sends with; another token, say, from here on.
-        self.http = http
-
-    async def do(self, step: str, *given: Any) -> Any:
-        try:
-            return await getattr(self, step)(*given)
-        except MCPError as error:
-            raise Refused(error.error.message, error.error.code) from None
-
-    async def tools(self) -> list[str]:
-        return [tool.name for tool in (await self._client.list_tools()).tools]
-
-    async def resources(self) -> list[str]:
-        return [str(resource.uri) for resource in (await self._client.list_resources()).resources]
-
-    async def prompts(self) -> list[str]:
-        return [prompt.name for prompt in (await self._client.list_prompts()).prompts]
-
-    async def read(self, uri: str) -> str:
-        return (await self._client.read_resource(uri)).contents[0].text
-
-    async def prompt(self, name: str) -> str:
-        return (await self._client.get_prompt(name, {"customer": "Ines"})).messages[0].content.text
-
-    async def call(self, name: str, arguments: dict[str, Any]) -> list[Any]:
-        result = await self._client.call_tool(name, arguments)
-        return [bool(result.is_error), result.content[0].text]
-
-
-class NodeSession:
-    """The same steps, done by a client of the TypeScript SDK in a process of its own."""
-
-    def __init__(self, child: "subprocess.Popen[str]") -> None:
-        self._child = child
-
-    async def do(self, *step: Any) -> Any:
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.write(json.dumps(step) + "\n")
-        self._child.stdin.flush()
-        answer = json.loads(self._child.stdout.readline())
-        if "failed" in answer:
-            raise Refused(answer["failed"], answer.get("code"))
-        return answer["did"]
-
-
-@asynccontextmanager
-async def session(kind: str, url: str, headers: dict[str, str] = ANA) -> Any:
-    """A client of `kind` that is connected to `url` and says with `headers` who asks."""
-    sdk, *how = kind.split("-")
-    if sdk == "python":
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(30)) as http,
-            Client(streamable_http_client(url, http_client=http), mode=how[0]) as client,
-        ):
-            yield PythonSession(client, http)
-        return
-    mode = how[1] if len(how) > 1 else "legacy"
-    command = [NODE, str(HERE / "client.mjs"), url, how[0], mode, json.dumps(headers)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        assert child.stdout.readline() == "connected\n", f"{kind} did not connect to {url}"
-        try:
-            yield NodeSession(child)
-        finally:
-            child.stdin.close()
-            child.wait(running.STOP_S)

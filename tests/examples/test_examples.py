@@ -19,8 +19,9 @@ from mcp import Client, MCPError, StdioServerParameters, types
 from mcp.shared.exceptions import MCPDeprecationWarning
 
 import running
-from guarded import ANA, BO, CLIENTS, HERE, NODE, SERVERS, Refused, crm, session
+from guarded import ANA, BO, HERE, NODE, SERVERS, crm
 from running import Palisade
+from sessions import CLIENTS, Refused, session
 from stubs import pb
 
 UNCLEARED = "this handles data that you, or the person you act for, are not cleared for"
@@ -129,7 +130,7 @@ def test_an_allowed_tool_runs_a_denied_one_does_not_and_lists_show_what_may_be_u
     server: str, client: str, palisade: Palisade, tmp_path: Path
 ) -> None:
     async def steps(url: str) -> None:
-        async with session(client, url) as ana:
+        async with session(client, url, ANA) as ana:
             assert sorted(await ana.do("tools")) == CALLABLE
             refund = await ana.do("call", "issue_refund", {"order": ODD, "amount": 30})
             assert refund == [False, f"refunded 30 EUR for order {ODD}"]
@@ -158,7 +159,7 @@ def test_without_palisade_every_call_is_refused_and_a_slow_one_is_not_waited_for
 ) -> None:
     async def steps(url: str) -> None:
         async with AsyncExitStack() as stack:
-            sessions = [await stack.enter_async_context(session(client, url)) for client in CLIENTS]
+            sessions = [await stack.enter_async_context(session(client, url, ANA)) for client in CLIENTS]
             for one in sessions:
                 assert (await one.do(*LOOKUP))[0] is False
 
@@ -197,7 +198,7 @@ def test_a_permit_with_an_obligation_counts_only_where_it_is_fulfilled(
         until(lambda: own.authorize(asked(LOOKUP[1], LOOKUP[2])).revision != revision)
 
     async def lookup(url: str) -> list[Any]:
-        async with session("python-auto", url) as ana:
+        async with session("python-auto", url, ANA) as ana:
             return await ana.do(*LOOKUP)
 
     notify('@id("support/crm")', '@id("support/crm")\n@obligation("notification: { to: desk@acme.example }")')
@@ -222,7 +223,7 @@ def test_a_tool_that_is_not_the_reviewed_one_is_neither_shown_nor_run(
     server: str, own: Palisade, tmp_path: Path
 ) -> None:
     async def steps(url: str) -> None:
-        async with session("python-auto", url) as ana:
+        async with session("python-auto", url, ANA) as ana:
             assert sorted(await ana.do("tools")) == ["issue_refund", "send_email"]
             refused_call, words = await ana.do(*LOOKUP)
             assert refused_call and words.endswith(DRIFTED)
@@ -273,7 +274,7 @@ def test_the_access_token_says_who_asks_where_nothing_else_is_told(server: str, 
 @pytest.mark.parametrize("server", SERVERS)
 def test_every_permit_ends_with_an_outcome_on_record(server: str, own: Palisade, tmp_path: Path) -> None:
     async def steps(url: str) -> None:
-        async with session("python-auto", url) as ana:
+        async with session("python-auto", url, ANA) as ana:
             await ana.do("tools")
             await ana.do(*LOOKUP)
             await ana.do("call", "delete_customer", {"customer_id": "c-1"})
@@ -296,7 +297,7 @@ def test_a_policy_that_permits_everything_changes_no_result_of_a_session(
     async def steps(url: str) -> list[Any]:
         told = []
         for client in CLIENTS:
-            async with session(client, url) as ana:
+            async with session(client, url, ANA) as ana:
                 for step in SESSION:
                     try:
                         told.append(await ana.do(*step))
