@@ -185,6 +185,28 @@ async fn an_agents_calls_for_one_purpose_are_counted_together_and_given_back_by_
 }
 
 #[tokio::test]
+async fn many_tasks_that_end_at_once_give_all_their_calls_back() {
+    // More than end with one commit.
+    const TASKS: u64 = 130;
+    let desk = Desk::ruled(Rules { calls_window_max: 2 * TASKS, ..task_rules() }).await;
+    let in_chat = || v1::StartRequest { session: "chat".into(), ..wants(|wanted| wanted.calls_max = 2) };
+    let task = desk.lent(in_chat()).await;
+    for _ in 1..TASKS {
+        desk.lent(in_chat()).await;
+    }
+    assert_eq!(desk.refused(wants(|wanted| wanted.calls_max = 1)).await.0, DenyReason::OverBudget);
+    assert_eq!(desk.step(&task, super::refund(1)).await, super::PERMITTED);
+    let end = v1::EndSessionRequest { session: "chat".into() };
+    assert_eq!(desk.client.clone().end_session(end).await.unwrap().get_ref().tasks, TASKS);
+    let revoked = desk.moves().iter().filter(|what| *what == "revoked").count();
+    assert_eq!(revoked, 131, "the session, and each of its tasks");
+
+    let (_, words) = desk.refused(wants(|wanted| wanted.calls_max = 2 * TASKS)).await;
+    assert!(words.contains("1 calls were granted"), "one was spent: {words}");
+    desk.lent(wants(|wanted| wanted.calls_max = 2 * TASKS - 1)).await;
+}
+
+#[tokio::test]
 async fn no_more_tasks_are_open_than_may_be() {
     let desk = Desk::ruled(Rules { open_max: 2, ..task_rules() }).await;
     let task = desk.refunds().await;
