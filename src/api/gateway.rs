@@ -26,7 +26,7 @@ pub(super) use headers::Headers;
 use parties::Known;
 pub(super) use parties::{Brought, Parties, TASK_TOKEN};
 pub(super) use refusal::{INTERNAL, PARAMS, Unreadable};
-pub(super) use spoken::Spoken;
+pub(super) use spoken::{Spoken, session};
 pub(super) use told::{metadata, snake};
 
 /// What a face for gateways stands on.

@@ -6,7 +6,6 @@ use std::slice::Chunks;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
-use tokio::sync::OwnedMutexGuard;
 
 use super::book::{AskedBefore, Draft, StoredEvent, StoredWindow, WINDOW, look, task_key};
 use super::{About, Asking, Fault, Lifecycle, Moment, TRIES, Wish, asked_key, book, unwritten};
@@ -22,8 +21,8 @@ const TASKS_OF_COMMIT_MAX: usize = 50;
 /// How many windows get something back with one commit.
 const WINDOWS_OF_COMMIT_MAX: usize = 50;
 
-/// How many commits that end tasks are under way at a time.
-const AT_A_TIME: usize = 16;
+/// How many commits that end tasks are under way at a time. More would be faster, and keep every processor from answers.
+const AT_A_TIME: usize = 4;
 
 /// What came of a request to end or to revoke.
 #[derive(Debug)]
@@ -44,31 +43,35 @@ struct Closing<'a> {
     what: Move,
     /// Where it is noted what they did not use, if their own commit does not give it back.
     later: Option<&'a Mutex<Unused>>,
+    /// The first thing that could not be put on record. What is closed is closed: it holds up nothing.
+    unrecorded: &'a Mutex<Option<Fault>>,
 }
 
-/// By window: the calls that ended tasks did not use, and when the first of them began.
+/// By window: the calls that ended tasks did not use, with the second in which each began.
 #[derive(Debug, Default)]
-struct Unused(BTreeMap<String, (u64, i64)>);
+struct Unused(BTreeMap<String, Vec<(i64, u64)>>);
 
 impl Unused {
     fn of(heads: &[&Arc<Head>]) -> Self {
         let mut unused = Self::default();
         for head in heads.iter().filter(|head| head.parents().is_empty()) {
-            let lent = head.lent();
-            let key = format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose));
-            unused.note(key, (head.calls.left(), lent.grant.started_s));
+            let unspent = (head.lent().grant.started_s, head.calls.left());
+            unused.0.entry(window(head)).or_default().push(unspent);
         }
         unused
     }
 
     fn add(&mut self, other: Self) {
-        other.0.into_iter().for_each(|(key, of_window)| self.note(key, of_window));
+        for (key, unspent) in other.0 {
+            self.0.entry(key).or_default().extend(unspent);
+        }
     }
+}
 
-    fn note(&mut self, key: String, (left, started_s): (u64, i64)) {
-        let of_window = self.0.entry(key).or_insert((0, i64::MAX));
-        *of_window = (of_window.0.saturating_add(left), of_window.1.min(started_s));
-    }
+/// The key of the window in which the calls of a task count.
+fn window(head: &Head) -> String {
+    let lent = head.lent();
+    format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose))
 }
 
 /// The later of two states, or the first thing that went wrong.
@@ -128,16 +131,34 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             decision: Some(&answer.id),
             ..Asking::nobody(reason, now)
         };
-        let all = self.with_parts(&head);
-        let tasks = all.len();
-        let state = self.close(all, State::Ended(end), &asking, Move::Ended, asked).await?;
+        let (tasks, state) = self.close_whole(&head, State::Ended(end), &asking, Move::Ended, asked).await?;
         // Of several who end it at once one does, and the others hear how.
         self.tasks.gone_as(head.id()).unwrap_or(State::Revoked).after(Event::End(end))?;
         Ok(Closed { state: state.0, tasks, denied: None })
     }
 
+    /// Closes a task with its parts: how many there were, and the state that has it.
+    pub(super) async fn close_whole(
+        &self,
+        head: &Arc<Head>,
+        state: State,
+        asking: &Asking<'_>,
+        what: Move,
+        asked: Option<(String, AskedBefore)>,
+    ) -> Result<(usize, StateRevision), Fault> {
+        let all = self.with_parts(head);
+        let tasks = all.len();
+        let revision = self.close(all, state, asking, what, asked).await?;
+        // A part may have been handed on while its whole ended; none can be after that.
+        let late = self.with_parts(head).split_off(1);
+        if late.is_empty() {
+            return Ok((tasks, revision));
+        }
+        Ok((tasks + late.len(), self.close(late, state, asking, what, None).await?))
+    }
+
     /// A task with everything that was split off from it, the task first.
-    pub(super) fn with_parts(&self, head: &Arc<Head>) -> Vec<Arc<Head>> {
+    fn with_parts(&self, head: &Arc<Head>) -> Vec<Arc<Head>> {
         let mut all = vec![head.clone()];
         if head.is_parent() {
             let is_part = |other: &Arc<Head>| other.parents().iter().any(|parent| parent.id() == head.id());
@@ -158,7 +179,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         mut asked: Option<(String, AskedBefore)>,
     ) -> Result<StateRevision, Fault> {
         let later = (all.len() > TASKS_OF_COMMIT_MAX).then(Mutex::<Unused>::default);
-        let closing = Closing { state, asking, what, later: later.as_ref() };
+        let unrecorded = Mutex::default();
+        let closing = Closing { state, asking, what, later: later.as_ref(), unrecorded: &unrecorded };
         let mut closed = Ok(StateRevision(self.tasks.revision()));
         let mut commits = all.chunks(TASKS_OF_COMMIT_MAX);
         // What was asked stands with the first commit that ends anything.
@@ -178,7 +200,10 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             let unused = later.into_inner().unwrap_or_else(PoisonError::into_inner);
             self.give_back(unused, asking.now).await;
         }
-        closed
+        match held(&unrecorded).take() {
+            Some(fault) => closed.and(Err(fault)),
+            None => closed,
+        }
     }
 
     /// Closes one share after the other, until none is left. When one fails no other is begun; those that have begun may be durable,
@@ -206,12 +231,15 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         closing: &Closing<'_>,
         asked: &mut Option<(String, AskedBefore)>,
     ) -> Result<StateRevision, Fault> {
-        let Closing { state, asking, what, later } = *closing;
+        let Closing { state, asking, what, later, unrecorded } = *closing;
         for _ in 0..TRIES {
             let open: Vec<_> = some.iter().filter(|head| self.tasks.find(head.id()).is_some()).collect();
             if open.is_empty() {
                 return Ok(StateRevision(self.tasks.revision()));
             }
+            // Whoever writes their windows too waits, before it is settled what goes back to them.
+            let is_whole = |head: &&&Arc<Head>| later.is_none() && head.parents().is_empty();
+            let _turns = self.turns.of(open.iter().filter(is_whole).map(|head| window(head))).await;
             let mut draft = Draft::default();
             // Nothing is spent meanwhile that is given back, and everything again if that fails.
             let settled: Vec<_> = open.iter().map(|head| (*head, head.calls.settle().0)).collect();
@@ -221,11 +249,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 draft.0.expects.push(Expect::Present(key.as_str().into()));
                 draft.delete(&key);
             }
-            let unused = Unused::of(&open);
-            let _turns = match later {
-                Some(_) => Vec::new(),
-                None => self.refund(&mut draft, &unused, asking.now).await?,
-            };
+            if later.is_none() {
+                self.refund(&mut draft, &Unused::of(&open), asking.now)?;
+            }
             if let Some((key, before)) = asked.as_ref() {
                 draft.put(key, before)?;
             }
@@ -236,12 +262,16 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 Ok(revision) => {
                     *asked = None;
                     if let Some(later) = later {
-                        held(later).add(unused);
+                        // Now nothing of them is spent any more.
+                        held(later).add(Unused::of(&open));
+                        tokio::task::yield_now().await;
                     }
-                    let tell = |head: &&Arc<Head>| self.tell_closed(head, state, asking, what, revision);
-                    // Each is tried.
-                    let told = open.iter().map(tell).fold(Ok(()), Result::and);
-                    return told.map(|()| revision);
+                    for head in open {
+                        if let Err(fault) = self.tell_closed(head, state, asking, what, revision) {
+                            held(unrecorded).get_or_insert(fault);
+                        }
+                    }
+                    return Ok(revision);
                 }
                 // Closed by another, or their window was written: what is known here is looked at again.
                 Err(StoreError::Conflict { .. }) => {
@@ -271,34 +301,37 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     }
 
     async fn give_back_some(&self, unused: &Unused, now: Timestamp) -> Result<(), Fault> {
-        let mut draft = Draft::default();
-        let _turns = self.refund(&mut draft, unused, now).await?;
-        if !draft.0.changes.is_empty() {
-            // Whoever writes a window waits for its turn, so that none has changed meanwhile.
-            self.commit(draft).await.map_err(unwritten)?;
+        let _turns = self.turns.of(unused.0.keys()).await;
+        for _ in 0..TRIES {
+            let mut draft = Draft::default();
+            self.refund(&mut draft, unused, now)?;
+            if draft.0.changes.is_empty() {
+                return Ok(());
+            }
+            match self.commit(draft).await {
+                // A window that is over was forgotten meanwhile.
+                Err(StoreError::Conflict { .. }) => {}
+                done => return done.map(|_| ()).map_err(unwritten),
+            }
         }
-        Ok(())
+        Err(Fault::Changed)
     }
 
-    /// What tasks did not use counts no longer against their human's agent.
-    /// Whoever writes their windows too waits until what is returned is dropped.
-    async fn refund(
-        &self,
-        draft: &mut Draft,
-        unused: &Unused,
-        now: Timestamp,
-    ) -> Result<Vec<OwnedMutexGuard<()>>, Fault> {
-        let turns = self.turns.of(unused.0.keys()).await;
-        for (key, (left, started_s)) in &unused.0 {
+    /// What tasks did not use counts no longer against their human's agent, if it began in the window that is open now. For who has
+    /// the turn of these windows.
+    fn refund(&self, draft: &mut Draft, unused: &Unused, now: Timestamp) -> Result<(), Fault> {
+        for (key, unspent) in &unused.0 {
             let Some(entry) = look(&*self.store, key).map_err(unwritten)? else { continue };
             let window: StoredWindow = serde_json::from_slice(&entry.value)?;
-            if *left == 0 || *started_s < window.since_s || window.until_s <= now.seconds() {
+            let counted = unspent.iter().filter(|(started_s, _)| *started_s >= window.since_s);
+            let left = counted.fold(0_u64, |sum, (_, left)| sum.saturating_add(*left));
+            if left == 0 || window.until_s <= now.seconds() {
                 continue;
             }
             draft.unchanged(key, Some(&entry));
-            draft.put(key, &StoredWindow { calls: window.calls.saturating_sub(*left), ..window })?;
+            draft.put(key, &StoredWindow { calls: window.calls.saturating_sub(left), ..window })?;
         }
-        Ok(turns)
+        Ok(())
     }
 
     fn tell_closed(
@@ -328,8 +361,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         for key in beside {
             draft.delete(key);
         }
-        let turns = self.refund(&mut draft, &Unused::of(&[head]), now).await;
-        if turns.is_err() {
+        let unused = Unused::of(&[head]);
+        let _turns = self.turns.of(unused.0.keys()).await;
+        if self.refund(&mut draft, &unused, now).is_err() {
             tracing::warn!(task = %head.id(), "the calls of a task that was not recorded stay spent");
         }
         let (tasks, reason) = (vec![(head.id(), 0)], "it could not be recorded".into());

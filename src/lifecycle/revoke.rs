@@ -61,9 +61,8 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                     None => Err(Fault::NoTask),
                 };
             };
-            let all = self.with_parts(&head);
-            let tasks = all.len();
-            let state = self.close(all, State::Revoked, &asking, Move::Revoked, None).await?;
+            let (tasks, state) =
+                self.close_whole(&head, State::Revoked, &asking, Move::Revoked, None).await?;
             return Ok(Closed { state: state.0, tasks, denied: None });
         }
         self.check_target(&target, asker.caller)?;

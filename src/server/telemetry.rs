@@ -10,7 +10,7 @@ use opentelemetry_otlp::{ExporterBuildError, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::Subscriber;
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer};
@@ -96,6 +96,8 @@ fn subscriber(
     let filter = || parse_filter(&config.filter).map_err(TelemetryError::Filter);
     // Only our own spans: those of the exporter's connection would beget further exports.
     let ours = filter_fn(|metadata| metadata.target().starts_with("palisade"));
+    // The filter beside says what level is of interest at all: one without a hint of its own would make it every level.
+    let ours = ours.with_max_level_hint(LevelFilter::TRACE);
     let tracer = provider.map(|provider| provider.tracer("palisade"));
     let layer = |tracer| tracing_opentelemetry::layer().with_tracer(tracer);
     let spans = match tracer.map(layer) {
@@ -103,7 +105,8 @@ fn subscriber(
         None => None,
     };
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(config.colours);
-    let events = filter_fn(|metadata: &tracing::Metadata<'_>| metadata.is_event()).and(filter()?);
+    let events = filter_fn(|metadata: &tracing::Metadata<'_>| metadata.is_event());
+    let events = events.with_max_level_hint(LevelFilter::TRACE).and(filter()?);
     let logs = if config.json {
         let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(false);
         logs.with_filter(events).boxed()
@@ -136,6 +139,11 @@ pub(super) fn check_filter(filter: &str) -> Result<(), String> {
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
+    if filter.contains('[') {
+        return Err(format!(
+            "`{filter}` names spans, which logs do not have here; write targets and levels, like `warn,palisade=debug`"
+        ));
+    }
     EnvFilter::builder().parse(filter).map_err(|error| {
         format!("`{filter}` is no log filter ({error}); write one like `info` or `palisade=debug`")
     })
@@ -167,6 +175,13 @@ mod tests {
         assert!(check_endpoint("").is_err());
     }
 
+    #[test]
+    fn a_filter_that_names_spans_is_refused() {
+        check_filter("warn,palisade=debug").unwrap();
+        let words = check_filter("warn,palisade[evaluation]=debug").unwrap_err();
+        assert!(words.contains("names spans") && words.contains("palisade=debug"), "{words}");
+    }
+
     fn exporting_to(endpoint: Option<&str>) -> Config {
         Config {
             filter: "info".into(),
@@ -184,9 +199,11 @@ mod tests {
         let collector = SdkTracerProvider::default();
         for (collector, wanted) in [(None, false), (Some(&collector), true)] {
             let hearing = subscriber(&config, collector).unwrap();
+            let hint = hearing.max_level_hint();
             let there =
                 tracing::subscriber::with_default(hearing, || !tracing::info_span!("call").is_disabled());
             assert_eq!(there, wanted);
+            assert_eq!(hint, Some(LevelFilter::INFO), "nothing below is made at all");
         }
     }
 

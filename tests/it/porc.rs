@@ -125,10 +125,6 @@ async fn every_operation_is_the_question_of_its_method() {
             "{record}"
         );
     }
-    // A server is known by its audience too.
-    let mut body = call("lookup_customer", &json!({"customer_id": "c-1"}));
-    body["resource"] = "mrn:mcp:crm:tool:lookup_customer".into();
-    check(&pdp, "by its id", &body, None).await;
 }
 
 #[tokio::test]

@@ -81,7 +81,11 @@ fn piece(value: &Value, bytes: &[u8]) -> Result<Piece, Unreadable> {
             return Err(Unreadable::request("the message is a request and an answer at once"));
         }
         Some(_) => return Err(Unreadable::request("`method` must be a string")),
-        None => return response(members, id).map(|id| Piece { id, kind: Kind::Response }),
+        None => {
+            is_response(members, id.is_some())?;
+            // It has the id of a request of the server's, which nobody here may answer.
+            return Ok(Piece { id: serde_json::Value::Null, kind: Kind::Response });
+        }
     };
     // A method that does something must not come as a notification: some servers run it all the same.
     if id.is_some() == method.starts_with("notifications/") {
@@ -101,12 +105,12 @@ fn piece(value: &Value, bytes: &[u8]) -> Result<Piece, Unreadable> {
 
 type Members = std::collections::BTreeMap<String, Value>;
 
-fn response(members: &Members, id: Option<serde_json::Value>) -> Result<serde_json::Value, Unreadable> {
-    let whole =
-        members.contains_key("result") != members.contains_key("error") && !members.contains_key("params");
-    id.filter(|_| whole).ok_or_else(|| {
-        Unreadable::request("the message is neither a request with a `method` nor an answer to one")
-    })
+fn is_response(members: &Members, has_id: bool) -> Result<(), Unreadable> {
+    let has_one = members.contains_key("result") != members.contains_key("error");
+    if has_one && has_id && !members.contains_key("params") {
+        return Ok(());
+    }
+    Err(Unreadable::request("the message is neither a request with a `method` nor an answer to one"))
 }
 
 /// An id: a text, or a whole number (MCP, "Messages"; not null).

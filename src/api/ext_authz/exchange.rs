@@ -96,6 +96,10 @@ impl Exchange {
         }
         match (self.raw_body.as_slice(), self.body.as_bytes()) {
             (raw, []) => Ok(raw),
+            // Gateways put this for what is no UTF-8 where they pass on text.
+            ([], _) if self.body.contains('\u{fffd}') => {
+                Err(Unreadable::request("the body may be no UTF-8: the gateway must pass on its bytes"))
+            }
             ([], text) => Ok(text),
             (raw, text) if raw == text => Ok(raw),
             (_, _) => Err(Unreadable::request("the gateway sends two bodies")),

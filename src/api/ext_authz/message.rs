@@ -5,7 +5,7 @@ use prost_types::value::Kind as PlainKind;
 
 use crate::access::Question;
 use crate::api::Limits;
-use crate::api::gateway::{Call, Spoken, Unreadable};
+use crate::api::gateway::{Call, Spoken, Unreadable, folded};
 use crate::json;
 use crate::mcp::Message;
 use crate::mcp::method::{self, Direction, Era, Version};
@@ -38,7 +38,9 @@ pub(super) fn read(
     asked: &mut Asked,
 ) -> Result<Understood, Unreadable> {
     exchange.check_method()?;
-    if exchange.query().split('&').any(|part| part.starts_with("access_token=")) {
+    // Some servers split at semicolons too.
+    let query = exchange.query().replace(';', "&");
+    if url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| folded(&name) == "access_token") {
         // MCP, "Access Token Usage": a server that took it would act for somebody else than is decided on.
         return Err(Unreadable::request("send the token in `Authorization`, not in the query"));
     }

@@ -32,12 +32,16 @@ pub(super) fn question(
     let resource = Uid::new(ROUTE, route.unwrap_or(&path));
     let mut question = Question::new(Uid::new("Action", &exchange.method), resource.clone());
     let query = Some(exchange.query()).filter(|query| !query.is_empty()).map(str::to_owned);
-    let told =
-        [("path", Some(path)), ("host", Some(exchange.host.clone())), ("query", query), ("tenant", tenant)];
+    let host = host(&exchange.host, &exchange.scheme);
+    let told = [("path", Some(path)), ("host", Some(host)), ("query", query), ("tenant", tenant)];
     let mut route = Entity { uid: resource.clone(), attributes: BTreeMap::new(), parents: vec![] };
     for (name, text) in told {
-        let Some(value) = text.map(Value::String) else { continue };
+        let Some(text) = text else { continue };
         let describes = names.declares_attribute(ROUTE, name);
+        if name == "query" && (describes || names.takes(&question.action, name)) {
+            check_query(&text)?;
+        }
+        let value = Value::String(text);
         if describes {
             route.attributes.insert(name.to_owned(), value.clone());
         }
@@ -55,6 +59,33 @@ pub(super) fn question(
         question.brought.push(route);
     }
     Ok(question)
+}
+
+/// The host as policies name it: in small letters, without the port that the scheme has anyway.
+fn host(sent: &str, scheme: &str) -> String {
+    let usual = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "",
+    };
+    let host = sent.to_ascii_lowercase();
+    host.strip_suffix(usual).map(str::to_owned).unwrap_or(host)
+}
+
+/// A query in which nothing is escaped that means the same plainly (RFC 3986, section 2.3): a policy that looks for words would not
+/// find them.
+fn check_query(query: &str) -> Result<(), Unreadable> {
+    let unclear = |words: &str| Err(Unreadable::request(format!("the query {words}")));
+    for escape in query.split('%').skip(1) {
+        let byte = escape.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            None => return unclear("has an escape that is broken"),
+            Some(b'-' | b'.' | b'_' | b'~') => return unclear("escapes what could stand plainly"),
+            Some(byte) if byte.is_ascii_alphanumeric() => return unclear("escapes what could stand plainly"),
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// A path that means one thing to everybody: no escapes that could be written plainly or that hide a slash, no empty or

@@ -6,7 +6,7 @@ use crate::api::gateway::{Brought, Call, Headers, Spoken, TASK_TOKEN, Unreadable
 use crate::api::proto::ext_mcp as wire;
 use crate::json;
 use crate::mcp::Message;
-use crate::mcp::method::{self, Direction, Target as About};
+use crate::mcp::method::{self, Direction, Era, Target as About};
 
 use super::names;
 use super::setting::{Setting, Target};
@@ -44,17 +44,20 @@ pub(super) fn read(
         }
     }
     let mut spoken = Spoken::read(headers)?;
-    if spoken.headers.is_empty() {
+    if spoken.headers.is_empty() && headers.all(":method").is_empty() {
         // Without HTTP in front there are no headers to say it.
         spoken.version.clone_from(&call.version);
     }
-    if let ([target], Some((_, about)), Some(own)) = (targets, about, &call.named)
+    if setting.may_prefix()
+        && let ([target], Some((_, about)), Some(own)) = (targets, about, &call.named)
         && let Some(shown) = names::shown(&target.name, about, own)
     {
         spoken.rename(&shown, own);
     }
     spoken.agree(&call)?;
-    let session = match (&spoken.session, &setting.session) {
+    // In the other era there are none, whatever a header says.
+    let said = setting.session.as_ref().filter(|_| spoken.era() == Some(Era::Legacy));
+    let session = match (&spoken.session, said) {
         (Some(sent), Some(said)) if sent != said => {
             return Err(Unreadable::header(
                 "`Mcp-Session-Id` and `metadata.session` name different sessions",

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value as Plain};
 
-use crate::api::gateway::Unreadable;
+use crate::api::gateway::{Unreadable, session};
 
 use super::names::Names;
 
@@ -44,6 +44,8 @@ impl Setting {
         for (name, Plain { kind }) in metadata.unwrap_or_default().fields {
             let odd = || Unreadable::request(format!("`metadata`: `{name}` is not what it must be"));
             match (name.as_str(), kind) {
+                // Without it targets would count as the servers of their names.
+                ("servers", None | Some(Kind::NullValue(_))) => return Err(odd()),
                 // An expression of the operator's that found nothing.
                 (_, None | Some(Kind::NullValue(_))) => {}
                 ("servers", Some(Kind::StructValue(servers))) => {
@@ -56,7 +58,9 @@ impl Setting {
                 ("authorization", Some(Kind::StringValue(text))) => setting.authorization = Some(text),
                 ("task", Some(Kind::StringValue(text))) => setting.task = Some(text),
                 ("workload", Some(Kind::StringValue(text))) => setting.workload = Some(text),
-                ("session", Some(Kind::StringValue(text))) => setting.session = Some(text),
+                ("session", Some(Kind::StringValue(text))) => {
+                    setting.session = Some(session(&text)?.to_owned());
+                }
                 (
                     "servers" | "prefix_mode" | "jwt" | "authorization" | "task" | "workload" | "session",
                     Some(_),
@@ -93,6 +97,15 @@ impl Setting {
             targets.push(Target { name: name.clone(), server });
         }
         Ok(targets)
+    }
+
+    /// Whether the gateway may show its clients names with their target in front.
+    pub(super) fn may_prefix(&self) -> bool {
+        let several = self.servers.as_ref().is_none_or(|servers| servers.len() > 1);
+        match self.names {
+            Names::Always => true,
+            Names::Conditional | Names::Never => several,
+        }
     }
 
     /// How names of things are to be read that stand on a list of all these targets.

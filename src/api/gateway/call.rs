@@ -23,6 +23,14 @@ const PARAMS: [&str; 14] = [
     "uri",
     "argument",
 ];
+/// Members of `params` whose own members say what is asked for.
+const INNER: [(&str, &[&str]); 2] = [
+    (
+        "notifications",
+        &["promptsListChanged", "resourceSubscriptions", "resourcesListChanged", "toolsListChanged"],
+    ),
+    ("ref", &["name", "type", "uri"]),
+];
 /// The member of `_meta` that names the revision (MCP 2026-07-28).
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
@@ -49,12 +57,11 @@ impl Call {
                 return Err(Unreadable::request(words));
             }
         };
-        let like_a_known_one =
-            |name: &String| PARAMS.iter().any(|known| known != name && folded(known) == folded(name));
-        if members.keys().any(like_a_known_one) {
-            return Err(Unreadable::request(
-                "a member of `params` is written with other letters than it has",
-            ));
+        spelt("params", members, &PARAMS)?;
+        for (name, known) in INNER {
+            if let Some(Value::Record(members)) = members.get(name) {
+                spelt(name, members, known)?;
+            }
         }
         let named = naming(&method).and_then(|name| text(members.get(name)));
         let version = match members.get("_meta") {
@@ -63,6 +70,21 @@ impl Call {
         };
         Ok(Self { method, params: bytes.to_vec(), named, version })
     }
+}
+
+/// Refuses members that are written with other letters than they have: some servers take them all the same.
+fn spelt(
+    of: &str,
+    members: &std::collections::BTreeMap<String, Value>,
+    known: &[&str],
+) -> Result<(), Unreadable> {
+    let like_a_known_one =
+        |name: &String| known.iter().any(|known| known != name && folded(known) == folded(name));
+    if members.keys().any(like_a_known_one) {
+        let words = format!("a member of `{of}` is written with other letters than it has");
+        return Err(Unreadable::request(words));
+    }
+    Ok(())
 }
 
 /// The member of `params` that `Mcp-Name` repeats.

@@ -3,10 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::mcp::method::{Era, Version};
+
 use super::Unreadable;
 
 /// Headers that only this server and the gateway may speak by: what a client sends under such a name goes no further.
 const OURS: [&str; 3] = ["palisade-", "x-palisade-", "x-authz-"];
+/// Means something in the era that has sessions. Behind a request of the other, a server of that era would take it for its own.
+const SESSION: &str = "mcp-session-id";
 /// The token of a transaction, which a gateway may be told to add.
 const TRANSACTION_TOKEN: &str = "txn-token";
 
@@ -56,8 +60,13 @@ impl Headers {
 
     /// The headers that go no further, each once.
     pub(in crate::api) fn ours(&self) -> Vec<String> {
-        let ours =
-            |name: &&str| *name == TRANSACTION_TOKEN || OURS.iter().any(|prefix| name.starts_with(prefix));
+        let version = self.one("mcp-protocol-version").ok().flatten().and_then(Version::named);
+        let has_sessions = version.is_none_or(|version| version.era() == Era::Legacy);
+        let ours = |name: &&str| {
+            *name == TRANSACTION_TOKEN
+                || (*name == SESSION && !has_sessions)
+                || OURS.iter().any(|prefix| name.starts_with(prefix))
+        };
         let names: std::collections::BTreeSet<&str> = self.names().filter(ours).collect();
         names.into_iter().map(str::to_owned).collect()
     }

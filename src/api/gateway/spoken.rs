@@ -35,9 +35,7 @@ impl Spoken {
         if let Some(session) = spoken.headers.get(SESSION)
             && spoken.era() == Some(Era::Legacy)
         {
-            let session = wire::session(session)
-                .map_err(|fault| Unreadable::header(format!("`Mcp-Session-Id`: {fault}")))?;
-            spoken.session = Some(session.to_owned());
+            spoken.session = Some(self::session(session)?.to_owned());
         }
         Ok(spoken)
     }
@@ -76,6 +74,17 @@ impl Spoken {
             (Some(_), _) => Err(Unreadable::header("header `Mcp-Name` does not agree with the body")),
         }
     }
+}
+
+/// The name of a session, as servers may make them (MCP 2025-11-25, "Session Management": visible ASCII). A comma is where a gateway
+/// joins two headers to one, of which the server would take one.
+pub(in crate::api) fn session(sent: &str) -> Result<&str, Unreadable> {
+    let unfit = |words: &dyn std::fmt::Display| Unreadable::header(format!("`Mcp-Session-Id`: {words}"));
+    let session = wire::session(sent).map_err(|fault| unfit(&fault))?;
+    if session.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b',') {
+        return Err(unfit(&"it must be one name of visible ASCII characters without a comma"));
+    }
+    Ok(session)
 }
 
 /// A value; `=?base64?…?=` is decoded.

@@ -29,6 +29,8 @@ pub struct Exchange {
     pub path: String,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
+    /// Whether the gateway passes it on as text.
+    pub is_text: bool,
     pub peer: String,
     pub certificate: String,
     pub route: BTreeMap<String, String>,
@@ -62,6 +64,7 @@ impl Exchange {
                 ("content-length".into(), body.len().to_string()),
             ]),
             body,
+            is_text: false,
             peer: SUPPORT_BOT.into(),
             certificate: String::new(),
             route: BTreeMap::from([("server".into(), "crm".into())]),
@@ -119,6 +122,13 @@ impl Exchange {
         self
     }
 
+    /// With other words in the body, which the gateway passes on as text.
+    pub fn passed_as_text(self, from: &str, to: &str) -> Self {
+        let body = String::from_utf8(self.body.clone()).unwrap().replace(from, to).into_bytes();
+        let length = body.len().to_string();
+        Self { body, is_text: true, ..self }.header("content-length", &length)
+    }
+
     /// With another method, and no body.
     pub fn bodiless(method: &str) -> Self {
         let exchange = Self::post("").without("content-type").without("content-length");
@@ -127,12 +137,14 @@ impl Exchange {
 
     /// As a gateway asks.
     pub fn request(self) -> CheckRequest {
-        let Self { method, path, headers, body, peer, certificate, route, metadata } = self;
+        let Self { method, path, headers, body, is_text, peer, certificate, route, metadata } = self;
+        let (text, raw_body) = if is_text { (body, Vec::new()) } else { (Vec::new(), body) };
         let http = HttpRequest {
             method,
             path,
             headers,
-            raw_body: body,
+            body: String::from_utf8(text).unwrap(),
+            raw_body,
             host: "gateway.acme.example".into(),
             scheme: "https".into(),
             ..HttpRequest::default()

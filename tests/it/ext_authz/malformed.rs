@@ -60,6 +60,29 @@ fn bytes(text: &str, encoding: Option<&str>) -> Vec<u8> {
     }
 }
 
+/// A subscription that names this member.
+fn listening(member: &str) -> Exchange {
+    let params = json!({"notifications": {member: true}});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params});
+    Exchange::post(body.to_string())
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "subscriptions/listen")
+}
+
+/// Messages that say more, or less, than they seem to.
+fn disguises() -> Vec<(&'static str, Exchange)> {
+    vec![
+        ("a token in the query", Exchange { path: "/mcp?x=1&access_token=a.b.c".into(), ..good() }),
+        ("a token in the query, escaped", Exchange { path: "/mcp?access%5Ftoken=a.b.c".into(), ..good() }),
+        (
+            "a token in the query, after a semicolon",
+            Exchange { path: "/mcp?x=1;Access_Token=a".into(), ..good() },
+        ),
+        ("a text that may have been other bytes", good().passed_as_text("o-1", "o-1\u{fffd}")),
+        ("a subscription in other letters", listening("ToolsListChanged")),
+    ]
+}
+
 /// Good bodies that came in no good way.
 fn ways() -> Vec<(&'static str, Exchange)> {
     let with = |name: &str, value: &str| good().header(name, value);
@@ -88,7 +111,6 @@ fn ways() -> Vec<(&'static str, Exchange)> {
         ("HEAD", named("HEAD")),
         ("a method in small letters", named("post")),
         ("a stream with a body", Exchange { method: "GET".into(), ..good() }),
-        ("a token in the query", Exchange { path: "/mcp?x=1&access_token=a.b.c".into(), ..good() }),
         ("a revision nobody published", with("mcp-protocol-version", "2031-01-01")),
         ("two revisions", with("mcp-protocol-version", "2025-11-25,2026-07-28")),
         ("another method in the header, in the older era", with("mcp-method", "tools/list")),
@@ -107,6 +129,8 @@ fn ways() -> Vec<(&'static str, Exchange)> {
         ("an authorization that is no token", with("authorization", "Basic YW5hOng=")),
         ("two tokens", with("authorization", "Bearer a.b.c,Bearer d.e.f")),
         ("a session without a name", with("mcp-session-id", "")),
+        ("two sessions, joined by the gateway", with("mcp-session-id", "s-1, s-2")),
+        ("a session that is no name", with("mcp-session-id", "s 1")),
         ("a very long session", with("mcp-session-id", &"s".repeat(300))),
         ("another message, says the gateway", good().metadata("mcp_proxy", &json!({"method": "ping"}))),
         (
@@ -160,7 +184,7 @@ async fn what_comes_in_no_good_way_is_denied() {
     let pdp = start().await;
     assert!(modern().ask(&pdp).await.permit, "the good message is not good");
     let mut wrong = Vec::new();
-    for (what, exchange) in ways() {
+    for (what, exchange) in ways().into_iter().chain(disguises()) {
         let answer = exchange.ask(&pdp).await;
         if answer.permit || answer.status != 400 || pdp.ledger.last()["outcome"] != "deny" {
             wrong.push(format!("{what}: {answer:?}"));
@@ -181,6 +205,8 @@ async fn ways_that_are_odd_and_mean_one_thing_are_taken() {
         good().route("mcp_resource", "https://crm.acme.example/mcp"),
         good().metadata("mcp_proxy", &json!({"method": "tools/call", "params": {"name": "issue_refund"}})),
         modern().header("mcp-name", "=?base64?aXNzdWVfcmVmdW5k?="),
+        good().passed_as_text("o-1", "o-2"),
+        listening("toolsListChanged"),
         // The newer era has no sessions: a name of one is nothing.
         modern().header("mcp-session-id", ""),
     ] {

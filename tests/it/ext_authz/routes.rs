@@ -66,6 +66,12 @@ async fn a_route_may_have_a_name_of_its_own_and_a_tenant() {
     assert!(named("/orders/9").by("bo").ask(&pdp).await.permit);
     assert!(named("/orders/9?brief").by("bo").ask(&pdp).await.permit);
     assert!(!named("/orders/9?all").by("bo").ask(&pdp).await.permit);
+    // Nobody gets round a word by writing it otherwise.
+    for query in ["%61ll", "x=%7Ey", "x=%2", "x=%zz"] {
+        let answer = named(&format!("/orders/9?{query}")).by("bo").ask(&pdp).await;
+        assert_eq!((answer.permit, answer.status), (false, 400), "{query}: {answer:?}");
+    }
+    assert!(named("/orders/9?x=%20%3A%C3%A9").by("bo").ask(&pdp).await.permit);
     assert!(named("/orders/9").route("tenant", "t1").ask(&pdp).await.permit);
     assert!(!named("/orders/9").route("tenant", "t2").ask(&pdp).await.permit);
 }

@@ -104,6 +104,12 @@ impl Asked {
         self
     }
 
+    /// The same over no HTTP.
+    pub fn without_http(mut self) -> Self {
+        self.headers.retain(|(name, _)| !name.starts_with(':'));
+        self
+    }
+
     /// The same with something that the operator has the gateway say.
     pub fn metadata(mut self, name: &str, said: impl Into<Json>) -> Self {
         self.metadata.insert(name.into(), said.into());

@@ -44,10 +44,18 @@ async fn the_operator_says_which_servers_the_targets_are() {
         |target: &str| Asked::refund(30).to(&[target]).metadata("servers", json!({"customers": "crm"}));
     assert_eq!(named("customers").ask(&pdp).await.does, Does::Pass);
     assert_eq!(pdp.ledger.last()["server"], "crm");
-    // Who names some names all.
+    // Who names some names all, always.
+    let unnamed = named("crm").metadata("servers", serde_json::Value::Null);
+    assert_eq!(unnamed.ask(&pdp).await.does.refusal().0, Code::Invalid);
     assert_eq!(named("crm").ask(&pdp).await.does.refusal().0, Code::Invalid);
-    let header =
-        named("customers").header("mcp-protocol-version", "2026-07-28").header("mcp-method", "tools/call");
+    // With several targets the gateway shows names with the target in front, and clients send them back.
+    let header = |servers: serde_json::Value| {
+        let asked = Asked::refund(30).to(&["customers"]).metadata("servers", servers);
+        asked.header("mcp-protocol-version", "2026-07-28").header("mcp-method", "tools/call")
+    };
+    let only = header(json!({"customers": "crm"})).header("mcp-name", "customers_issue_refund");
+    assert_eq!(only.ask(&pdp).await.does.refusal().0, Code::Invalid);
+    let header = header(json!({"customers": "crm", "repos": "git"}));
     assert_eq!(header.clone().header("mcp-name", "customers_issue_refund").ask(&pdp).await.does, Does::Pass);
     assert_eq!(header.header("mcp-name", "crm_issue_refund").ask(&pdp).await.does.refusal().0, Code::Invalid);
 }

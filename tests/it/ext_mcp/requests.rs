@@ -128,8 +128,10 @@ async fn headers_repeat_the_message_or_it_goes_nowhere() {
             "_meta": {"io.modelcontextprotocol/protocolVersion": version}});
         Asked::of("tools/call", params.to_string())
     };
-    assert_eq!(meta("2026-07-28").ask(&pdp).await.does, Does::Pass);
-    assert_eq!(meta("2031-01-01").ask(&pdp).await.does.refusal().0, Code::Invalid);
+    assert_eq!(meta("2026-07-28").without_http().ask(&pdp).await.does, Does::Pass);
+    assert_eq!(meta("2031-01-01").without_http().ask(&pdp).await.does.refusal().0, Code::Invalid);
+    // Over HTTP it has to stand in the headers too (MCP 2026-07-28).
+    assert_eq!(meta("2026-07-28").ask(&pdp).await.does.refusal().0, Code::Invalid);
     let other = meta("2026-07-28").header("mcp-protocol-version", "2025-11-25");
     assert_eq!(other.ask(&pdp).await.does.refusal().0, Code::Invalid);
 }

@@ -8,7 +8,7 @@ use palisade::task::{Ceiling, Rules};
 use serde_json::json;
 use tonic::Code;
 
-use super::{Desk, KEY, at_most, bound, by_id, entity, names, refund_task, scoped, subject, wanted};
+use super::{Desk, KEY, a_part, at_most, bound, by_id, entity, names, refund_task, scoped, subject, wanted};
 use crate::asks::uid;
 use crate::pdp::task_rules;
 
@@ -204,6 +204,35 @@ async fn many_tasks_that_end_at_once_give_all_their_calls_back() {
     let (_, words) = desk.refused(wants(|wanted| wanted.calls_max = 2 * TASKS)).await;
     assert!(words.contains("1 calls were granted"), "one was spent: {words}");
     desk.lent(wants(|wanted| wanted.calls_max = 2 * TASKS - 1)).await;
+}
+
+#[tokio::test]
+async fn a_task_of_the_window_before_keeps_nothing_from_those_of_this_one() {
+    let desk = Desk::ruled(Rules { calls_window_max: 30, calls_window_s: 60, ..task_rules() }).await;
+    let in_chat =
+        |calls: u64| v1::StartRequest { session: "chat".into(), ..wants(|wanted| wanted.calls_max = calls) };
+    desk.lent(in_chat(10)).await;
+    desk.pdp.clock().advance_s(61);
+    desk.lent(in_chat(30)).await;
+    let end = v1::EndSessionRequest { session: "chat".into() };
+    assert_eq!(desk.client.clone().end_session(end).await.unwrap().get_ref().tasks, 2);
+    desk.lent(wants(|wanted| wanted.calls_max = 30)).await;
+    assert_eq!(desk.refused(wants(|wanted| wanted.calls_max = 1)).await.0, DenyReason::OverBudget);
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_recorded_leaves_no_part_open() {
+    // More than end with one commit.
+    const PARTS: usize = 60;
+    let desk = Desk::open().await;
+    let whole = desk.lent(wants(|wanted| wanted.calls_max = 100)).await;
+    for _ in 0..PARTS {
+        desk.part(&whole, v1::Wanted { calls_max: 1, ..a_part() }).await;
+    }
+    assert_eq!(desk.pdp.life().tasks().open_len(), 1 + PARTS);
+    desk.pdp.ledger.set_room(10);
+    desk.end(&whole, v1::Ending::Completed).await.unwrap_err();
+    assert_eq!(desk.pdp.life().tasks().open_len(), 0);
 }
 
 #[tokio::test]
