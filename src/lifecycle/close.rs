@@ -147,14 +147,15 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         asked: Option<(String, AskedBefore)>,
     ) -> Result<(usize, StateRevision), Fault> {
         let all = self.with_parts(head);
-        let tasks = all.len();
-        let revision = self.close(all, state, asking, what, asked).await?;
+        let mut tasks = all.len();
+        let mut closed = self.close(all, state, asking, what, asked).await;
         // A part may have been handed on while its whole ended; none can be after that.
-        let late = self.with_parts(head).split_off(1);
-        if late.is_empty() {
-            return Ok((tasks, revision));
+        if self.tasks.find(head.id()).is_none() {
+            let late = self.with_parts(head).split_off(1);
+            tasks += late.len();
+            closed = later_of(closed, self.close(late, state, asking, what, None).await);
         }
-        Ok((tasks + late.len(), self.close(late, state, asking, what, None).await?))
+        closed.map(|revision| (tasks, revision))
     }
 
     /// A task with everything that was split off from it, the task first.
@@ -244,20 +245,10 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             // Nothing is spent meanwhile that is given back, and everything again if that fails.
             let settled: Vec<_> = open.iter().map(|head| (*head, head.calls.settle().0)).collect();
             let unsettle = || settled.iter().for_each(|(head, charged)| head.calls.charge(*charged));
-            for head in &open {
-                let key = task_key(head.id());
-                draft.0.expects.push(Expect::Present(key.as_str().into()));
-                draft.delete(&key);
+            if let Err(fault) = self.draft_end(&mut draft, &open, closing, asked.as_ref()) {
+                unsettle();
+                return Err(fault);
             }
-            if later.is_none() {
-                self.refund(&mut draft, &Unused::of(&open), asking.now)?;
-            }
-            if let Some((key, before)) = asked.as_ref() {
-                draft.put(key, before)?;
-            }
-            let tasks = open.iter().map(|head| (head.id(), head.lent().grant.expires_s)).collect();
-            let reason = asking.reason.to_owned();
-            draft.put(book::EVENT, &StoredEvent::Ended { tasks, state: state.into(), reason })?;
             match self.commit(draft).await {
                 Ok(revision) => {
                     *asked = None;
@@ -286,6 +277,31 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             }
         }
         Err(Fault::Changed)
+    }
+
+    /// The commit that ends these tasks.
+    fn draft_end(
+        &self,
+        draft: &mut Draft,
+        open: &[&Arc<Head>],
+        closing: &Closing<'_>,
+        asked: Option<&(String, AskedBefore)>,
+    ) -> Result<(), Fault> {
+        for head in open {
+            let key = task_key(head.id());
+            draft.0.expects.push(Expect::Present(key.as_str().into()));
+            draft.delete(&key);
+        }
+        if closing.later.is_none() {
+            self.refund(draft, &Unused::of(open), closing.asking.now)?;
+        }
+        if let Some((key, before)) = asked {
+            draft.put(key, before)?;
+        }
+        let tasks = open.iter().map(|head| (head.id(), head.lent().grant.expires_s)).collect();
+        let reason = closing.asking.reason.to_owned();
+        draft.put(book::EVENT, &StoredEvent::Ended { tasks, state: closing.state.into(), reason })?;
+        Ok(())
     }
 
     /// What ended tasks did not use counts no longer against their humans' agents. What cannot be given back counts until its window

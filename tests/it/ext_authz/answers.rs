@@ -89,6 +89,14 @@ async fn what_a_client_sends_under_our_names_goes_no_further() {
     forged.sort();
     assert_eq!(answer.removed, forged);
     assert_eq!(pdp.ledger.last()["request_id"], "r-9");
+    // A session means nothing in the newer era, and something to a server of the older.
+    let modern =
+        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "issue_refund")];
+    let modern = modern.into_iter().fold(refund(30), |asked, (name, value)| asked.header(name, value));
+    let answer = modern.header("mcp-session-id", "s-1").ask(&pdp).await;
+    assert_eq!((answer.permit, &answer.removed[..]), (true, &["mcp-session-id".to_owned()][..]));
+    let answer = refund(30).header("mcp-session-id", "s-1").ask(&pdp).await;
+    assert!(answer.permit && answer.removed.is_empty(), "{answer:?}");
 }
 
 #[tokio::test]
@@ -156,8 +164,11 @@ async fn streams_and_sessions_belong_to_whom_they_began_with() {
         if session { in_session(response) } else { response }
     };
     assert!(response(true).ask(&pdp).await.permit);
-    assert!(!response(true).by("bo").ask(&pdp).await.permit);
-    assert!(!response(false).ask(&pdp).await.permit);
+    // Its id is one of the server's, and no client may take an error for the answer to a request of its own.
+    for denied in [response(true).by("bo"), response(false)] {
+        let answer = denied.ask(&pdp).await;
+        assert_eq!((answer.permit, &answer.json()["id"]), (false, &serde_json::Value::Null), "{answer:?}");
+    }
     assert!(!Exchange::bodiless("DELETE").ask(&pdp).await.permit);
 }
 
