@@ -1,6 +1,7 @@
 //! Another bundle in the directory: exactly the tasks end that it would not grant, and not too many without a yes.
 //! Never judged from inside: by the next calls, a watch, the administration's port and the journal.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use palisade::api::proto::v1;
@@ -135,13 +136,13 @@ fn exactly_the_tasks_that_are_no_longer_granted_are_denied_at_once_and_revoked_a
         assert_eq!(desk.denied(&refund(&task.token)), Some(v1::DenyReason::TaskRevoked));
     }
     assert!(open(&staying));
-    let records = place.records_of("task").into_iter();
-    let mut recorded: Vec<_> = records
-        .filter(|record| record["move"] == "drifted")
-        .map(|record| record["task"].as_str().unwrap().to_owned())
-        .collect();
-    recorded.sort();
-    assert_eq!(recorded, expected);
+    // A watch hears of an end when it is durable, which is before it is on record.
+    let recorded = until("the records of both", || {
+        let records = place.records_of("task").into_iter().filter(|record| record["move"] == "drifted");
+        let of: Vec<_> = records.map(|record| record["task"].as_str().unwrap().to_owned()).collect();
+        (of.len() >= expected.len()).then_some(of)
+    });
+    assert_eq!(recorded.into_iter().collect::<BTreeSet<_>>(), expected.into());
     // The old policies again do not bring them back.
     place.remove(FILE);
     server.reload();
