@@ -173,17 +173,25 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
 /// The exact bytes of a member's value in the text of an object, as they were sent; none when there is no such
 /// member. Give it only text that [`parse`] has accepted.
 pub fn member_bytes<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut jiter = Jiter::new(object);
-    let mut wanted = jiter.next_object().ok()?? == name;
-    loop {
-        let first = jiter.peek().ok()?;
-        let start = jiter.current_index();
-        jiter.known_skip(first).ok()?;
-        if wanted {
-            return Some(jiter.slice_to_current(start));
+    bytes_at(object, &[name])
+}
+
+/// The exact bytes of the value that these names lead to, each a member of the object before it; of the whole text when there
+/// are none. None when there is no such value. Give it only text that [`parse`] has accepted.
+pub fn bytes_at<'a>(text: &'a [u8], path: &[&str]) -> Option<&'a [u8]> {
+    let mut jiter = Jiter::new(text);
+    for name in path {
+        let mut found = jiter.next_object().ok()?? == *name;
+        while !found {
+            let other = jiter.peek().ok()?;
+            jiter.known_skip(other).ok()?;
+            found = jiter.next_key().ok()?? == *name;
         }
-        wanted = jiter.next_key().ok()?? == name;
     }
+    let first = jiter.peek().ok()?;
+    let start = jiter.current_index();
+    jiter.known_skip(first).ok()?;
+    Some(jiter.slice_to_current(start))
 }
 
 /// The exact bytes of each item in the text of an array, as they were sent; none when it is no array. Give it only text

@@ -24,6 +24,8 @@ use axum::http::request::Parts;
 use axum::http::{Method, Request};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tracing::Instrument as _;
 
 use super::callers::{self, Shown, TurnedAway};
@@ -77,6 +79,15 @@ struct Inner<S> {
     together: Arc<Together<S>>,
 }
 
+/// A route by itself, for a server that need not look for it among all.
+#[derive(Clone)]
+pub struct Direct {
+    /// Where it is asked.
+    pub path: &'static str,
+    /// What answers there.
+    pub answer: Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Response> + Send + Sync>,
+}
+
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
@@ -120,6 +131,13 @@ impl<S: AuditSink + 'static> AuthZen<S> {
             .route(EVALUATION, at(Endpoint::Evaluation))
             .route(EVALUATIONS, at(Endpoint::Evaluations))
             .fallback(|| async { Refused::not_found().into_response() })
+    }
+
+    /// The route of one question by itself. Answers as the one in [`Self::routes`] does.
+    pub fn direct(&self) -> Direct {
+        let face = self.clone();
+        let answer = move |request| face.clone().serve(Endpoint::Evaluation, request).boxed();
+        Direct { path: EVALUATION, answer: Arc::new(answer) }
     }
 
     async fn serve(self, endpoint: Endpoint, request: Request<Body>) -> Response {

@@ -2,9 +2,11 @@
 //! a stream are.
 //! Never waits for a call that has not come, and holds back one that is alone at most once in a while, to see whether it is.
 
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -20,17 +22,28 @@ pub(super) const TOGETHER_MAX: usize = 16;
 /// of HTTP/2 counts it.
 const WAITING_MAX: usize = 4 * TOGETHER_MAX;
 
-/// How many calls are decided at once after a go had only one, before another waits for its turn to see who comes.
+/// How many calls are decided at once, at most, before another waits for its turn to see who comes: one after the first go
+/// that had only one, and twice as many after each further one.
 const ALONE_MAX: usize = 32;
 
-/// The calls of a face that wait for their go, and how many are under way.
+/// The calls of a face, each with those that its own thread reads: what a core has read it decides, with the memory of its
+/// own.
 pub(super) struct Together<S> {
     pdp: Arc<Pdp<S>>,
     clock: Arc<dyn Clock>,
+    shares: Box<[Share]>,
+}
+
+/// The calls that wait for their go, and how many are under way. No two share a line of a cache.
+#[derive(Default)]
+#[repr(align(128))]
+struct Share {
     waiting: Mutex<Vec<Waiting>>,
     under_way: AtomicUsize,
     /// How many more calls need not look whether others come.
     alone: AtomicUsize,
+    /// How many there were of them after the last go; none after one of several calls.
+    alone_last: AtomicUsize,
 }
 
 /// A call that waits. When nobody is left to hear, it is decided and recorded all the same: it was asked.
@@ -48,18 +61,7 @@ struct UnderWay<'a> {
     others: usize,
 }
 
-impl<S> Together<S> {
-    /// Nobody under way yet.
-    pub(super) fn new(pdp: Arc<Pdp<S>>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            pdp,
-            clock,
-            waiting: Mutex::default(),
-            under_way: AtomicUsize::new(0),
-            alone: AtomicUsize::new(ALONE_MAX),
-        }
-    }
-
+impl Share {
     /// Counts a call.
     fn begin(&self) -> UnderWay<'_> {
         UnderWay { under_way: &self.under_way, others: self.under_way.fetch_add(1, Ordering::Relaxed) }
@@ -73,6 +75,14 @@ impl<S> Together<S> {
             && self.alone.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
+    /// Remembers how many came in a go.
+    fn learn(&self, came: usize) {
+        let twice = (2 * self.alone_last.load(Ordering::Relaxed)).clamp(1, ALONE_MAX);
+        let alone = if came == 1 { twice } else { 0 };
+        self.alone_last.store(alone, Ordering::Relaxed);
+        self.alone.store(alone, Ordering::Relaxed);
+    }
+
     /// Whether another call may wait.
     fn has_room(&self) -> bool {
         self.lock().len() < WAITING_MAX
@@ -81,6 +91,23 @@ impl<S> Together<S> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
         // Nothing panics while it is held.
         self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The number of this thread among those that asked for one.
+fn thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed));
+    MINE.try_with(|mine| *mine).unwrap_or_default()
+}
+
+impl<S> Together<S> {
+    /// Nobody under way yet.
+    pub(super) fn new(pdp: Arc<Pdp<S>>, clock: Arc<dyn Clock>) -> Self {
+        // Of each core a thread of HTTP and one of gRPC.
+        let threads = 2 * available_parallelism().map_or(1, NonZero::get);
+        let share = || Share { alone: ALONE_MAX.into(), alone_last: ALONE_MAX.into(), ..Share::default() };
+        Self { pdp, clock, shares: std::iter::repeat_with(share).take(threads).collect() }
     }
 
     fn occasion<'a>(&self, elapsed_us: &'a dyn Fn() -> u64) -> Occasion<'a> {
@@ -97,8 +124,10 @@ impl<S: AuditSink + 'static> Together<S> {
         read: Option<Current>,
         arrived: Instant,
     ) -> Option<Pending> {
-        let under_way = self.begin();
-        if self.is_alone(&under_way) || !self.has_room() {
+        let at = thread() % self.shares.len().max(1);
+        let share = self.shares.get(at)?;
+        let under_way = share.begin();
+        if share.is_alone(&under_way) || !share.has_room() {
             let elapsed_us = since(arrived);
             let occasion = self.occasion(&elapsed_us);
             return Some(match read {
@@ -108,22 +137,23 @@ impl<S: AuditSink + 'static> Together<S> {
         }
         let (decided, pending) = oneshot::channel();
         let first = {
-            let mut waiting = self.lock();
+            let mut waiting = share.lock();
             waiting.push(Waiting { request, read, arrived, decided });
             waiting.len() == 1
         };
         if first {
-            tokio::spawn(self.clone().decide_waiting());
+            tokio::spawn(self.clone().decide_waiting(at));
         }
         pending.await.ok()
     }
 
     /// Lets the others of this turn come, and decides for all. A task of its own, so that no caller who hangs up takes the
     /// others along.
-    async fn decide_waiting(self: Arc<Self>) {
+    async fn decide_waiting(self: Arc<Self>, at: usize) {
         tokio::task::yield_now().await;
-        let mut waiting = std::mem::take(&mut *self.lock());
-        self.alone.store(if waiting.len() == 1 { ALONE_MAX } else { 0 }, Ordering::Relaxed);
+        let Some(share) = self.shares.get(at) else { return };
+        let mut waiting = std::mem::take(&mut *share.lock());
+        share.learn(waiting.len());
         while !waiting.is_empty() {
             let rest = waiting.split_off(waiting.len().min(TOGETHER_MAX));
             // Nobody is answered whose go fails, and nobody else fails with it.

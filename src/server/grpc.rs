@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::config::Limits;
-use super::incoming;
+use super::incoming::{Deadlines, Door};
 use super::listen::Listener;
 use crate::api::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer as ExtAuthzServer;
 use crate::api::proto::ext_mcp::ext_mcp_server::ExtMcpServer;
@@ -71,7 +71,7 @@ pub async fn serve<S: AuditSink + 'static, T: StateStore>(
     // A bundle is longer than a question.
     let administrator =
         AdminServer::new(administrator).max_decoding_message_size(BUNDLE_BYTES_MAX.max(bytes_max));
-    let connections = incoming::incoming(listeners, limits.connections_max, incoming::Deadlines::default());
+    let connections = Door::new(listeners, limits.connections_max).incoming(Deadlines::default());
     Server::builder()
         .max_concurrent_streams(limits.concurrent_streams_max)
         .http2_max_header_list_size(limits.header_list_bytes_max)

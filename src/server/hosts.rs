@@ -31,6 +31,15 @@ impl Hosts {
         router.layer(middleware::from_fn_with_state(Arc::new(self), only_known))
     }
 
+    /// What a request is told that does not name this machine.
+    pub(super) fn refusal(&self, uri: &http::Uri, headers: &http::HeaderMap) -> Option<Response> {
+        if self.admits(uri, headers) {
+            return None;
+        }
+        let text = format!("this host name is not known here; use localhost, or add it to `{}`", self.key);
+        Some((StatusCode::MISDIRECTED_REQUEST, Json(json!({ "error": text }))).into_response())
+    }
+
     /// Whether the request names this machine. A page cannot change the name that its browser sends. On another address
     /// than the loopback's, any name will do.
     fn admits(&self, uri: &http::Uri, headers: &http::HeaderMap) -> bool {
@@ -57,15 +66,8 @@ impl Hosts {
 }
 
 async fn only_known(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
-    if hosts.admits(request.uri(), request.headers()) {
-        return next.run(request).await;
-    }
-    let text = format!("this host name is not known here; use localhost, or add it to `{}`", hosts.key);
-    let refused = (StatusCode::MISDIRECTED_REQUEST, Json(json!({ "error": text })));
-    // AuthZEN 1.0, "Request identification": on errors, too.
-    let id = request.headers().get("x-request-id").cloned().map(|id| [("x-request-id", id)]);
-    match id {
-        Some(id) => (id, refused).into_response(),
-        None => refused.into_response(),
+    match hosts.refusal(request.uri(), request.headers()) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
     }
 }

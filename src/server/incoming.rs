@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::server::TlsStream;
@@ -80,41 +80,57 @@ impl tokio_stream::Stream for Incoming {
     }
 }
 
-/// Accepts connections on all listeners, at most `connections_max` at once, each of which has until its deadlines to begin
-/// to speak.
-pub fn incoming(mut listeners: Vec<Listener>, connections_max: usize, deadlines: Deadlines) -> Incoming {
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
-    let (sender, connections) = mpsc::channel(1);
-    let accepting = tokio::spawn(async move {
-        // They end with the accepting. Each holds a place: there are no more of them than connections.
-        let mut handshakes = JoinSet::new();
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            // One loop for all: with one for each, a place would wait for a client at every listener that has none.
-            let (arrival, peer) = accept(&mut listeners).await;
-            while handshakes.try_join_next().is_some() {}
-            match arrival {
-                Arrival::Plain(stream) => {
-                    let connection = Connection::new(Either::Left(stream), peer, deadlines.preface, place);
-                    if sender.send(connection).await.is_err() {
-                        return;
+/// Listeners, and how many connections of theirs there may be at once. Those who share them take turns: each gets as many
+/// connections as the others.
+#[derive(Debug, Clone)]
+pub struct Door {
+    listeners: Arc<Mutex<Vec<Listener>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Door {
+    /// For at most `connections_max` connections at once.
+    pub fn new(listeners: Vec<Listener>, connections_max: usize) -> Self {
+        let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+        Self { listeners: Arc::new(Mutex::new(listeners)), places }
+    }
+
+    /// Accepts connections on all listeners, each of which has until its deadlines to begin to speak.
+    pub fn incoming(self, deadlines: Deadlines) -> Incoming {
+        let Self { listeners, places } = self;
+        let (sender, connections) = mpsc::channel(1);
+        let accepting = tokio::spawn(async move {
+            // They end with the accepting. Each holds a place: there are no more of them than connections.
+            let mut handshakes = JoinSet::new();
+            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+                // One loop for all: with one for each, a place would wait for a client at every listener that has none.
+                let (arrival, peer) = accept(&mut listeners.lock().await).await;
+                while handshakes.try_join_next().is_some() {}
+                match arrival {
+                    Arrival::Plain(stream) => {
+                        let connection =
+                            Connection::new(Either::Left(stream), peer, deadlines.preface, place);
+                        if sender.send(connection).await.is_err() {
+                            return;
+                        }
+                    }
+                    Arrival::Tls(stream, tls) => {
+                        let sender = sender.clone();
+                        handshakes.spawn(async move {
+                            let Some((stream, peer)) = shake(stream, peer, &tls, deadlines.handshake).await
+                            else {
+                                return;
+                            };
+                            let connection = Connection::new(stream, peer, deadlines.preface, place);
+                            // Nobody listens any more when the server stops.
+                            let _ = sender.send(connection).await;
+                        });
                     }
                 }
-                Arrival::Tls(stream, tls) => {
-                    let sender = sender.clone();
-                    handshakes.spawn(async move {
-                        let Some((stream, peer)) = shake(stream, peer, &tls, deadlines.handshake).await
-                        else {
-                            return;
-                        };
-                        let connection = Connection::new(stream, peer, deadlines.preface, place);
-                        // Nobody listens any more when the server stops.
-                        let _ = sender.send(connection).await;
-                    });
-                }
             }
-        }
-    });
-    Incoming { connections, _accepting: AbortOnDropHandle::new(accepting) }
+        });
+        Incoming { connections, _accepting: AbortOnDropHandle::new(accepting) }
+    }
 }
 
 /// The connection after its handshake, and who it proved to be; none when it came to nothing.

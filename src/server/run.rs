@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -168,12 +167,12 @@ async fn run(settings: Settings, announce: impl FnMut(Announce)) -> Result<(), S
             confirm: state.confirm(),
         };
         let services = state.services(&callers, &settings, stop.clone());
-        let routes = state.routes(&settings, &callers, bound.http_address());
+        let site = state.site(&settings, &callers, bound.http_address());
         let State { lending, life, publisher, .. } = &mut state;
         if let (Some(lending), Some(life)) = (lending.take(), life) {
             lending.tend(life, publisher.published(), &mut tasks);
         }
-        bound.serve(services, routes, settings.limits, administration, &mut tasks, announce);
+        bound.serve(services, site, settings.limits, administration, &mut tasks, announce);
     }
     let ended = tasks.run(GRACE).await;
     let reload = state.reload;
@@ -250,7 +249,7 @@ impl Bound {
     fn serve(
         self,
         services: Services<Sink, Embedded>,
-        routes: Router,
+        site: http::Site,
         limits: Limits,
         administration: admin::Admin,
         tasks: &mut Tasks,
@@ -264,7 +263,7 @@ impl Bound {
         }
         let (http, address) = http;
         let patience = http::Patience::default();
-        tasks.spawn("http", |stop| http::serve(http, routes, of_http, patience, stop));
+        tasks.spawn("http", |stop| http::serve(http, site.into(), of_http, patience, stop));
         announce(Announce::Http(address));
         tasks.spawn_last("admin", |end| admin::serve(admin, admin::router(administration), end));
         announce(Announce::Admin(admin_address));
@@ -353,7 +352,7 @@ impl State {
     }
 
     /// What HTTP serves at the address that it is bound to.
-    fn routes(&self, settings: &Settings, callers: &Callers, bound: SocketAddr) -> Router {
+    fn site(&self, settings: &Settings, callers: &Callers, bound: SocketAddr) -> http::Site {
         let authority = self.life.clone().map(|life| Authority::new(life, callers.clone()));
         let behind = authority.map(|authority| Behind::Tasks(Arc::new(authority)));
         let (face, types) = (settings.limits.of_the_face(), settings.authzen.types.clone());
@@ -361,9 +360,10 @@ impl State {
         let porc = Porc::new(self.pdp.clone(), callers.clone(), clock.clone(), face, types.clone());
         let authzen = AuthZen::new(self.pdp.clone(), callers.clone(), clock, face, types);
         let signed_metadata = settings.authzen.signed_metadata;
+        let direct = Some(authzen.direct());
         let routes = authzen.routes().merge(porc.routes());
-        let authzen = http::AuthZenRoutes { routes, signed_metadata };
-        http::router(&settings.listen.http, &settings.tasks, bound, behind, authzen)
+        let authzen = http::AuthZenRoutes { routes, direct, signed_metadata };
+        http::Site::new(&settings.listen.http, &settings.tasks, bound, behind, authzen)
     }
 
     fn tally(&self) -> admin::Tally {

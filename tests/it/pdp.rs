@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use axum::Router;
 use palisade::access::{DecisionId, Timestamp};
 use palisade::api::authzen::Types;
 use palisade::api::proto::v1::admin_client::AdminClient;
@@ -313,8 +312,12 @@ impl Builder {
         };
         let porc = Porc::new(pdp.clone(), callers.clone(), clock(), face, self.types.clone());
         let authzen = AuthZen::new(pdp.clone(), callers, clock(), face, self.types);
-        let routes = authzen.routes().merge(porc.routes());
-        let http_address = serve_http(routes, self.limits.clone(), stop.clone()).await;
+        let faces = http::AuthZenRoutes {
+            direct: Some(authzen.direct()),
+            routes: authzen.routes().merge(porc.routes()),
+            signed_metadata: false,
+        };
+        let http_address = serve_http(faces, self.limits.clone(), stop.clone()).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut listener = Listener::from(listener);
@@ -331,13 +334,13 @@ impl Builder {
 }
 
 /// AuthZEN and PORC on a port of their own, as the binary serves them.
-async fn serve_http(faces: Router, limits: Limits, stop: CancellationToken) -> SocketAddr {
+async fn serve_http(faces: http::AuthZenRoutes, limits: Limits, stop: CancellationToken) -> SocketAddr {
     let (overrides, environment) = (config::Overrides::default(), config::Environment::default());
     let settings = config::parse(Path::new("p.yaml"), "", overrides, environment).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bound = listener.local_addr().unwrap();
-    let routes = http::router(&settings.listen.http, &settings.tasks, bound, None, faces.into());
-    tokio::spawn(http::serve(listener.into(), routes, limits, http::Patience::default(), stop));
+    let site = http::Site::new(&settings.listen.http, &settings.tasks, bound, None, faces);
+    tokio::spawn(http::serve(listener.into(), site.into(), limits, http::Patience::default(), stop));
     bound
 }
 

@@ -174,9 +174,9 @@ fn params(target: Target, parts: &Parts<'_>) -> Result<Vec<u8>, String> {
 }
 
 /// The arguments of a tool call, as they were sent.
-pub(super) fn arguments<'b>(parts: &Parts<'b>) -> Result<Option<&'b [u8]>, String> {
+pub(super) fn arguments<'p, 'b>(parts: &'p Parts<'b>) -> Result<Option<&'b [u8]>, String> {
     let places = (["resource", "properties", "arguments"], ["context", "arguments"]);
-    let at = |members: &Members| members.get("arguments").filter(|value| **value != Value::Null).cloned();
+    let at = |members: &'p Members| members.get("arguments").filter(|value| **value != Value::Null);
     match (at(&parts.resource.properties), at(&parts.context)) {
         (Some(one), Some(other)) if one != other => {
             let (one, other) = (places.0.join("."), places.1.join("."));

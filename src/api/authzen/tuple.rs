@@ -71,13 +71,16 @@ impl<'b> Sent<'b> {
     /// The exact bytes of the member at a path; none when there is none.
     pub(super) fn bytes(&self, path: &[&str]) -> Option<&'b [u8]> {
         let (first, rest) = path.split_first()?;
-        let own = json::member_bytes(self.own, first).filter(|bytes| *bytes != b"null");
-        let whole = own.or(match *first {
+        let default = match *first {
             "resource" => self.resource,
             "context" => self.context,
             _ => None,
-        })?;
-        rest.iter().try_fold(whole, |object, name| json::member_bytes(object, name))
+        };
+        let Some(default) = default else { return json::bytes_at(self.own, path) };
+        match json::bytes_at(self.own, &[first]).filter(|bytes| *bytes != b"null") {
+            Some(own) => json::bytes_at(own, rest),
+            None => json::bytes_at(default, rest),
+        }
     }
 }
 

@@ -70,6 +70,12 @@ fn service(room: usize) -> Authorization<Room> {
     )
 }
 
+/// The share of this thread.
+fn share(service: &Authorization<Room>) -> &Share {
+    let shares = &service.inner.together.shares;
+    &shares[thread() % shares.len()]
+}
+
 fn gateway() -> Arc<Caller> {
     let roles = [Role::Authorize, Role::Assert].into();
     Arc::new(Caller { name: "gw".into(), roles, servers: Servers::All, agentless: true, authenticated: true })
@@ -95,7 +101,7 @@ fn asks(id: &str, doc: &str) -> v1::AuthorizeRequest {
 async fn calls_that_come_together_are_recorded_together_and_answered_apart() {
     let service = service(100);
     let caller = gateway();
-    let _another = service.inner.together.begin();
+    let _another = share(&service).begin();
     let call = |at: usize| {
         let (service, caller) = (&service, &caller);
         async move {
@@ -120,7 +126,7 @@ async fn a_call_that_is_alone_is_answered_without_waiting() {
     let mut call = pin!(service.answer(&caller, asks("1", "open"), None));
     assert!(poll!(call.as_mut()).is_ready());
     assert_eq!(service.inner.pdp.sink().writes.load(Ordering::SeqCst), 0);
-    assert_eq!(service.inner.together.under_way.load(Ordering::SeqCst), 0);
+    assert_eq!(share(&service).under_way.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -133,26 +139,33 @@ async fn whether_calls_come_together_is_seen_when_one_waits_for_its_turn_to_end(
             assert!(poll!(call().as_mut()).is_ready());
         }
     };
+    let looks = async || {
+        let mut looks = call();
+        assert!(poll!(looks.as_mut()).is_pending());
+        looks.await.unwrap();
+    };
+    // One in a while looks.
+    for _ in 0..2 {
+        at_once(ALONE_MAX).await;
+        looks().await;
+    }
     at_once(ALONE_MAX).await;
-    let mut looks = call();
-    assert!(poll!(looks.as_mut()).is_pending(), "one in a while looks");
-    looks.await.unwrap();
-    at_once(ALONE_MAX).await;
-    let (mut looks, mut another) = (call(), call());
-    assert!(poll!(looks.as_mut()).is_pending());
+    let (mut one, mut another) = (call(), call());
+    assert!(poll!(one.as_mut()).is_pending());
     assert!(poll!(another.as_mut()).is_pending());
-    join_all([looks, another]).await;
-    let mut next = call();
-    assert!(poll!(next.as_mut()).is_pending(), "where there were two there may be more");
-    next.await.unwrap();
-    at_once(ALONE_MAX).await;
+    join_all([one, another]).await;
+    // Where there were two there may be more; and the longer there are none, the fewer look.
+    for alone in [0, 1, 2, 4, 8, 16, ALONE_MAX, ALONE_MAX] {
+        at_once(alone).await;
+        looks().await;
+    }
 }
 
 #[tokio::test]
 async fn a_caller_who_hangs_up_takes_nobody_along() {
     let service = service(10);
     let caller = gateway();
-    let _another = service.inner.together.begin();
+    let _another = share(&service).begin();
     let mut second = pin!(service.answer(&caller, asks("2", "open"), None));
     {
         let mut first = Box::pin(service.answer(&caller, asks("1", "open"), None));
@@ -171,7 +184,7 @@ async fn a_caller_who_hangs_up_takes_nobody_along() {
 async fn only_those_without_a_record_get_no_answer() {
     let service = service(3);
     let caller = gateway();
-    let _another = service.inner.together.begin();
+    let _another = share(&service).begin();
     let calls = (0..5).map(|at| service.answer(&caller, asks(&at.to_string(), "open"), None));
     let codes: Vec<Code> = join_all(calls.collect::<Vec<_>>())
         .await
@@ -186,7 +199,7 @@ async fn only_those_without_a_record_get_no_answer() {
 async fn a_defect_takes_its_own_go_and_no_other() {
     let service = service(100);
     let caller = gateway();
-    let _another = service.inner.together.begin();
+    let _another = share(&service).begin();
     service.inner.pdp.sink().broken.store(true, Ordering::SeqCst);
     let calls = (0..20).map(|at| service.answer(&caller, asks(&at.to_string(), "open"), None));
     let answers = join_all(calls.collect::<Vec<_>>()).await;
@@ -199,7 +212,7 @@ async fn a_defect_takes_its_own_go_and_no_other() {
 async fn no_more_wait_than_there_is_room_for() {
     let service = service(1000);
     let caller = gateway();
-    let _another = service.inner.together.begin();
+    let _another = share(&service).begin();
     let mut calls: Vec<_> =
         (0..100).map(|at| Box::pin(service.answer(&caller, asks(&at.to_string(), "open"), None))).collect();
     let mut answered = 0;

@@ -1,19 +1,21 @@
 //! HTTP over real connections.
 //! Never sleeps.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::api::Peer;
-use crate::api::oauth::{Exchange, Inspected, Issued, Refusal, TaskAuthority};
+use crate::api::oauth::{Behind, Exchange, Inspected, Issued, Refusal, TaskAuthority};
+use crate::api::{Peer, openapi};
 use crate::identity::{Caller, Role, Servers, Token, UnknownCaller};
 use crate::server::config::{Environment, Overrides, parse};
 use crate::server::listen;
@@ -59,28 +61,32 @@ struct Running {
     serving: JoinHandle<io::Result<()>>,
 }
 
-fn routes(text: &str, address: SocketAddr) -> Router {
+fn site(text: &str, address: SocketAddr) -> Site {
     let settings = parse(std::path::Path::new("p.yaml"), text, Overrides::default(), Environment::default());
     let settings = settings.unwrap();
-    router(
+    Site::new(
         &settings.listen.http,
         &settings.tasks,
         address,
         Some(Behind::Tasks(Arc::new(Told))),
-        Router::new().into(),
+        AuthZenRoutes::default(),
     )
 }
 
 async fn start(patience: Patience, limits: Limits, secured: Option<tls::Tls>) -> Running {
-    let (listener, address) = listen::bind("http", "127.0.0.1:0".parse().unwrap()).await.unwrap();
     let text = "listen: { http_hosts: [pdp.test] }\ntasks: { public_url: 'https://pdp.example:444' }\n";
-    let (router, stop) = (routes(text, address), CancellationToken::new());
+    start_with(text, patience, limits, secured).await
+}
+
+async fn start_with(text: &str, patience: Patience, limits: Limits, secured: Option<tls::Tls>) -> Running {
+    let (listener, address) = listen::bind("http", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let (site, stop) = (site(text, address), CancellationToken::new());
     let listener = Listener::from(listener);
     let listener = match secured {
         Some(tls) => listener.secured(tls),
         None => listener,
     };
-    let serving = tokio::spawn(serve(listener, router, limits, patience, stop.clone()));
+    let serving = tokio::spawn(serve(listener, site.into(), limits, patience, stop.clone()));
     Running { address, stop, serving }
 }
 
@@ -178,14 +184,10 @@ async fn a_name_that_a_web_page_made_up_is_refused_on_loopback() {
 
 #[tokio::test]
 async fn without_a_public_url_clients_are_sent_to_where_it_listens() {
-    let (_, address) = listen::bind("http", "127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let router = routes("listen: { http: '127.0.0.1:0' }\n", address);
-    let request =
-        axum::http::Request::get("/.well-known/oauth-authorization-server").header("host", "localhost");
-    let request = request.body(axum::body::Body::empty()).unwrap();
-    let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    let text = String::from_utf8(body.to_vec()).unwrap();
+    let running =
+        start_with("listen: { http: '127.0.0.1:0' }\n", Patience::default(), Limits::default(), None).await;
+    let address = running.address;
+    let text = running.send(&get("/.well-known/oauth-authorization-server", "localhost")).await;
     assert!(text.contains(&format!("\"jwks_uri\":\"http://{address}/.well-known/jwks.json\"")), "{text}");
     assert!(text.contains("\"issuer\":\"http://127.0.0.1:0\""), "{text}");
 }
@@ -307,6 +309,24 @@ async fn tls_speaks_both_versions_and_tells_who_is_here() {
     running.end().await;
 }
 
+#[tokio::test]
+async fn who_drops_the_serving_cuts_off_its_connections() {
+    let running = start(Patience::default(), Limits::default(), None).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = running.connect().await;
+        client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        client.read_exact(&mut [0; 12]).await.unwrap();
+        clients.push(client);
+    }
+    running.serving.abort();
+    for client in &mut clients {
+        read_to_end(client).await;
+    }
+    let refused = async { while TcpStream::connect(running.address).await.is_ok() {} };
+    timeout(PATIENCE, refused).await.expect("it listens still");
+}
+
 #[test]
 fn the_openapi_document_has_every_route_and_no_other() {
     let files = [(
@@ -323,7 +343,8 @@ fn the_openapi_document_has_every_route_and_no_other() {
         parse(std::path::Path::new("p.yaml"), "", Overrides::default(), Environment::default()).unwrap();
     let address = "127.0.0.1:1".parse().unwrap();
     let routes = |behind: Option<Behind>| {
-        router(&settings.listen.http, &settings.tasks, address, behind, faces.clone().into())
+        let authzen = AuthZenRoutes { routes: faces.clone(), ..AuthZenRoutes::default() };
+        Site::new(&settings.listen.http, &settings.tasks, address, behind, authzen).routes
     };
     for behind in [None, Some(Behind::Tasks(Arc::new(Told)))] {
         let document = openapi::document(behind.is_some());

@@ -38,7 +38,7 @@ async fn ask(address: SocketAddr) -> i32 {
 async fn an_honest_client_is_answered_behind_more_silent_ones_than_there_are_places() {
     let (listener, address) = listener().await;
     let (_reporter, health) = tonic_health::server::health_reporter();
-    let connections = incoming(listener, 2, preface(50));
+    let connections = Door::new(listener, 2).incoming(preface(50));
     let server = tokio::spawn(Server::builder().add_service(health).serve_with_incoming(connections));
     let mut silent = Vec::new();
     for begun in [&b""[..], b"", b"PRI * HTTP/2.0\r\n", b"", b"P"] {
@@ -60,7 +60,7 @@ async fn an_honest_client_is_answered_behind_more_silent_ones_than_there_are_pla
 #[tokio::test]
 async fn who_has_spoken_may_be_silent_for_longer_than_the_deadline() {
     let (listener, address) = listener().await;
-    let mut connections = incoming(listener, 1, preface(200));
+    let mut connections = Door::new(listener, 1).incoming(preface(200));
     let mut client = TcpStream::connect(address).await.unwrap();
     let mut connection = connections.next().await.unwrap().unwrap();
     client.write_all(&[b'x'; PREFACE_BYTES]).await.unwrap();
@@ -73,10 +73,39 @@ async fn who_has_spoken_may_be_silent_for_longer_than_the_deadline() {
 #[tokio::test]
 async fn accepting_ends_with_its_stream() {
     let (listener, address) = listener().await;
-    let connections = incoming(listener, 1, Deadlines::default());
+    let connections = Door::new(listener, 1).incoming(Deadlines::default());
     drop(connections);
     let refused = async { while TcpStream::connect(address).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, refused).await.expect("the listener is still open");
+}
+
+#[tokio::test]
+async fn who_shares_a_door_gets_as_many_connections_as_the_others() {
+    let (listener, address) = listener().await;
+    let door = Door::new(listener, 7);
+    let mut sharing = [0; 3].map(|_| door.clone().incoming(Deadlines::default()));
+    drop(door);
+    // Each lets in two: one that is taken, and one that waits to be.
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        clients.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut let_in = Vec::new();
+    for _ in 0..2 {
+        for connections in &mut sharing {
+            let next = tokio::time::timeout(PATIENCE, connections.next());
+            let_in.push(next.await.expect("one has had more than its turns").unwrap().unwrap());
+        }
+    }
+    // The places are shared, too.
+    clients.push(TcpStream::connect(address).await.unwrap());
+    clients.push(TcpStream::connect(address).await.unwrap());
+    let mut any = futures_util::stream::select_all(sharing);
+    let_in
+        .push(tokio::time::timeout(PATIENCE, any.next()).await.expect("there is a place").unwrap().unwrap());
+    assert!(tokio::time::timeout(Duration::from_millis(50), any.next()).await.is_err(), "there is none");
+    drop(let_in.pop());
+    assert!(tokio::time::timeout(PATIENCE, any.next()).await.is_ok());
 }
 
 #[tokio::test]
@@ -87,7 +116,7 @@ async fn listeners_share_the_places_and_one_without_clients_takes_none() {
         bind_grpc(&["127.0.0.1:0".parse().unwrap(), Address::Unix(path.clone())], 0o600).await.unwrap();
     let (listeners, addresses): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
     let Address::Tcp(address) = addresses[0] else { panic!("{addresses:?}") };
-    let mut connections = incoming(listeners, 1, Deadlines::default());
+    let mut connections = Door::new(listeners, 1).incoming(Deadlines::default());
     let mut next = async || {
         let connection = tokio::time::timeout(PATIENCE, connections.next()).await.expect("nobody has a turn");
         connection.unwrap().unwrap()
@@ -161,7 +190,7 @@ async fn a_handshake_that_stalls_frees_its_place_and_holds_nobody_up_while_it_do
     // As many silent ones as there are places: the honest one waits for them to be late.
     let (listeners, address) = listener().await;
     let deadlines = Deadlines { handshake: Duration::from_millis(50), ..Deadlines::default() };
-    let mut connections = incoming(secured(listeners), 2, deadlines);
+    let mut connections = Door::new(secured(listeners), 2).incoming(deadlines);
     let mut silent = Vec::new();
     for begun in [&b""[..], b"\x16\x03\x01", b"", b"\x16"] {
         let mut socket = TcpStream::connect(address).await.unwrap();
@@ -177,7 +206,7 @@ async fn a_handshake_that_stalls_frees_its_place_and_holds_nobody_up_while_it_do
     }
     // One place more than silent ones: nobody waits.
     let (listeners, address) = listener().await;
-    let mut connections = incoming(secured(listeners), 2, Deadlines::default());
+    let mut connections = Door::new(secured(listeners), 2).incoming(Deadlines::default());
     let _silent = TcpStream::connect(address).await.unwrap();
     let (client, connection) = tokio::join!(shake(address), connections.next());
     client.expect("it waits for the silent one").unwrap();
@@ -190,7 +219,7 @@ async fn handshakes_end_with_the_accepting() {
     let (tls, _connector) = secured(directory.path()).await;
     let (listeners, address) = listener().await;
     let listeners = listeners.into_iter().map(|listener| listener.secured(tls.clone())).collect();
-    let connections = incoming(listeners, 2, Deadlines::default());
+    let connections = Door::new(listeners, 2).incoming(Deadlines::default());
     let mut silent = TcpStream::connect(address).await.unwrap();
     silent.write_all(b"\x16").await.unwrap();
     drop(connections);
