@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use hyper::rt::Executor;
@@ -15,12 +16,17 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::Connected as _;
 
 use super::Site;
 use crate::server::incoming::Incoming;
 use crate::server::stack::STACK_BYTES;
+
+/// Shorter than a connection may be quiet.
+const TICK: Duration = Duration::from_secs(5);
 
 /// Answers the requests of HTTP/2 on all threads of a runtime: one connection may have many of them under way.
 #[derive(Debug, Clone)]
@@ -55,6 +61,14 @@ where
     ended.await.unwrap_or_else(|_| Err(io::Error::other("a thread of HTTP ended in a panic")))
 }
 
+/// Keeps a timer that is due before those of connections: to set one that is due before all others is a system call.
+async fn tick() {
+    let mut ticks = interval(TICK);
+    loop {
+        ticks.tick().await;
+    }
+}
+
 /// Serves connections until `stop`; requests that have begun are answered.
 ///
 /// # Errors
@@ -66,6 +80,7 @@ pub(super) async fn serve(
     main: Handle,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let _ticking = AbortOnDropHandle::new(tokio::spawn(tick()));
     let graceful = GracefulShutdown::new();
     loop {
         let connection = match stop.run_until_cancelled(connections.next()).await {

@@ -310,6 +310,19 @@ async fn tls_speaks_both_versions_and_tells_who_is_here() {
 }
 
 #[tokio::test]
+async fn who_closes_its_side_when_it_has_asked_is_answered() {
+    let running = start(Patience::default(), Limits::default(), None).await;
+    for request in [get("/.well-known/jwks.json", "localhost"), post("/oauth2/introspect", "token=a")] {
+        let mut client = running.connect().await;
+        client.write_all(request.as_bytes()).await.unwrap();
+        client.shutdown().await.unwrap();
+        let answer = read_to_end(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{request}: {answer}");
+    }
+    running.end().await;
+}
+
+#[tokio::test]
 async fn who_drops_the_serving_cuts_off_its_connections() {
     let running = start(Patience::default(), Limits::default(), None).await;
     let mut clients = Vec::new();
