@@ -24,10 +24,6 @@ mod world;
 
 use report::Report;
 
-/// As the binary has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The parts, as `--only` names them, separated by commas.
 const PARTS: [(&str, Part); 5] = [
     ("starts", starts::run),
