@@ -150,6 +150,10 @@ fn the_bytes_of_a_member_are_those_that_were_sent() {
     assert_eq!(member_bytes(params, "name"), Some(&b"\"x\""[..]));
     assert_eq!(member_bytes(body, "id"), Some(&b"1"[..]));
     assert_eq!(member_bytes(br#"{"\u0061":2}"#, "a"), Some(&b"2"[..]));
+    assert_eq!(bytes_at(body, &["params", "arguments", "b"]), Some(&b"1.0"[..]));
+    assert_eq!(bytes_at(body, &["params", "z", "b"]), None, "not an object");
+    assert_eq!(bytes_at(body, &["params", "b"]), None, "deeper");
+    assert_eq!(bytes_at(b" {} ", &[]), Some(&b"{}"[..]));
     assert_eq!(member_bytes(body, "arguments"), None);
     assert_eq!(member_bytes(b"{}", "a"), None);
     assert_eq!(member_bytes(b"[1]", "a"), None);
