@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// How much JSON a reader accepts. Everything beyond is refused before it is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,9 +251,9 @@ pub fn to_serde(value: &Value) -> serde_json::Value {
         Value::String(text) | Value::Extension(_, text) => text.as_str().into(),
         Value::Entity(uid) => serde_json::json!({ "type": uid.kind, "id": uid.id }),
         Value::Set(items) => items.iter().map(to_serde).collect(),
-        Value::Record(members) => {
-            serde_json::Value::Object(members.iter().map(|(name, v)| (name.clone(), to_serde(v))).collect())
-        }
+        Value::Record(members) => serde_json::Value::Object(
+            members.iter().map(|(name, v)| (name.to_string(), to_serde(v))).collect(),
+        ),
     }
 }
 
@@ -291,7 +291,7 @@ impl Reader<'_> {
                 Ok(Value::Null)
             }
             Peek::True | Peek::False => Ok(Value::Bool(self.jiter.known_bool(first)?)),
-            Peek::String => Ok(Value::String(self.jiter.known_str()?.to_owned())),
+            Peek::String => Ok(Value::String(self.jiter.known_str()?.into())),
             Peek::Array => self.array(depth),
             Peek::Object => self.object(depth),
             Peek::NaN | Peek::Infinity => Err(JsonError::Number { offset }),
@@ -313,7 +313,7 @@ impl Reader<'_> {
     fn object(&mut self, depth: usize) -> Result<Value, JsonError> {
         let mut members = BTreeMap::new();
         let mut offset = self.jiter.current_index();
-        let mut next = self.jiter.known_object()?.map(str::to_owned);
+        let mut next = self.jiter.known_object()?.map(SmolStr::new);
         while let Some(name) = next {
             let first = self.jiter.peek()?;
             let value = self.value(first, depth + 1)?;
@@ -321,7 +321,7 @@ impl Reader<'_> {
                 return Err(JsonError::DuplicateMember { offset: self.next_quote(offset) });
             }
             offset = self.jiter.current_index();
-            next = self.jiter.next_key()?.map(str::to_owned);
+            next = self.jiter.next_key()?.map(SmolStr::new);
         }
         Ok(Value::Record(members))
     }
@@ -335,7 +335,7 @@ impl Reader<'_> {
     fn number(&mut self, first: Peek, offset: usize) -> Result<Value, JsonError> {
         let digits = self.jiter.known_number_bytes(first)?;
         let text = std::str::from_utf8(digits).map_err(|_| JsonError::Number { offset })?;
-        Ok(text.parse().map_or_else(|_| Value::Number(text.to_owned()), Value::Long))
+        Ok(text.parse().map_or_else(|_| Value::Number(text.into()), Value::Long))
     }
 }
 

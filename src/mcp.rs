@@ -16,7 +16,7 @@ pub use redaction::Redaction;
 
 use crate::access::{DenyReason, Entity, Question};
 use crate::catalog::{Catalog, Server};
-use crate::value::Uid;
+use crate::value::{Uid, format_smolstr};
 use headers::Headers;
 use message::Params;
 use method::Direction;
@@ -120,7 +120,7 @@ pub fn map<'m>(message: &'m Message, catalog: &Catalog, limits: &Limits) -> Mapp
 /// about. A resource whose URI ends in `*` stands for all that begin so.
 pub fn named(catalog: &Catalog) -> impl Iterator<Item = Entity> {
     catalog.servers().flat_map(|server| {
-        let uid = |kind: &str, name: &str| Uid::new(kind, format!("{}/{name}", server.id));
+        let uid = |kind: &str, name: &str| Uid::new(kind, format_smolstr!("{}/{name}", server.id));
         let resources =
             server.resource_names().map(move |name| (uid("Resource", name), server.resource_classes(name)));
         let prompts =

@@ -7,20 +7,23 @@ mod shape;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use smol_str::{SmolStr, format_smolstr};
+
 pub use shape::{Build, Fault, Member, Shape, refuse_escapes};
 
-/// The id of an entity: its type and its name within that type, `Human::"ana"`.
+/// The id of an entity: its type and its name within that type, `Human::"ana"`. Cheap to clone: names of up to 23 bytes, most of
+/// them, lie in it, and longer ones are shared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid {
     /// The entity type, with its namespace when it has one: `Human`, `Acme::Human`.
-    pub kind: String,
+    pub kind: SmolStr,
     /// The name within the type; any text.
-    pub id: String,
+    pub id: SmolStr,
 }
 
 impl Uid {
     /// The uid `kind::"id"`.
-    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
+    pub fn new(kind: impl Into<SmolStr>, id: impl Into<SmolStr>) -> Self {
         Self { kind: kind.into(), id: id.into() }
     }
 }
@@ -99,17 +102,17 @@ pub enum Value {
     /// A 64-bit signed integer, exact.
     Long(i64),
     /// A JSON number that is not an `i64`, as the text that was sent (so that nothing is rounded).
-    Number(String),
+    Number(SmolStr),
     /// Text.
-    String(String),
+    String(SmolStr),
     /// A reference to an entity.
     Entity(Uid),
     /// An extension value in its textual form.
-    Extension(Extension, String),
+    Extension(Extension, SmolStr),
     /// A set; on the wire an array.
     Set(Vec<Value>),
     /// A record; on the wire an object. Names are unique.
-    Record(BTreeMap<String, Value>),
+    Record(BTreeMap<SmolStr, Value>),
 }
 
 impl Value {
@@ -140,7 +143,7 @@ impl Value {
     }
 
     /// A record of the given members.
-    pub fn record<N: Into<String>>(members: impl IntoIterator<Item = (N, Value)>) -> Self {
+    pub fn record<N: Into<SmolStr>>(members: impl IntoIterator<Item = (N, Value)>) -> Self {
         Self::Record(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::identity::TokenFacts;
-use crate::value::{Uid, Value};
+use crate::value::{SmolStr, Uid, Value};
 
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +60,7 @@ pub struct Entity {
     /// Which.
     pub uid: Uid,
     /// Its attributes, not yet held against the schema.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<SmolStr, Value>,
     /// Its parents. Always empty for what a PEP brought.
     pub parents: Vec<Uid>,
 }
@@ -73,9 +73,9 @@ pub struct Question {
     /// The Cedar resource.
     pub resource: Uid,
     /// Context as the PEP sent it.
-    pub context: BTreeMap<String, Value>,
+    pub context: BTreeMap<SmolStr, Value>,
     /// Context that this PDP made from a message that it understood: `input`, `input_unseen`.
-    pub established: BTreeMap<String, Value>,
+    pub established: BTreeMap<SmolStr, Value>,
     /// Entities that the PEP brought; believed within the limits of the schema.
     pub brought: Vec<Entity>,
     /// Entities that this PDP derived from the message, such as the resource behind a URI.
@@ -114,7 +114,7 @@ pub struct Facts {
     /// The task that it belongs to, as policies see it.
     pub task: Option<Arc<Value>>,
     /// Further context that was verified; `token` and `task` where none is given above.
-    pub established: BTreeMap<String, Value>,
+    pub established: BTreeMap<SmolStr, Value>,
     /// The instant of the decision.
     pub now: Timestamp,
 }

@@ -269,7 +269,7 @@ fn sort(
         };
         let mut definition = definition.clone();
         if let Value::Record(members) = &mut definition {
-            members.insert(naming.to_owned(), Value::String(own.clone()));
+            members.insert(naming.into(), Value::String(own.as_str().into()));
         }
         let at = targets.iter().position(|one| one == target);
         places.push(at.and_then(|at| {

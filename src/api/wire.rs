@@ -11,7 +11,7 @@ use crate::access::{
 use crate::identity::{Claim, Credentials, Proof, TOKEN_BYTES_MAX, Token};
 use crate::mcp;
 use crate::pdp::{Answer, Ask};
-use crate::value::{Extension, Uid, Value};
+use crate::value::{Extension, SmolStr, Uid, Value};
 
 /// A message that cannot be understood. Says which field and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -255,11 +255,11 @@ fn members(
     members: BTreeMap<String, v1::Value>,
     budget: &mut Budget<'_>,
     depth: usize,
-) -> Result<BTreeMap<String, Value>, Malformed> {
+) -> Result<BTreeMap<SmolStr, Value>, Malformed> {
     members
         .into_iter()
         .map(|(name, value)| {
-            Ok((text(field, name, NAME_BYTES_MAX)?, decode_value(field, value, budget, depth)?))
+            Ok((text(field, name, NAME_BYTES_MAX)?.into(), decode_value(field, value, budget, depth)?))
         })
         .collect()
 }
@@ -275,7 +275,7 @@ fn decode_value(
     Ok(match value.kind.ok_or_else(|| Malformed::new(field, "holds a value without a kind"))? {
         Kind::BoolValue(value) => Value::Bool(value),
         Kind::LongValue(value) => Value::Long(value),
-        Kind::StringValue(value) => Value::String(value),
+        Kind::StringValue(value) => Value::String(value.into()),
         Kind::EntityValue(uid) => Value::Entity(decode_uid(field, uid)?),
         Kind::SetValue(v1::ValueSet { items }) => Value::Set(
             items
@@ -286,10 +286,10 @@ fn decode_value(
         Kind::RecordValue(v1::ValueRecord { members: inner }) => {
             Value::Record(members(field, inner, budget, depth + 1)?)
         }
-        Kind::DecimalValue(value) => Value::Extension(Extension::Decimal, value),
-        Kind::DatetimeValue(value) => Value::Extension(Extension::Datetime, value),
-        Kind::DurationValue(value) => Value::Extension(Extension::Duration, value),
-        Kind::IpValue(value) => Value::Extension(Extension::Ip, value),
+        Kind::DecimalValue(value) => Value::Extension(Extension::Decimal, value.into()),
+        Kind::DatetimeValue(value) => Value::Extension(Extension::Datetime, value.into()),
+        Kind::DurationValue(value) => Value::Extension(Extension::Duration, value.into()),
+        Kind::IpValue(value) => Value::Extension(Extension::Ip, value.into()),
     })
 }
 
@@ -331,7 +331,7 @@ pub(super) fn encode(request_id: String, answer: Answer, explains: bool) -> v1::
         determining: decision.determining.iter().map(determining).collect(),
         errors: errors.collect(),
         arguments_digest: arguments_digest.unwrap_or_default(),
-        resource: resource.map(|uid| v1::EntityUid { r#type: uid.kind, id: uid.id }),
+        resource: resource.map(|uid| v1::EntityUid { r#type: uid.kind.into(), id: uid.id.into() }),
         explanation,
         state_revision: state.unwrap_or_default(),
         obligations: decision.obligations.iter().map(obligation).collect(),
@@ -365,7 +365,7 @@ pub(super) fn determining(policy: &Determining) -> v1::DeterminingPolicy {
 }
 
 pub(super) fn encode_uid(uid: &Uid) -> v1::EntityUid {
-    v1::EntityUid { r#type: uid.kind.clone(), id: uid.id.clone() }
+    v1::EntityUid { r#type: uid.kind.to_string(), id: uid.id.to_string() }
 }
 
 pub(super) fn encode_reason(reason: DenyReason) -> v1::DenyReason {

@@ -136,7 +136,7 @@ impl<'a> Survey<'a> {
             (Declared::Record(members), Value::Record(sent)) => {
                 for (name, value) in sent {
                     self.path.push(name);
-                    if let Some(declared) = members.get(name) {
+                    if let Some(declared) = members.get(name.as_str()) {
                         self.visit(declared, value);
                     } else {
                         let path = self.path();
@@ -170,7 +170,7 @@ fn refusal(declared: &Declared, error: &ValidationError<'_>) -> ArgumentFault {
         at = match at {
             Some(Declared::Record(members)) => {
                 let name = segment.replace("~1", "/").replace("~0", "~");
-                members.get(&name).inspect(|_| path.push(name.clone()))
+                members.get(name.as_str()).inspect(|_| path.push(name.clone()))
             }
             Some(Declared::Set(item)) => {
                 path.push(segment.to_owned());

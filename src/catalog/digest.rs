@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::json;
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// The members of a definition that are pinned; a change of any other is no change of the tool.
 const PINNED: [&str; 6] = ["annotations", "description", "inputSchema", "name", "outputSchema", "title"];
@@ -36,7 +36,7 @@ pub fn name(digest: &[u8]) -> String {
     })
 }
 
-fn write_object<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, text: &mut String) {
+fn write_object<'a>(members: impl Iterator<Item = (&'a SmolStr, &'a Value)>, text: &mut String) {
     text.push('{');
     for (i, (name, value)) in members.enumerate() {
         if i > 0 {
@@ -74,7 +74,7 @@ fn write_value(value: &Value, text: &mut String) {
 /// One text per number: a server written in another language may send `1` where `1.0` was pinned.
 fn write_number(number: &str, text: &mut String) {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    let serde_number = json::to_serde(&Value::Number(number.to_owned()));
+    let serde_number = json::to_serde(&Value::Number(number.into()));
     match serde_number.as_f64() {
         Some(n) if n.fract() == 0.0 && n.abs() < EXACT_MAX => {
             let _ = write!(text, "{}", if n == 0.0 { 0.0 } else { n });

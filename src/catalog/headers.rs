@@ -43,7 +43,7 @@ fn visit(schema: &Value, path: &mut Vec<String>, seen: &mut BTreeSet<String>, he
     let Some(Value::Record(properties)) = schema.get("properties") else { return };
     if path.len() < DEPTH_MAX {
         for (name, schema) in properties {
-            path.push(name.clone());
+            path.push(name.to_string());
             visit(schema, path, seen, headers);
             path.pop();
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Level;
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 const MEMBER: &str = "x-authzen-mapping";
 /// Its name in the drafts from February to July 2026.
@@ -28,7 +28,7 @@ const OPEN_CONTEXT_HELP: &str = "write the context as an object with an expressi
 const PROTOCOL: [&str; 4] =
     ["supported_mandatory_extensions", "supported_obligations", "approval", "palisade"];
 
-type Object = BTreeMap<String, Value>;
+type Object = BTreeMap<SmolStr, Value>;
 
 /// Something wrong with a mapping: how bad, what, and what to do.
 pub(super) type Fault = (Level, String, &'static str);

@@ -143,7 +143,7 @@ fn a_live_definition_that_drifted_is_not_the_pinned_one() {
     let changed = |name: &str, value: Option<Value>| {
         let mut definition = definition.clone();
         definition.remove(name);
-        definition.extend(value.map(|value| (name.to_owned(), value)));
+        definition.extend(value.map(|value| (name.into(), value)));
         refund.is_pinned_by(&Value::Record(definition))
     };
     for name in ["name", "description", "inputSchema", "outputSchema", "annotations"] {

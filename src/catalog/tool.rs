@@ -9,7 +9,7 @@ use super::arguments::{self, Admitted, ArgumentFault, Pinned};
 use super::digest;
 use super::facts::ToolFacts;
 use super::typing::{Declared, Untyped};
-use crate::value::{Shape, Uid, Value};
+use crate::value::{Shape, SmolStr, Uid, Value};
 
 /// The members of a call's context that come from its arguments: what was typed, and the paths of what could not be.
 pub const INPUT: &str = "input";
@@ -23,6 +23,8 @@ pub struct Tool {
     pub server: String,
     /// Its name on that server.
     pub name: String,
+    /// `<server>/<name>`: its id, as an entity and as an action.
+    pub(super) id: SmolStr,
     /// What the server calls it for people.
     pub title: Option<String>,
     /// What the server says it does.
@@ -47,12 +49,12 @@ pub struct Tool {
 impl Tool {
     /// `Tool::"<server>/<name>"`.
     pub fn uid(&self) -> Uid {
-        Uid::new("Tool", format!("{}/{}", self.server, self.name))
+        Uid::new("Tool", self.id.clone())
     }
 
     /// `Action::"<server>/<name>"`.
     pub fn action(&self) -> Uid {
-        Uid::new("Action", format!("{}/{}", self.server, self.name))
+        Uid::new("Action", self.id.clone())
     }
 
     /// Holds a call's arguments against the pinned `inputSchema`, then types them. [`Value::Null`] stands for a call
@@ -67,18 +69,18 @@ impl Tool {
 
     /// What can be said of a call's arguments while they are not known: the members of its context that are certain all the same,
     /// and the names of those that are not.
-    pub fn beforehand(&self) -> (BTreeMap<String, Value>, BTreeSet<String>) {
+    pub fn beforehand(&self) -> (BTreeMap<SmolStr, Value>, BTreeSet<String>) {
         let (mut certain, mut blanks) = (BTreeMap::new(), BTreeSet::new());
         let has_no_other = self.untyped.is_empty() && !self.open;
         let takes_none = matches!(&self.arguments, Shape::Record(members) if members.is_empty());
         let admitted = (has_no_other && takes_none).then(|| self.admit(&Value::Null).ok()).flatten();
         if let Some(Admitted { input, unseen: _ }) = admitted {
-            certain.insert(INPUT.to_owned(), input);
+            certain.insert(INPUT.into(), input);
         } else {
             blanks.insert(INPUT.to_owned());
         }
         if has_no_other {
-            certain.insert(INPUT_UNSEEN.to_owned(), Value::Set(Vec::new()));
+            certain.insert(INPUT_UNSEEN.into(), Value::Set(Vec::new()));
         } else {
             blanks.insert(INPUT_UNSEEN.to_owned());
         }

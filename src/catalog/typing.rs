@@ -5,7 +5,7 @@ mod keywords;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::value::{Extension, Member, Shape, Value};
+use crate::value::{Extension, Member, Shape, SmolStr, Value};
 use keywords::{
     Object, has_members, is_null, may_be_null, only_alternative, record, resolve, scalar_shape, strings,
     type_names,
@@ -39,7 +39,7 @@ pub(super) enum Declared {
     /// A typed array of such items.
     Set(Box<Declared>),
     /// A typed object with these members.
-    Record(BTreeMap<String, Declared>),
+    Record(BTreeMap<SmolStr, Declared>),
 }
 
 /// What the arguments of a tool look like.
@@ -135,7 +135,7 @@ impl<'a> Typist<'a> {
                 self.path.push(name);
                 self.leave("it is declared only in a branch of the schema");
                 self.path.pop();
-                declared.insert(name.to_owned(), Declared::Untyped { nullable: false });
+                declared.insert(name.into(), Declared::Untyped { nullable: false });
             }
         }
         (Shape::Record(shapes), Declared::Record(declared))
@@ -312,7 +312,7 @@ impl<'a> Typist<'a> {
             };
             let Some(branch) = record(target) else { continue };
             names.extend(
-                record(branch.get("properties")).into_iter().flat_map(Object::keys).map(String::as_str),
+                record(branch.get("properties")).into_iter().flat_map(Object::keys).map(SmolStr::as_str),
             );
             if depth < BRANCH_DEPTH_MAX {
                 self.names_in_branches(branch, depth + 1, names);

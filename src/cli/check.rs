@@ -115,5 +115,5 @@ impl Counts {
 /// The parts of tools' arguments that policies cannot read: `<server>/<tool>`, and which part and why.
 fn untyped(snapshot: &Snapshot) -> Vec<(String, &Untyped)> {
     let tools = snapshot.catalog().servers().flat_map(|server| server.tools.values());
-    tools.flat_map(|tool| tool.untyped.iter().map(|part| (tool.uid().id, part))).collect()
+    tools.flat_map(|tool| tool.untyped.iter().map(|part| (tool.uid().id.into(), part))).collect()
 }

@@ -7,7 +7,7 @@ use super::fault::TokenFault;
 use super::jwt::Claims;
 use super::trust::{TokenKind, Trust};
 use super::verify::{Verified, of_issuer};
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 impl Trust {
     /// What the claims say of the parties: everything is checked that the token itself would be held against, but for the
@@ -17,7 +17,7 @@ impl Trust {
     /// [`TokenFault`]; also for a token that is bound to a key, whose proof nobody has seen.
     pub fn claimed(
         &self,
-        claims: BTreeMap<String, Value>,
+        claims: BTreeMap<SmolStr, Value>,
         server_audience: Option<&str>,
         now_s: i64,
     ) -> Result<Verified, TokenFault> {

@@ -49,7 +49,7 @@ pub(super) fn confirmation(claims: &Claims) -> Result<Confirmation, TokenFault> 
     };
     let text = |name| match members.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.to_string())),
         Some(_) => Err(fault()),
     };
     let confirmation = Confirmation { jkt: text("jkt")?, x5t: text("x5t#S256")? };
@@ -64,7 +64,8 @@ pub(super) fn actors(claims: &Claims, depth_max: usize) -> Result<Vec<AgentName>
     let mut next = claims.get("act");
     while let Some(actor) = next {
         let Value::Record(members) = actor else { return Err(fault()) };
-        let Some(Value::String(sub)) = members.get("sub").filter(|sub| **sub != Value::String(String::new()))
+        let Some(Value::String(sub)) =
+            members.get("sub").filter(|sub| !matches!(sub, Value::String(empty) if empty.is_empty()))
         else {
             return Err(fault());
         };

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::fault::{Part, TokenFault};
 use crate::json;
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// The longest token that is read, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -157,7 +157,7 @@ pub(super) fn parse(text: &str, key: KeyInHeader) -> Result<Jws<'_>, TokenFault>
     Ok(Jws { header, claims, signed: signed.as_bytes(), signature })
 }
 
-fn object(part: Part, text: &str) -> Result<BTreeMap<String, Value>, TokenFault> {
+fn object(part: Part, text: &str) -> Result<BTreeMap<SmolStr, Value>, TokenFault> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenFault::Base64 { part })?;
     match json::parse(&bytes, JSON_LIMITS) {
         Ok(Value::Record(members)) => Ok(members),
@@ -166,10 +166,10 @@ fn object(part: Part, text: &str) -> Result<BTreeMap<String, Value>, TokenFault>
     }
 }
 
-fn header(mut members: BTreeMap<String, Value>, key: KeyInHeader) -> Result<Header, TokenFault> {
+fn header(mut members: BTreeMap<SmolStr, Value>, key: KeyInHeader) -> Result<Header, TokenFault> {
     let mut text = |name: &'static str| match members.remove(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::String(text)) => Ok(Some(String::from(text))),
         Some(_) => Err(TokenFault::HeaderMember { name }),
     };
     let (algorithm, kid, typ) = (text("alg")?, text("kid")?, text("typ")?);
@@ -205,11 +205,11 @@ fn header(mut members: BTreeMap<String, Value>, key: KeyInHeader) -> Result<Head
 
 /// Claims, read one by one.
 #[derive(Debug)]
-pub(super) struct Claims(BTreeMap<String, Value>);
+pub(super) struct Claims(BTreeMap<SmolStr, Value>);
 
 impl Claims {
     /// Claims that came without a token.
-    pub(super) fn of(claims: BTreeMap<String, Value>) -> Self {
+    pub(super) fn of(claims: BTreeMap<SmolStr, Value>) -> Self {
         Self(claims)
     }
 
@@ -267,8 +267,8 @@ impl Claims {
     }
 }
 
-impl From<BTreeMap<String, Value>> for Claims {
-    fn from(members: BTreeMap<String, Value>) -> Self {
+impl From<BTreeMap<SmolStr, Value>> for Claims {
+    fn from(members: BTreeMap<SmolStr, Value>) -> Self {
         Self(members)
     }
 }

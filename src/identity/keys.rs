@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::fault::TokenFault;
 use super::jwt::{Algorithm, Jws};
 use crate::json;
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// The longest set of keys that is read, in bytes.
 pub const KEYS_BYTES_MAX: usize = 256 * 1024;
@@ -212,7 +212,7 @@ impl Key {
 }
 
 fn text<'m>(
-    members: &'m BTreeMap<String, Value>,
+    members: &'m BTreeMap<SmolStr, Value>,
     name: &'static str,
 ) -> Result<Option<&'m str>, &'static str> {
     match members.get(name) {
@@ -223,7 +223,7 @@ fn text<'m>(
 }
 
 /// A public key from its members (RFC 7518, section 6; RFC 8037, section 2).
-pub(super) fn public_key(members: &BTreeMap<String, Value>) -> Result<Key, &'static str> {
+pub(super) fn public_key(members: &BTreeMap<SmolStr, Value>) -> Result<Key, &'static str> {
     if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| members.contains_key(*name)) {
         return Err("is a secret or private key, which must not be published");
     }
@@ -297,7 +297,7 @@ fn is_of_small_order(point: &[u8]) -> bool {
 }
 
 /// The base64url thumbprint of a public key (RFC 7638, section 3).
-pub(super) fn thumbprint(members: &BTreeMap<String, Value>) -> Option<String> {
+pub(super) fn thumbprint(members: &BTreeMap<SmolStr, Value>) -> Option<String> {
     let part = |name: &'static str| match members.get(name) {
         Some(Value::String(text))
             if text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_') =>

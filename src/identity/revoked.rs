@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::fault::TokenFault;
 use super::verify::{AgentName, Verified};
 use crate::json::{self, JsonError};
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// The length of a list, in bytes.
 pub const REVOKED_BYTES_MAX: usize = 4 << 20;
@@ -192,10 +192,10 @@ fn said<'a>(token: &'a Verified, claim: &str) -> Vec<&'a str> {
 }
 
 /// A member's text, taken out; an error when it is no text or empty.
-fn text(members: &mut BTreeMap<String, Value>, name: &str) -> Result<Option<String>, ()> {
+fn text(members: &mut BTreeMap<SmolStr, Value>, name: &str) -> Result<Option<String>, ()> {
     match members.remove(name) {
         None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.into())),
         Some(_) => Err(()),
     }
 }

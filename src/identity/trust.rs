@@ -11,7 +11,7 @@ use super::jwt::Algorithm;
 use super::keys::Keys;
 use super::revoked::Revoked;
 use super::verify::{Remembered, Verified};
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// How long past its time a foreign issuer's token is believed, at most, in seconds (G3).
 pub const LEEWAY_S_MAX: i64 = 60;
@@ -104,7 +104,7 @@ pub struct Describe {
     /// Parents: the texts of a claim are ids of this entity type.
     pub parents: Vec<ParentClaim>,
     /// Attributes with the same value for everybody.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<SmolStr, Value>,
 }
 
 /// A claim whose texts name parents.

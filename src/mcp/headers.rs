@@ -99,7 +99,7 @@ impl<'m> Headers<'m> {
         }
         for (header, path) in &tool.headers {
             let argument = path.iter().try_fold(arguments, |value, name| match value {
-                Value::Record(members) => members.get(name),
+                Value::Record(members) => members.get(name.as_str()),
                 Value::Null
                 | Value::Bool(_)
                 | Value::Long(_)
@@ -191,7 +191,7 @@ fn name_member(target: Target) -> Option<&'static str> {
 /// An argument as a header writes it; none for what a header cannot repeat.
 fn plain_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) | Value::Number(text) => Some(text.clone()),
+        Value::String(text) | Value::Number(text) => Some(text.to_string()),
         Value::Long(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Entity(_) | Value::Extension(..) | Value::Set(_) | Value::Record(_) => None,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::json;
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 use super::method::{self, Method, Version};
 use super::{Refusal, shown};
@@ -99,7 +99,7 @@ const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 #[derive(Debug)]
 pub(super) struct Params<'m> {
     bytes: &'m [u8],
-    members: BTreeMap<String, Value>,
+    members: BTreeMap<SmolStr, Value>,
 }
 
 impl<'m> Params<'m> {
@@ -139,7 +139,7 @@ impl<'m> Params<'m> {
         }
     }
 
-    pub(super) fn members(&self) -> &BTreeMap<String, Value> {
+    pub(super) fn members(&self) -> &BTreeMap<SmolStr, Value> {
         &self.members
     }
 
@@ -155,7 +155,7 @@ impl<'m> Params<'m> {
 
 /// A member that must be text, and of at most `bytes_max` bytes. `path` is that of `members`, for words.
 pub(super) fn text<'v>(
-    members: &'v BTreeMap<String, Value>,
+    members: &'v BTreeMap<SmolStr, Value>,
     path: &str,
     member: &str,
     bytes_max: usize,
@@ -177,7 +177,7 @@ pub(super) fn text<'v>(
 
 /// A member that must be text without control characters.
 pub(super) fn name<'v>(
-    members: &'v BTreeMap<String, Value>,
+    members: &'v BTreeMap<SmolStr, Value>,
     path: &str,
     member: &str,
     bytes_max: usize,
@@ -191,10 +191,10 @@ pub(super) fn name<'v>(
 
 /// A member that must be an object if it is there; null counts as absent.
 pub(super) fn optional_object<'v>(
-    members: &'v BTreeMap<String, Value>,
+    members: &'v BTreeMap<SmolStr, Value>,
     path: &str,
     member: &str,
-) -> Result<Option<&'v BTreeMap<String, Value>>, Refusal<'static>> {
+) -> Result<Option<&'v BTreeMap<SmolStr, Value>>, Refusal<'static>> {
     match members.get(member) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Record(object)) => Ok(Some(object)),

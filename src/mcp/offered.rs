@@ -4,7 +4,7 @@
 use crate::access::Question;
 use crate::catalog::Server;
 use crate::uri;
-use crate::value::Uid;
+use crate::value::{Uid, format_smolstr};
 
 use super::{Limits, action, target};
 
@@ -85,7 +85,7 @@ impl Offered {
                 (name.to_owned(), server.prompt_classes(name))
             }
         };
-        let uid = Uid::new(self.kind(), format!("{}/{name}", server.id));
+        let uid = Uid::new(self.kind(), format_smolstr!("{}/{name}", server.id));
         let mut question = Question::new(action(self.use_of()), uid.clone());
         question.derived.push(target::entity(server, uid, Some(&classes)));
         Some(question)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::access::{DenyReason, Entity, Question};
 use crate::catalog::{Admitted, INPUT, INPUT_UNSEEN, Server, Tool};
 use crate::uri;
-use crate::value::{Uid, Value};
+use crate::value::{SmolStr, Uid, Value, format_smolstr};
 
 use super::headers::Headers;
 use super::message::{self, Limits, Message, Params};
@@ -64,7 +64,7 @@ impl<'m> Asked<'_, 'm> {
             .admit(tool, arguments.map_or(&Value::Null, |(value, _)| value))
             .map_err(|refusal| Refusal { arguments: bytes, ..refusal.about(tool.action(), tool.uid()) })?;
         let Admitted { input, unseen } = admitted;
-        let unseen = Value::Set(unseen.into_iter().map(Value::String).collect());
+        let unseen = Value::Set(unseen.into_iter().map(|path| Value::String(path.into())).collect());
         let mut question = Question::new(tool.action(), tool.uid());
         question.established = BTreeMap::from([(INPUT.into(), input), (INPUT_UNSEEN.into(), unseen)]);
         let data_classes = tool.facts.data_classes.clone();
@@ -154,7 +154,7 @@ impl<'m> Asked<'_, 'm> {
         Ok(Thing { uid: self.uid("Resource", &uri), data_classes })
     }
 
-    fn prompt(&self, path: &str, members: &BTreeMap<String, Value>) -> Result<Thing, Refusal<'static>> {
+    fn prompt(&self, path: &str, members: &BTreeMap<SmolStr, Value>) -> Result<Thing, Refusal<'static>> {
         let name = message::name(members, path, "name", self.limits.name_bytes_max)?;
         let data_classes = Some(self.server.prompt_classes(name));
         Ok(Thing { uid: self.uid("Prompt", name), data_classes })
@@ -168,7 +168,7 @@ impl<'m> Asked<'_, 'm> {
 
     /// A server id has no slash, so the first one ends it.
     fn uid(&self, kind: &str, name: &str) -> Uid {
-        Uid::new(kind, format!("{}/{name}", self.server.id))
+        Uid::new(kind, format_smolstr!("{}/{name}", self.server.id))
     }
 
     fn ask(&self, thing: Thing) -> Step<'m> {
@@ -208,6 +208,6 @@ pub(super) fn entity(server: &Server, uid: Uid, data_classes: Option<&BTreeSet<S
     let parents = std::iter::once(server.uid()).chain(classes.clone()).collect();
     let attributes = data_classes
         .is_some()
-        .then(|| ("data_classes".to_owned(), Value::Set(classes.map(Value::Entity).collect())));
+        .then(|| ("data_classes".into(), Value::Set(classes.map(Value::Entity).collect())));
     Entity { uid, attributes: attributes.into_iter().collect(), parents }
 }

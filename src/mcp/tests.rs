@@ -150,8 +150,8 @@ fn a_tool_call_carries_its_typed_arguments_and_their_bytes() {
     let sent = legacy("tools/call", params);
     let step = step(&sent);
     let established = BTreeMap::from([
-        ("input".to_owned(), Value::record([("order", Value::Long(i64::MAX))])),
-        ("input_unseen".to_owned(), Value::Set(vec![Value::String("latitude".into())])),
+        ("input".into(), Value::record([("order", Value::Long(i64::MAX))])),
+        ("input_unseen".into(), Value::Set(vec![Value::String("latitude".into())])),
     ]);
     assert_eq!(step.question.established, established);
     assert_eq!(step.arguments, Some(&br#"{"order": 9223372036854775807 , "latitude":1.5}"#[..]));

@@ -58,8 +58,8 @@ fn question(lent: &Lent) -> (Question, Facts) {
     let Parties { principal, actor, earlier_actors } = &grant.parties;
     let mut question = Question::new(Uid::new("Action", basis.asking.action()), grant.purpose.clone());
     question.established.insert("wanted".into(), wanted_value(grant, basis.ttl_s));
-    let token = basis.token.clone().map(|token| ("token".to_owned(), token));
-    let parent = basis.parent.clone().map(|parent| ("task".to_owned(), parent));
+    let token = basis.token.clone().map(|token| ("token".into(), token));
+    let parent = basis.parent.clone().map(|parent| ("task".into(), parent));
     let earlier = i64::try_from(earlier_actors.len()).unwrap_or(i64::MAX);
     let facts = Facts {
         principal: principal.clone(),
@@ -84,17 +84,17 @@ fn wanted_value(grant: &Grant, ttl_s: i64) -> Value {
     let Grant { scope: Scope { servers, tools, classes, bounds: _ }, calls_max, key, .. } = grant;
     let calls = calls_max.map_or(i64::MAX, |calls| i64::try_from(calls).unwrap_or(i64::MAX));
     let mut members = BTreeMap::from([
-        ("calls".to_owned(), Value::Long(calls)),
-        ("ttl".to_owned(), Value::Extension(Extension::Duration, format!("{ttl_s}s"))),
-        ("bound".to_owned(), Value::Bool(key.is_some())),
-        ("depth".to_owned(), Value::Long(i64::try_from(grant.depth()).unwrap_or(i64::MAX))),
+        ("calls".into(), Value::Long(calls)),
+        ("ttl".into(), Value::Extension(Extension::Duration, format!("{ttl_s}s").into())),
+        ("bound".into(), Value::Bool(key.is_some())),
+        ("depth".into(), Value::Long(i64::try_from(grant.depth()).unwrap_or(i64::MAX))),
     ]);
     for (name, kind, only) in
         [("servers", "Server", servers), ("tools", "Tool", tools), ("data_classes", "DataClass", classes)]
     {
         if let Only::These(names) = only {
             let uids = names.iter().map(|name| Value::Entity(Uid::new(kind, name.clone())));
-            members.insert(name.to_owned(), Value::Set(uids.collect()));
+            members.insert(name.into(), Value::Set(uids.collect()));
         }
     }
     Value::Record(members)

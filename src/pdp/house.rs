@@ -42,10 +42,10 @@ impl HouseRules {
     fn grants(&self, caller: &Caller, role: Role) -> bool {
         let Some(snapshot) = &self.0 else { return false };
         let principal = Uid::new("Caller", &*caller.name);
-        let roles = caller.roles.iter().map(|role| Value::String(role.name().to_owned())).collect();
+        let roles = caller.roles.iter().map(|role| Value::String(role.name().into())).collect();
         let described = Entity {
             uid: principal.clone(),
-            attributes: BTreeMap::from([("roles".to_owned(), Value::Set(roles))]),
+            attributes: BTreeMap::from([("roles".into(), Value::Set(roles))]),
             parents: vec![],
         };
         let facts = Facts {

@@ -30,7 +30,7 @@ pub(super) struct TaskTold {
 
 impl TaskTold {
     pub(super) fn of(grant: &Grant) -> Self {
-        Self { id: grant.id.to_string(), purpose: Some(grant.purpose.id.clone()) }
+        Self { id: grant.id.to_string(), purpose: Some(grant.purpose.id.to_string()) }
     }
 }
 

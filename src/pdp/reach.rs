@@ -136,7 +136,7 @@ fn steps<'s>(snapshot: &'s Snapshot, principal: &Uid) -> impl Iterator<Item = St
             let all = Seeking::all_of(snapshot, kind, &[]);
             let ids: Vec<String> = all.after(None).map(str::to_owned).collect();
             let action = action.clone();
-            ids.into_iter().map(move |id| plain_step(snapshot, action.clone(), Uid::new(kind, id)))
+            ids.into_iter().map(move |id| plain_step(snapshot, action.clone(), Uid::new(kind.clone(), id)))
         })
     });
     tools.chain(named).chain(others)
@@ -201,7 +201,7 @@ fn decimal(number: i64) -> String {
 
 fn shape_at<'s>(shape: &'s Shape, path: &[String]) -> Option<&'s Shape> {
     path.iter().try_fold(shape, |shape, name| match shape {
-        Shape::Record(members) => members.get(name).map(|member| &member.shape),
+        Shape::Record(members) => members.get(name.as_str()).map(|member| &member.shape),
         _ => None,
     })
 }

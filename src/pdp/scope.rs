@@ -58,7 +58,7 @@ fn has_argument(shape: &Shape, path: &[String]) -> bool {
     let mut at = shape;
     for name in path {
         let Shape::Record(members) = at else { return false };
-        let Some(member) = members.get(name) else { return false };
+        let Some(member) = members.get(name.as_str()) else { return false };
         at = &member.shape;
     }
     !path.is_empty()

@@ -233,7 +233,8 @@ fn digest(files: &[File]) -> [u8; 32] {
 }
 
 fn known_actions(fragments: &schema::Fragments, catalog: &Catalog) -> BTreeSet<String> {
-    let tools = catalog.servers().flat_map(|server| server.tools.values()).map(|tool| tool.action().id);
+    let tools =
+        catalog.servers().flat_map(|server| server.tools.values()).map(|tool| tool.action().id.into());
     schema::written_actions(fragments).into_iter().chain(tools).collect()
 }
 

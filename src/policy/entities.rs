@@ -27,7 +27,7 @@ fn classes_below(declared: &[Declared]) -> BTreeMap<String, BTreeSet<String>> {
     for entity in declared {
         let uid = cedar::uid_of(&entity.entity.uid());
         if uid.kind == DATA_CLASS {
-            above.entry(uid.id).or_default().extend(parents_of_kind(&entity.entity, DATA_CLASS));
+            above.entry(uid.id.into()).or_default().extend(parents_of_kind(&entity.entity, DATA_CLASS));
         }
     }
     above.entry(UNCLASSIFIED.into()).or_default();
@@ -47,7 +47,7 @@ fn classes_below(declared: &[Declared]) -> BTreeMap<String, BTreeSet<String>> {
 
 fn parents_of_kind(entity: &Entity, kind: &str) -> Vec<String> {
     let (_, _, parents) = entity.clone().into_inner();
-    parents.iter().map(cedar::uid_of).filter(|uid| uid.kind == kind).map(|uid| uid.id).collect()
+    parents.iter().map(cedar::uid_of).filter(|uid| uid.kind == kind).map(|uid| uid.id.into()).collect()
 }
 
 /// Builds the store: declared entities with expanded clearances, and one entity per server, tool and class.
@@ -125,7 +125,7 @@ fn class_names(value: &EvalResult) -> Option<BTreeSet<String>> {
     let EvalResult::Set(items) = value else { return None };
     let name = |item: &EvalResult| match item {
         EvalResult::EntityUid(uid) => {
-            Some(cedar::uid_of(uid)).filter(|uid| uid.kind == DATA_CLASS).map(|uid| uid.id)
+            Some(cedar::uid_of(uid)).filter(|uid| uid.kind == DATA_CLASS).map(|uid| uid.id.into())
         }
         EvalResult::Bool(_)
         | EvalResult::Long(_)

@@ -67,7 +67,8 @@ fn by_validator(files: &[File]) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let parsed: Vec<PolicyFile> = of("policies/", ".cedar").iter().map(PolicyFile::parse).collect();
-    let tools = catalog.servers().flat_map(|server| server.tools.values()).map(|tool| tool.action().id);
+    let tools =
+        catalog.servers().flat_map(|server| server.tools.values()).map(|tool| tool.action().id.into());
     let known: BTreeSet<String> = schema::written_actions(&fragments).into_iter().chain(tools).collect();
     let mut dead = BTreeSet::new();
     if known.contains(TOOL_GROUP_ACTION) {

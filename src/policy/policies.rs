@@ -184,7 +184,7 @@ pub(super) fn tombstones(
                     .at(rule.file(), start..start + uid.id.len() + 2, "this rule can never apply to it")
                     .help(help),
             );
-            missing.insert(uid.id);
+            missing.insert(uid.id.into());
         }
     }
     missing

@@ -99,7 +99,7 @@ pub(super) fn prepare<'a>(
         .actions
         .get(&question.action)
         .ok_or_else(|| Refusal::invalid(format!("the schema has no action `{}`", question.action)))?;
-    if let Some(name) = question.context.keys().find(|name| action.owned.contains(*name)) {
+    if let Some(name) = question.context.keys().find(|name| action.owned.contains(name.as_str())) {
         return Err(Refusal::invalid(format!("`{name}` is established by the PDP and may not be sent")));
     }
     check_parties(snapshot, action, question, facts)?;
@@ -328,12 +328,12 @@ fn brought(snapshot: &Snapshot, entity: &Entity) -> Result<Option<CedarEntity>, 
     for (name, value) in &entity.attributes {
         let declared = members.and_then(|members| members.get(name));
         let Some(Member { shape, required: _ }) =
-            declared.filter(|_| allowed.is_some_and(|a| a.contains(name)))
+            declared.filter(|_| allowed.is_some_and(|a| a.contains(name.as_str())))
         else {
             continue;
         };
         let value = shape.build(value, &snapshot.schema.types).map_err(|f| f.within(name).within(path))?;
-        replaced.insert(name.as_str().into(), value);
+        replaced.insert(name.clone(), value);
     }
     Ok((!replaced.is_empty()).then(|| cedar::with_attributes(&stored.entity, replaced)))
 }
@@ -342,7 +342,7 @@ fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal>
     let types = &snapshot.schema.types;
     let (classes, others): (Vec<&Uid>, Vec<&Uid>) =
         entity.parents.iter().partition(|uid| uid.kind == DATA_CLASS);
-    let classes = closure(classes.into_iter().map(|uid| uid.id.clone()), snapshot.store.classes_below());
+    let classes = closure(classes.into_iter().map(|uid| uid.id.to_string()), snapshot.store.classes_below());
     let mut parents: HashSet<EntityUID> =
         others.into_iter().filter_map(|uid| types.uid(&uid.kind, &uid.id)).collect();
     parents.extend(classes.iter().filter_map(|class| types.uid(DATA_CLASS, class)));
@@ -350,7 +350,7 @@ fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal>
         Some(Value::Set(named)) => {
             let mut entity = entity.clone();
             let cleared = Value::Set(cleared(snapshot, named));
-            entity.attributes.insert(CLEARANCES.to_owned(), cleared);
+            entity.attributes.insert(CLEARANCES.into(), cleared);
             typed(snapshot, &entity, parents)
         }
         Some(_) | None => typed(snapshot, entity, parents),
@@ -361,9 +361,11 @@ fn derived(snapshot: &Snapshot, entity: &Entity) -> Result<CedarEntity, Refusal>
 /// refused where it is typed.
 fn cleared(snapshot: &Snapshot, named: &[Value]) -> Vec<Value> {
     let class = |value: &Value| match value {
-        Value::Entity(uid) if uid.kind == DATA_CLASS => Some(uid.id.clone()),
+        Value::Entity(uid) if uid.kind == DATA_CLASS => Some(uid.id.to_string()),
         Value::Record(members) => match (members.get("type"), members.get("id")) {
-            (Some(Value::String(kind)), Some(Value::String(id))) if kind == DATA_CLASS => Some(id.clone()),
+            (Some(Value::String(kind)), Some(Value::String(id))) if kind == DATA_CLASS => {
+                Some(id.to_string())
+            }
             _ => None,
         },
         _ => None,
@@ -381,7 +383,7 @@ fn typed(snapshot: &Snapshot, entity: &Entity, parents: HashSet<EntityUID>) -> R
     for (name, member) in snapshot.schema.kinds.get(kind).into_iter().flatten() {
         let built =
             member.build(name, entity.attributes.get(name), types).map_err(|fault| fault.within(kind))?;
-        attributes.extend(built.map(|value| (name.as_str().into(), value)));
+        attributes.extend(built.map(|value| (name.clone(), value)));
     }
     let uid = types.uid(kind, id).ok_or_else(|| Refusal::invalid("malformed entity type"))?;
     let further = snapshot.store.ancestors_beyond(&parents);

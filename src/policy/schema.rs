@@ -32,9 +32,9 @@ pub(super) struct CompiledSchema {
     /// Every action: who, on what, in which context.
     pub(super) actions: HashMap<Uid, ActionModel>,
     /// Every entity type's attributes.
-    pub(super) kinds: HashMap<String, BTreeMap<String, Member>>,
+    pub(super) kinds: HashMap<SmolStr, BTreeMap<SmolStr, Member>>,
     /// The entity types whose ids are all declared.
-    pub(super) choices: BTreeMap<String, Arc<BTreeSet<String>>>,
+    pub(super) choices: BTreeMap<SmolStr, Arc<BTreeSet<SmolStr>>>,
     /// The names of the types, parsed.
     pub(super) types: Types,
     /// The actions that the catalog adds, each with the form of its arguments' types.
@@ -48,9 +48,9 @@ pub(super) struct CompiledSchema {
 pub(super) struct ActionModel {
     pub(super) uid: Arc<EntityUID>,
     /// Entity types that may be its principal.
-    pub(super) principals: Vec<String>,
+    pub(super) principals: Vec<SmolStr>,
     /// Entity types that may be its resource.
-    pub(super) resources: Vec<String>,
+    pub(super) resources: Vec<SmolStr>,
     /// The members of its context that only this PDP establishes (`@source("pdp")`), `input` included.
     pub(super) owned: BTreeSet<String>,
     /// The members of its context, except the counterparts.
@@ -81,9 +81,9 @@ impl ActionModel {
 
     fn of(uid: EntityUID, place: usize, shape: ActionShape, owned: BTreeSet<String>) -> Self {
         let ActionShape { principals, resources, context } = shape;
-        let member = |(name, member): (String, Member)| {
-            let ours = owned.contains(&name);
-            ContextMember { name: name.into(), member, ours }
+        let member = |(name, member): (SmolStr, Member)| {
+            let ours = owned.contains(name.as_str());
+            ContextMember { name, member, ours }
         };
         let (counterparts, common) = context
             .into_iter()
@@ -232,7 +232,7 @@ fn check_written_actions(forms: &[(File, Json)], tools: &[&Tool], findings: &mut
         let written = section(form, "", "actions");
         for tool in tools {
             let id = tool.action().id;
-            if written.contains_key(&id) {
+            if written.contains_key(id.as_str()) {
                 let start = file.text.find(&format!("\"{id}\"")).unwrap_or(0);
                 findings.push(
                     Diagnostic::error(
@@ -267,7 +267,7 @@ fn generated_actions(
             "resourceTypes": ["Tool"],
             "context": {"type": "Record", "attributes": context},
         });
-        actions.insert(tool.action().id, json!({"memberOf": member_of, "appliesTo": applies}));
+        actions.insert(tool.action().id.into(), json!({"memberOf": member_of, "appliesTo": applies}));
     }
     for id in tombstones {
         actions.insert(id.clone(), json!({"memberOf": member_of}));
@@ -286,12 +286,12 @@ fn type_form(shape: &Shape) -> Json {
         Shape::Entity(kinds) => json!({"type": "Entity", "name": kinds.first()}),
         Shape::Set(item) => json!({"type": "Set", "element": type_form(item)}),
         Shape::Record(members) => {
-            let member = |(name, member): (&String, &Member)| {
+            let member = |(name, member): (&SmolStr, &Member)| {
                 let mut form = type_form(&member.shape);
                 if let Some(object) = form.as_object_mut() {
                     object.insert("required".into(), Json::Bool(member.required));
                 }
-                (name.clone(), form)
+                (name.to_string(), form)
             };
             json!({"type": "Record", "attributes": members.iter().map(member).collect::<Map<_, _>>()})
         }

@@ -9,7 +9,7 @@ use super::cedar;
 use super::index::Key;
 use super::snapshot::Snapshot;
 use crate::access::{Effect, Entity};
-use crate::value::Uid;
+use crate::value::{SmolStr, Uid};
 
 /// What is looked for on a snapshot.
 pub struct Seeking<'s> {
@@ -34,7 +34,7 @@ impl<'s> Seeking<'s> {
         let brought = brought.iter().filter(|entity| entity.uid.kind == kind);
         // What a request says of an entity of the bundle may change its answer, never its place among the scopes.
         let brought = brought.filter(|entity| snapshot.store.find(&entity.uid).is_none());
-        let places = stored.chain(brought.map(|entity| (entity.uid.id.clone(), None))).collect();
+        let places = stored.chain(brought.map(|entity| (entity.uid.id.to_string(), None))).collect();
         Self { snapshot, places, wanted: Wanted::Anything }
     }
 
@@ -90,7 +90,7 @@ impl Snapshot {
     /// The actions that have a principal of this type and a resource of that, in order.
     pub fn actions_on(&self, principal: &str, resource: &str) -> Vec<Uid> {
         let applies = |model: &super::schema::ActionModel| {
-            let has = |kinds: &[String], kind: &str| kinds.iter().any(|each| each == kind);
+            let has = |kinds: &[SmolStr], kind: &str| kinds.iter().any(|each| each == kind);
             has(&model.principals, principal) && has(&model.resources, resource)
         };
         let mut all: Vec<Uid> = self
@@ -105,7 +105,7 @@ impl Snapshot {
     }
 
     /// The types of resources that an action has, in order.
-    pub fn resource_types(&self, action: &Uid) -> &[String] {
+    pub fn resource_types(&self, action: &Uid) -> &[SmolStr] {
         self.schema.actions.get(action).map_or(&[], |model| &model.resources)
     }
 

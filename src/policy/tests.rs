@@ -171,7 +171,7 @@ fn an_entity_that_a_pep_brings_fills_gaps_and_overrides_only_what_the_schema_all
     let policy = r#"permit(principal, action, resource) when { resource has size && resource.size == 7 && resource.owner == Human::"ana" };"#;
     let bring = |id: &str, attributes: &[(&str, Value)]| {
         let mut question = Question::new(Uid::new("Action", "read"), Uid::new("Doc", id));
-        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let attributes = attributes.iter().map(|(name, value)| ((*name).into(), value.clone())).collect();
         question.brought.push(crate::access::Entity {
             uid: Uid::new("Doc", id),
             attributes,
@@ -184,7 +184,7 @@ fn an_entity_that_a_pep_brings_fills_gaps_and_overrides_only_what_the_schema_all
     assert_eq!(bring("new", &[("size", Value::Long(7)), ("owner", owner("ana"))]), Outcome::Permit);
     assert_eq!(bring("new", &[("size", Value::Long(7))]), Outcome::Deny(DenyReason::InvalidInput));
     let mut question = read();
-    let attributes = [("active".to_owned(), Value::Bool(true))].into();
+    let attributes = [("active".into(), Value::Bool(true))].into();
     question.brought.push(crate::access::Entity {
         uid: Uid::new("Human", "ana"),
         attributes,
@@ -209,7 +209,7 @@ fn what_a_request_brings_is_not_what_the_round_remembers() {
     let mut with_level = plain.clone();
     with_level.brought.push(crate::access::Entity {
         uid: Uid::new("Badge", "b"),
-        attributes: [("level".to_owned(), Value::Long(9))].into(),
+        attributes: [("level".into(), Value::Long(9))].into(),
         parents: vec![],
     });
     let mut memory = Memory::default();
@@ -228,7 +228,7 @@ fn clearances_expand_downwards_and_classes_read_as_at_least() {
     assert_eq!(outcome(policy, &list, None), Outcome::Permit);
     let mut call = Question::new(Uid::new("Action", "crm/refund"), Uid::new("Tool", "crm/refund"));
     let input = Value::record([("order", Value::String("o".into())), ("amount", Value::Long(1))]);
-    call.established = [("input".to_owned(), input), ("input_unseen".to_owned(), Value::Set(vec![]))].into();
+    call.established = [("input".into(), input), ("input_unseen".into(), Value::Set(vec![]))].into();
     assert_eq!(outcome(policy, &call, None), Outcome::Permit);
 }
 
@@ -435,7 +435,7 @@ fn a_rule_about_entities_that_it_names_holds_when_the_request_brings_its_own() {
     let snapshot = compile(&with("entity Unused;", entities, &policies)).unwrap().snapshot;
     let mut question = read();
     assert_eq!(decide(&snapshot, &question, &facts(None)).outcome, Outcome::Deny(DenyReason::Forbidden));
-    let attributes = [("size".to_owned(), Value::Long(7))].into();
+    let attributes = [("size".into(), Value::Long(7))].into();
     question.brought.push(crate::access::Entity { uid: Uid::new("Doc", "d"), attributes, parents: vec![] });
     assert_eq!(decide(&snapshot, &question, &facts(None)).outcome, Outcome::Deny(DenyReason::Forbidden));
 }

@@ -10,26 +10,26 @@ use crate::value::{Extension, Value};
 /// The token as policies see it: `context.token`.
 pub fn token_value(facts: &TokenFacts) -> Value {
     let TokenFacts { token, audience, binding, actor } = facts;
-    let texts = |texts: &[String]| Value::Set(texts.iter().cloned().map(Value::String).collect());
-    let text = |text: &str| Value::String(text.to_owned());
+    let texts = |texts: &[String]| Value::Set(texts.iter().map(|text| Value::String(text.into())).collect());
+    let text = |text: &str| Value::String(text.into());
     let mut members = BTreeMap::from([
-        ("issuer".to_owned(), text(&token.issuer)),
-        ("audience".to_owned(), text(audience)),
-        ("scopes".to_owned(), texts(&token.scopes)),
-        ("binding".to_owned(), text(binding.name())),
+        ("issuer".into(), text(&token.issuer)),
+        ("audience".into(), text(audience)),
+        ("scopes".into(), texts(&token.scopes)),
+        ("binding".into(), text(binding.name())),
     ]);
     if let Some(actor) = actor {
-        members.insert("actor".to_owned(), text(actor.name()));
+        members.insert("actor".into(), text(actor.name()));
     }
     if let Some(acr) = &token.acr {
-        members.insert("acr".to_owned(), text(acr));
+        members.insert("acr".into(), text(acr));
     }
     if !token.amr.is_empty() {
-        members.insert("amr".to_owned(), texts(&token.amr));
+        members.insert("amr".into(), texts(&token.amr));
     }
     if let Some(issued_s) = token.issued_s {
         let issued = Timestamp(issued_s.saturating_mul(1000)).to_string();
-        members.insert("issued".to_owned(), Value::Extension(Extension::Datetime, issued));
+        members.insert("issued".into(), Value::Extension(Extension::Datetime, issued.into()));
     }
     Value::Record(members)
 }

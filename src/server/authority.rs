@@ -69,13 +69,13 @@ impl<S: AuditSink + 'static, T: StateStore> TaskAuthority for Authority<S, T> {
         let grant = inspected.lent.grant;
         let kind = if inspected.audience.is_some() { Kind::Access } else { Kind::Task };
         Some(Inspected {
-            subject: grant.parties.principal.id,
+            subject: grant.parties.principal.id.into(),
             audience: inspected.audience.unwrap_or_else(|| issuer.clone()),
             expires_s: grant.expires_s,
             issued_s: grant.started_s,
             task: grant.id.to_string(),
-            agent: grant.parties.actor.map(|actor| actor.id),
-            earlier_actors: grant.parties.earlier_actors.into_iter().map(|actor| actor.id).collect(),
+            agent: grant.parties.actor.map(|actor| actor.id.into()),
+            earlier_actors: grant.parties.earlier_actors.into_iter().map(|actor| actor.id.into()).collect(),
             key_thumbprint: grant.key,
             kind,
             issuer,

@@ -22,7 +22,8 @@ impl Clock for SystemClock {
 
     fn decision_id(&self) -> DecisionId {
         // RFC 9562, section 5.7: ids that begin with the instant keep the order of the journal.
-        DecisionId(uuid::Uuid::now_v7().to_string().into())
+        let mut text = uuid::Uuid::encode_buffer();
+        DecisionId((&*uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text)).into())
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Case, Expected, Suite};
 use crate::access::{DenyReason, Facts, Question, Timestamp};
 use crate::diagnostic::{Diagnostic, File};
 use crate::pdp::Ask;
-use crate::value::{Uid, Value};
+use crate::value::{SmolStr, Uid, Value};
 use crate::{json, mcp};
 
 /// The instant of a case that names none: 2026-01-01T00:00:00Z.
@@ -220,7 +220,7 @@ impl Reader<'_> {
     fn party(
         &mut self,
         form: PartyForm,
-        established: &BTreeMap<String, Value>,
+        established: &BTreeMap<SmolStr, Value>,
         now: Timestamp,
     ) -> Option<Party> {
         let PartyForm { name, principal, actor, earlier_actors } = form;
@@ -228,7 +228,7 @@ impl Reader<'_> {
         Some(Party { name: name.value, facts })
     }
 
-    fn established(&mut self, facts: BTreeMap<String, Spanned<Json>>) -> BTreeMap<String, Value> {
+    fn established(&mut self, facts: BTreeMap<String, Spanned<Json>>) -> BTreeMap<SmolStr, Value> {
         for (name, value) in &facts {
             if NOT_A_FACT.contains(&name.as_str()) {
                 let words =
@@ -244,7 +244,7 @@ impl Reader<'_> {
         principal: &Text,
         actor: Option<&Text>,
         earlier: &[Text],
-        established: BTreeMap<String, Value>,
+        established: BTreeMap<SmolStr, Value>,
         now: Timestamp,
     ) -> Option<Facts> {
         if let (None, Some(first)) = (actor, earlier.first()) {
@@ -291,12 +291,12 @@ impl Reader<'_> {
         }
     }
 
-    fn values(&mut self, members: BTreeMap<String, Spanned<Json>>) -> BTreeMap<String, Value> {
+    fn values(&mut self, members: BTreeMap<String, Spanned<Json>>) -> BTreeMap<SmolStr, Value> {
         let mut values = BTreeMap::new();
         for (name, json) in members {
             match json::parse(json.value.to_string().as_bytes(), json::Limits::default()) {
                 Ok(value) => {
-                    values.insert(name, value);
+                    values.insert(name.into(), value);
                 }
                 Err(error) => self.refuse(json.referenced, format!("`{name}`: {error}")),
             }

@@ -194,7 +194,7 @@ fn value_of(lent: &Lent, seen: &BTreeSet<String>) -> super::Value {
     let class = |class: &String| Value::Entity(Uid::new("DataClass", class.clone()));
     let depth = i64::try_from(grant.depth()).unwrap_or(i64::MAX);
     Value::record([
-        ("id", Value::String(grant.id.to_string())),
+        ("id", Value::String(grant.id.to_string().into())),
         ("purpose", Value::Entity(grant.purpose.clone())),
         ("depth", Value::Long(depth)),
         ("started", instant(grant.started_s)),
@@ -207,7 +207,7 @@ fn instant(at_s: i64) -> super::Value {
     let at = time::OffsetDateTime::from_unix_timestamp(at_s).ok();
     let text = at.and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok());
     // No task begins or ends beyond the year 9999; what could not be told is refused by the schema.
-    super::Value::Extension(Extension::Datetime, text.unwrap_or_default())
+    super::Value::Extension(Extension::Datetime, text.unwrap_or_default().into())
 }
 
 const ENDINGS: [(u8, State); 6] = [

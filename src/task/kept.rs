@@ -20,13 +20,13 @@ pub(super) struct Entity {
 
 impl From<&Uid> for Entity {
     fn from(uid: &Uid) -> Self {
-        Self { kind: uid.kind.clone(), id: uid.id.clone() }
+        Self { kind: uid.kind.to_string(), id: uid.id.to_string() }
     }
 }
 
 impl From<Entity> for Uid {
     fn from(Entity { kind, id }: Entity) -> Self {
-        Self { kind, id }
+        Self::new(kind, id)
     }
 }
 
@@ -54,16 +54,16 @@ impl From<&Value> for Kept {
             Value::Null => Self::Null,
             Value::Bool(truth) => Self::Bool(*truth),
             Value::Long(integer) => Self::Long(*integer),
-            Value::Number(text) => Self::Number(text.clone()),
-            Value::String(text) => Self::Text(text.clone()),
+            Value::Number(text) => Self::Number(text.to_string()),
+            Value::String(text) => Self::Text(text.to_string()),
             Value::Entity(uid) => Self::Entity(uid.into()),
-            Value::Extension(Extension::Decimal, text) => Self::Decimal(text.clone()),
-            Value::Extension(Extension::Datetime, text) => Self::Datetime(text.clone()),
-            Value::Extension(Extension::Duration, text) => Self::Duration(text.clone()),
-            Value::Extension(Extension::Ip, text) => Self::Ip(text.clone()),
+            Value::Extension(Extension::Decimal, text) => Self::Decimal(text.to_string()),
+            Value::Extension(Extension::Datetime, text) => Self::Datetime(text.to_string()),
+            Value::Extension(Extension::Duration, text) => Self::Duration(text.to_string()),
+            Value::Extension(Extension::Ip, text) => Self::Ip(text.to_string()),
             Value::Set(items) => Self::Set(items.iter().map(Self::from).collect()),
             Value::Record(members) => {
-                Self::Record(members.iter().map(|(name, value)| (name.clone(), value.into())).collect())
+                Self::Record(members.iter().map(|(name, value)| (name.to_string(), value.into())).collect())
             }
         }
     }
@@ -75,16 +75,16 @@ impl From<Kept> for Value {
             Kept::Null => Self::Null,
             Kept::Bool(truth) => Self::Bool(truth),
             Kept::Long(integer) => Self::Long(integer),
-            Kept::Number(text) => Self::Number(text),
-            Kept::Text(text) => Self::String(text),
+            Kept::Number(text) => Self::Number(text.into()),
+            Kept::Text(text) => Self::String(text.into()),
             Kept::Entity(entity) => Self::Entity(entity.into()),
-            Kept::Decimal(text) => Self::Extension(Extension::Decimal, text),
-            Kept::Datetime(text) => Self::Extension(Extension::Datetime, text),
-            Kept::Duration(text) => Self::Extension(Extension::Duration, text),
-            Kept::Ip(text) => Self::Extension(Extension::Ip, text),
+            Kept::Decimal(text) => Self::Extension(Extension::Decimal, text.into()),
+            Kept::Datetime(text) => Self::Extension(Extension::Datetime, text.into()),
+            Kept::Duration(text) => Self::Extension(Extension::Duration, text.into()),
+            Kept::Ip(text) => Self::Extension(Extension::Ip, text.into()),
             Kept::Set(items) => Self::Set(items.into_iter().map(Self::from).collect()),
             Kept::Record(members) => {
-                Self::Record(members.into_iter().map(|(name, value)| (name, value.into())).collect())
+                Self::Record(members.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
             }
         }
     }
@@ -146,7 +146,7 @@ impl From<&Basis> for KeptBasis {
             token: token.as_ref().map(Kept::from),
             described: described.as_ref().map(|Description { parents, attributes }| KeptDescription {
                 parents: parents.iter().map(Entity::from).collect(),
-                attributes: attributes.iter().map(|(name, value)| (name.clone(), value.into())).collect(),
+                attributes: attributes.iter().map(|(name, value)| (name.to_string(), value.into())).collect(),
             }),
             caller: Some(caller.to_string()),
             session: session.clone(),
@@ -180,7 +180,7 @@ impl From<KeptBasis> for Basis {
             token: token.map(Value::from),
             described: described.map(|KeptDescription { parents, attributes }| Description {
                 parents: parents.into_iter().map(Uid::from).collect(),
-                attributes: attributes.into_iter().map(|(name, value)| (name, value.into())).collect(),
+                attributes: attributes.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             }),
             caller: caller.unwrap_or_default().into(),
             session,

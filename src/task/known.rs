@@ -61,7 +61,7 @@ fn as_token(lent: &Lent, issuer: &str) -> Verified {
         _ => None,
     };
     let acr = match said("acr") {
-        Some(Value::String(acr)) => Some(acr.clone()),
+        Some(Value::String(acr)) => Some(acr.to_string()),
         _ => None,
     };
     let amr = match said("amr") {
@@ -71,7 +71,7 @@ fn as_token(lent: &Lent, issuer: &str) -> Verified {
     Verified {
         issuer: issuer.into(),
         kind: TokenKind::Task,
-        subject: grant.parties.principal.id.clone(),
+        subject: grant.parties.principal.id.to_string(),
         id: Some(grant.id.to_string()),
         clients: vec![],
         session: None,
@@ -91,7 +91,7 @@ fn as_token(lent: &Lent, issuer: &str) -> Verified {
 
 fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text.to_string()),
         _ => None,
     }
 }

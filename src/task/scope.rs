@@ -259,7 +259,7 @@ fn tightest<'b>(bounds: impl Iterator<Item = &'b Bound>) -> Vec<Bound> {
 /// The value at a path of members.
 fn found<'v>(input: Option<&'v Value>, path: &[String]) -> Option<&'v Value> {
     path.iter().try_fold(input?, |value, name| match value {
-        Value::Record(members) => members.get(name),
+        Value::Record(members) => members.get(name.as_str()),
         _ => None,
     })
 }

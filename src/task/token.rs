@@ -142,19 +142,19 @@ fn claims(lent: &Lent, to: For<'_>, issuer: &OwnIssuer) -> Claims {
     let Parties { principal, actor, earlier_actors } = parties;
     let acted = actor.iter().chain(earlier_actors).rev();
     let act = acted.fold(None, |inner: Option<Act>, actor| {
-        Some(Act { sub: actor.id.clone(), act: inner.map(Box::new) })
+        Some(Act { sub: actor.id.to_string(), act: inner.map(Box::new) })
     });
     let (aud, jti, client_id, basis) = match to {
         For::Us => (issuer.name(), None, None, Some(KeptBasis::from(basis))),
         For::Server { audience, token_id } => {
             let client = actor.as_ref().unwrap_or(principal);
-            (audience, Some(token_id.to_owned()), Some(client.id.clone()), None)
+            (audience, Some(token_id.to_owned()), Some(client.id.to_string()), None)
         }
     };
     Claims {
         iss: issuer.name().to_owned(),
         aud: aud.to_owned(),
-        sub: principal.id.clone(),
+        sub: principal.id.to_string(),
         act,
         txn: *id,
         jti,

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::number::{decimal, exact_integer};
-use super::{Extension, Uid, Value};
+use super::{Extension, SmolStr, Uid, Value};
 
 /// The type of a value, resolved: no names left to look up except entity types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +20,13 @@ pub enum Shape {
     /// An extension type.
     Extension(Extension),
     /// An entity of one of these types.
-    Entity(Vec<String>),
+    Entity(Vec<SmolStr>),
     /// An entity of a type whose ids are all declared.
-    Choice(String, Arc<BTreeSet<String>>),
+    Choice(SmolStr, Arc<BTreeSet<SmolStr>>),
     /// A set of one shape.
     Set(Box<Shape>),
     /// A record with these members and no others.
-    Record(BTreeMap<String, Member>),
+    Record(BTreeMap<SmolStr, Member>),
 }
 
 /// A member of a record shape.
@@ -103,11 +103,11 @@ impl Build for Plain {
     }
 
     fn string(&self, text: &str) -> Value {
-        Value::String(text.to_owned())
+        Value::String(text.into())
     }
 
     fn extension(&self, kind: Extension, text: &str) -> Option<Value> {
-        Some(Value::Extension(kind, text.to_owned()))
+        Some(Value::Extension(kind, text.into()))
     }
 
     fn entity(&self, kind: &str, id: &str) -> Option<Value> {
@@ -213,7 +213,7 @@ impl fmt::Display for Shape {
 ///
 /// # Errors
 /// Names the member.
-pub fn refuse_escapes(members: &BTreeMap<String, Value>) -> Result<(), Fault> {
+pub fn refuse_escapes(members: &BTreeMap<SmolStr, Value>) -> Result<(), Fault> {
     match ESCAPES.iter().find(|name| members.contains_key(**name)) {
         Some(escape) => Err(Fault::new(*escape, "a plain member", "an escape of Cedar's JSON form")),
         None => Ok(()),
@@ -221,8 +221,8 @@ pub fn refuse_escapes(members: &BTreeMap<String, Value>) -> Result<(), Fault> {
 }
 
 fn build_record<'s, B: Build>(
-    wanted: &'s BTreeMap<String, Member>,
-    members: &BTreeMap<String, Value>,
+    wanted: &'s BTreeMap<SmolStr, Member>,
+    members: &BTreeMap<SmolStr, Value>,
     engine: &B,
 ) -> Result<Vec<(&'s str, B::Built)>, Fault> {
     refuse_escapes(members)?;
@@ -273,7 +273,7 @@ mod tests {
 
     fn decimal(text: &str) -> Option<String> {
         match Shape::Extension(Extension::Decimal).admit(&Value::Number(text.into()), "x") {
-            Ok(Value::Extension(Extension::Decimal, text)) => Some(text),
+            Ok(Value::Extension(Extension::Decimal, text)) => Some(text.into()),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ use palisade::json;
 use palisade::mcp::Message;
 use palisade::pdp::{Ask, Request};
 use palisade::policy::Snapshot;
-use palisade::value::{Extension, Uid, Value};
+use palisade::value::{Extension, SmolStr, Uid, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -290,8 +290,8 @@ fn uid(text: &str) -> Uid {
     text.parse().unwrap_or_else(|_| panic!("`{text}` is no entity"))
 }
 
-fn values(members: &BTreeMap<String, Json>) -> BTreeMap<String, Value> {
-    members.iter().map(|(name, json)| (name.clone(), value(json))).collect()
+fn values(members: &BTreeMap<String, Json>) -> BTreeMap<SmolStr, Value> {
+    members.iter().map(|(name, json)| (name.into(), value(json))).collect()
 }
 
 /// Plain JSON, and `{$decimal: "1.5"}`, `$datetime`, `$duration`, `$ip`, `$entity` for what JSON has no word for.
@@ -300,16 +300,16 @@ fn value(json: &Json) -> Value {
         json.as_object().filter(|members| members.len() == 1).and_then(|members| members.iter().next());
     match (json, tagged) {
         (_, Some((tag, Json::String(text)))) if tag.starts_with('$') => match tag.as_str() {
-            "$decimal" => Value::Extension(Extension::Decimal, text.clone()),
-            "$datetime" => Value::Extension(Extension::Datetime, text.clone()),
-            "$duration" => Value::Extension(Extension::Duration, text.clone()),
-            "$ip" => Value::Extension(Extension::Ip, text.clone()),
+            "$decimal" => Value::Extension(Extension::Decimal, text.into()),
+            "$datetime" => Value::Extension(Extension::Datetime, text.into()),
+            "$duration" => Value::Extension(Extension::Duration, text.into()),
+            "$ip" => Value::Extension(Extension::Ip, text.into()),
             "$entity" => Value::Entity(uid(text)),
             other => panic!("`{other}` is no tag"),
         },
         (Json::Array(items), _) => Value::Set(items.iter().map(value).collect()),
         (Json::Object(members), _) => {
-            Value::Record(members.iter().map(|(name, json)| (name.clone(), value(json))).collect())
+            Value::Record(members.iter().map(|(name, json)| (name.into(), value(json))).collect())
         }
         (plain, _) => json::parse(plain.to_string().as_bytes(), json::Limits::default()).unwrap(),
     }

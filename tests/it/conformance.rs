@@ -373,7 +373,7 @@ fn said_embedded(answer: Answer) -> Said {
             .map(|one| (one.id.to_string(), one.kind.to_string(), Json::Object((*one.properties).clone())))
             .collect(),
         arguments_digest: answer.arguments_digest.unwrap_or_default(),
-        resource: answer.resource.map(|uid| (uid.kind, uid.id)),
+        resource: answer.resource.map(|uid| (uid.kind.into(), uid.id.into())),
         revision: answer.revision.to_string(),
     }
 }

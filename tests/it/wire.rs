@@ -7,7 +7,7 @@ use palisade::api::proto::v1;
 use palisade::identity::Claim;
 use palisade::mcp::Message;
 use palisade::pdp::{Ask, Request};
-use palisade::value::{Extension, Uid, Value};
+use palisade::value::{Extension, SmolStr, Uid, Value};
 
 /// A request as it goes over the wire.
 pub fn request(request: &Request) -> v1::AuthorizeRequest {
@@ -42,7 +42,7 @@ fn subject(claim: &Claim) -> v1::Subject {
 
 /// `Human::"ana"` as a message.
 pub fn uid(uid: &Uid) -> v1::EntityUid {
-    v1::EntityUid { r#type: uid.kind.clone(), id: uid.id.clone() }
+    v1::EntityUid { r#type: uid.kind.to_string(), id: uid.id.to_string() }
 }
 
 fn access(question: &Question) -> v1::Access {
@@ -70,8 +70,8 @@ fn mcp(message: &Message) -> v1::McpMessage {
 }
 
 /// The members of a record as messages.
-pub fn members(members: &BTreeMap<String, Value>) -> BTreeMap<String, v1::Value> {
-    members.iter().map(|(name, member)| (name.clone(), value(member))).collect()
+pub fn members(members: &BTreeMap<SmolStr, Value>) -> BTreeMap<String, v1::Value> {
+    members.iter().map(|(name, member)| (name.to_string(), value(member))).collect()
 }
 
 /// A value as a message.
@@ -80,14 +80,14 @@ pub fn value(value: &Value) -> v1::Value {
     let kind = match value {
         Value::Bool(value) => Kind::BoolValue(*value),
         Value::Long(value) => Kind::LongValue(*value),
-        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::String(text) => Kind::StringValue(text.to_string()),
         Value::Entity(entity) => Kind::EntityValue(uid(entity)),
         Value::Set(items) => Kind::SetValue(v1::ValueSet { items: items.iter().map(self::value).collect() }),
         Value::Record(inner) => Kind::RecordValue(v1::ValueRecord { members: members(inner) }),
-        Value::Extension(Extension::Decimal, text) => Kind::DecimalValue(text.clone()),
-        Value::Extension(Extension::Datetime, text) => Kind::DatetimeValue(text.clone()),
-        Value::Extension(Extension::Duration, text) => Kind::DurationValue(text.clone()),
-        Value::Extension(Extension::Ip, text) => Kind::IpValue(text.clone()),
+        Value::Extension(Extension::Decimal, text) => Kind::DecimalValue(text.to_string()),
+        Value::Extension(Extension::Datetime, text) => Kind::DatetimeValue(text.to_string()),
+        Value::Extension(Extension::Duration, text) => Kind::DurationValue(text.to_string()),
+        Value::Extension(Extension::Ip, text) => Kind::IpValue(text.to_string()),
         Value::Null | Value::Number(_) => panic!("the wire has no {}", value.kind()),
     };
     v1::Value { kind: Some(kind) }

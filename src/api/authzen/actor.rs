@@ -152,7 +152,7 @@ pub(in crate::api) fn party(place: &str, value: &Value, scope: &Scope<'_>) -> Re
     };
     match issuer {
         None => Ok(Party { uid, issuer: None }),
-        Some(Value::String(issuer)) => Ok(Party { uid, issuer: Some(issuer.clone()) }),
+        Some(Value::String(issuer)) => Ok(Party { uid, issuer: Some(issuer.to_string()) }),
         Some(other) => Err(format!("`{place}.iss` must be a string, found {}", other.kind())),
     }
 }

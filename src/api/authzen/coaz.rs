@@ -10,7 +10,7 @@ use crate::json;
 use crate::mcp::Message;
 use crate::mcp::method::{self, Eras, Target, Version};
 use crate::uri;
-use crate::value::{Uid, Value};
+use crate::value::{Uid, Value, format_smolstr};
 
 /// The types of resources in the binding's default mappings (COAZ-MCP, section "Default mappings").
 const KINDS: [&str; 5] = [SERVER, TOOL, RESOURCE, PROMPT, TASK];
@@ -54,13 +54,13 @@ pub(super) fn message(
     let only_new = method.is_some_and(|method| method.eras == Eras::Modern);
     Ok(Message {
         server,
-        method: name.clone(),
+        method: name.to_string(),
         params,
         protocol_version: version(parts)?.or_else(|| only_new.then(|| Version::V20260728.name().to_owned())),
         headers: std::mem::take(&mut extension.headers).into_iter().collect(),
         tool_definition: match extension.tool_definition.take() {
             None => None,
-            Some(Value::String(text)) => Some(text.into_bytes()),
+            Some(Value::String(text)) => Some(String::from(text).into_bytes()),
             Some(_) => parts.sent.bytes(&["context", "palisade", "tool_definition"]).map(<[u8]>::to_vec),
         },
         arguments_unseen: false,
@@ -82,7 +82,7 @@ fn kinds(target: Target) -> &'static [&'static str] {
 fn version(parts: &Parts<'_>) -> Result<Option<String>, String> {
     match parts.context.get("protocol_version") {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(version)) => Ok(Some(version.clone())),
+        Some(Value::String(version)) => Ok(Some(version.to_string())),
         Some(other) => Err(format!("`context.protocol_version` must be a string, found {}", other.kind())),
     }
 }
@@ -112,8 +112,9 @@ pub(super) fn server(parts: &Parts<'_>, scope: &Scope<'_>) -> Result<String, Str
     if let (Some(only), None) = (servers.next(), servers.next()) {
         return Ok(only.id.clone());
     }
-    let mut with_tool = enforced()
-        .filter(|server| parts.resource.kind == TOOL && server.tools.contains_key(&parts.resource.id));
+    let mut with_tool = enforced().filter(|server| {
+        parts.resource.kind == TOOL && server.tools.contains_key(parts.resource.id.as_str())
+    });
     match (with_tool.next(), with_tool.next()) {
         (Some(only), None) => Ok(only.id.clone()),
         (Some(_), Some(_)) => {
@@ -245,11 +246,11 @@ pub(super) fn about(parts: &Parts<'_>, scope: &Scope<'_>) -> (Option<Uid>, Optio
         return (action, None);
     };
     let id = &parts.resource.id;
-    let on = |kind: &str, id: &str| Some(Uid::new(kind, format!("{}/{id}", server.id)));
+    let on = |kind: &str, id: &str| Some(Uid::new(kind, format_smolstr!("{}/{id}", server.id)));
     let is_short = within("resource.id", id).is_ok();
     match parts.resource.kind.as_str() {
         SERVER => (action, Some(server.uid())),
-        TOOL => match server.tools.get(id) {
+        TOOL => match server.tools.get(id.as_str()) {
             Some(tool) => (method.map(|_| tool.action()), Some(tool.uid())),
             None => (action, None),
         },

@@ -97,7 +97,7 @@ pub(super) fn name_task(parts: &Parts<'_>, extension: &mut Extension, is_read: b
     if is_read || extension.told.task.is_some() {
         return None;
     }
-    match optional("context.task", task.clone(), NAME_BYTES_MAX) {
+    match optional("context.task", task.to_string(), NAME_BYTES_MAX) {
         Ok(task) => {
             extension.told.task = task;
             None
@@ -194,7 +194,7 @@ fn question(
         described.push(Entity { uid, attributes: properties, parents: vec![] });
     }
     if let Some(properties) = action.properties
-        && context.insert("action".to_owned(), properties).is_some()
+        && context.insert("action".into(), properties).is_some()
     {
         return Err("`action.properties` and `context.action` are both there; send one".to_owned());
     }

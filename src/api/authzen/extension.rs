@@ -46,7 +46,7 @@ fn texts(context: &mut Members, name: &str) -> Result<Vec<String>, Malformed> {
         Some(Value::Set(items)) => items
             .into_iter()
             .map(|item| match item {
-                Value::String(text) => Ok(text),
+                Value::String(text) => Ok(text.into()),
                 other => Err(fault(&other)),
             })
             .collect(),
@@ -116,7 +116,7 @@ impl Extension {
 
 fn string(field: &str, value: Value) -> Result<String, Malformed> {
     match value {
-        Value::String(text) => Ok(text),
+        Value::String(text) => Ok(text.into()),
         other => Err(wrong(field, "a string", &other)),
     }
 }
@@ -207,5 +207,5 @@ fn headers(field: &str, value: Value) -> Result<Vec<(String, String)>, Malformed
         let problem = format!("has {} members, more than the limit of {HEADERS_MAX}", members.len());
         return Err(Malformed::new(field, problem));
     }
-    members.into_iter().map(|(name, value)| Ok((name, string(field, value)?))).collect()
+    members.into_iter().map(|(name, value)| Ok((name.into(), string(field, value)?))).collect()
 }

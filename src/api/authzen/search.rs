@@ -94,7 +94,7 @@ fn page(sent: Option<Value>) -> Result<(Page, bool), Malformed> {
     };
     let token = match members.remove("token") {
         None | Some(Value::Null) => None,
-        Some(Value::String(token)) => Some(token).filter(|token| !token.is_empty()),
+        Some(Value::String(token)) => Some(token.into()).filter(|token: &String| !token.is_empty()),
         Some(other) => return Err(wrong("page.token", "a string", &other)),
     };
     let limit = match members.remove("limit") {

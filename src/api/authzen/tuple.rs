@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use crate::api::wire::{Malformed, UID_BYTES_MAX, text};
 use crate::json;
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// The members of a JSON object.
-pub(in crate::api) type Members = BTreeMap<String, Value>;
+pub(in crate::api) type Members = BTreeMap<SmolStr, Value>;
 
 /// What one question may say. A member that is null counts as left out.
 #[derive(Debug, Clone)]
@@ -87,8 +87,8 @@ impl<'b> Sent<'b> {
 /// A subject or a resource.
 #[derive(Debug)]
 pub(super) struct Named {
-    pub(super) kind: String,
-    pub(super) id: String,
+    pub(super) kind: SmolStr,
+    pub(super) id: SmolStr,
     pub(super) properties: Members,
 }
 
@@ -98,7 +98,11 @@ impl Named {
         let mut members = required_object(field, value)?;
         let kind = required_text(field, "type", &mut members)?;
         let id = required_text(field, "id", &mut members)?;
-        let properties = object(&format!("{field}.properties"), members.remove("properties"))?;
+        let properties = match members.remove("properties") {
+            None | Some(Value::Null) => Members::new(),
+            Some(Value::Record(properties)) => properties,
+            Some(other) => return Err(wrong(&format!("{field}.properties"), "an object", &other)),
+        };
         Ok(Self { kind, id, properties })
     }
 }
@@ -106,7 +110,7 @@ impl Named {
 /// An action.
 #[derive(Debug)]
 pub(super) struct Action {
-    pub(super) name: String,
+    pub(super) name: SmolStr,
     /// None when there are none, which is not the same as none of them.
     pub(super) properties: Option<Value>,
 }
@@ -141,10 +145,12 @@ pub(in crate::api) fn required_object(field: &str, value: Option<Value>) -> Resu
     }
 }
 
-pub(super) fn required_text(field: &str, name: &str, members: &mut Members) -> Result<String, Malformed> {
+pub(super) fn required_text(field: &str, name: &str, members: &mut Members) -> Result<SmolStr, Malformed> {
     match members.remove(name) {
         Some(Value::String(value)) if value.len() <= UID_BYTES_MAX => Ok(value),
-        Some(Value::String(value)) => text(&format!("{field}.{name}"), value, UID_BYTES_MAX),
+        Some(Value::String(value)) => {
+            text(&format!("{field}.{name}"), value.into(), UID_BYTES_MAX).map(SmolStr::from)
+        }
         None | Some(Value::Null) => Err(Malformed::new(format!("{field}.{name}"), "is required")),
         Some(other) => Err(wrong(&format!("{field}.{name}"), "a string", &other)),
     }

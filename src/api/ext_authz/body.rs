@@ -3,7 +3,7 @@
 
 use crate::api::gateway::{Call, Unreadable, unambiguous};
 use crate::json;
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// The members that a message may have (JSON-RPC 2.0, sections 4 and 5).
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -70,13 +70,13 @@ fn piece(value: &Value, bytes: &[u8]) -> Result<Piece, Unreadable> {
     if members.keys().any(|name| !MEMBERS.contains(&name.as_str())) {
         return Err(Unreadable::request("the message has a member that JSON-RPC does not have"));
     }
-    if members.get("jsonrpc") != Some(&Value::String("2.0".to_owned())) {
+    if members.get("jsonrpc") != Some(&Value::String("2.0".into())) {
         return Err(Unreadable::request("`jsonrpc` must be \"2.0\""));
     }
     let id = members.get("id").map(id).transpose()?;
     let answers = members.contains_key("result") || members.contains_key("error");
     let method = match members.get("method") {
-        Some(Value::String(method)) if !answers => method.clone(),
+        Some(Value::String(method)) if !answers => method.to_string(),
         Some(Value::String(_)) => {
             return Err(Unreadable::request("the message is a request and an answer at once"));
         }
@@ -103,7 +103,7 @@ fn piece(value: &Value, bytes: &[u8]) -> Result<Piece, Unreadable> {
     Ok(Piece { id: id.unwrap_or_default(), kind })
 }
 
-type Members = std::collections::BTreeMap<String, Value>;
+type Members = std::collections::BTreeMap<SmolStr, Value>;
 
 fn is_response(members: &Members, has_id: bool) -> Result<(), Unreadable> {
     let has_one = members.contains_key("result") != members.contains_key("error");

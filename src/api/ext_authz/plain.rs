@@ -41,12 +41,12 @@ pub(super) fn question(
         if name == "query" && (describes || names.takes(&question.action, name)) {
             check_query(&text)?;
         }
-        let value = Value::String(text);
+        let value = Value::String(text.into());
         if describes {
-            route.attributes.insert(name.to_owned(), value.clone());
+            route.attributes.insert(name.into(), value.clone());
         }
         if names.takes(&question.action, name) {
-            question.context.insert(name.to_owned(), value);
+            question.context.insert(name.into(), value);
         } else if name == "tenant" && !describes {
             // No policy could tell it from another's.
             return Err(Unreadable::request("the route has a `tenant`, which the schema does not have"));

@@ -7,7 +7,7 @@ use crate::api::gateway::{Unreadable, folded};
 use crate::json;
 use crate::mcp::Offered;
 use crate::pdp::PAGE_QUESTIONS_MAX;
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 /// How much a result may hold.
 const LIST: json::Limits = json::Limits { bytes_max: 4 << 20, depth_max: 64, nodes_max: 1 << 18 };
@@ -62,7 +62,7 @@ impl<'r> List<'r> {
             if !names.insert(name.clone()) {
                 return Err(wrong());
             }
-            items.push(Item { name: name.clone(), definition });
+            items.push(Item { name: name.to_string(), definition });
         }
         if texts.len() == items.len() { Ok(Self { member, members, texts, items }) } else { Err(wrong()) }
     }
@@ -91,7 +91,7 @@ impl<'r> List<'r> {
 }
 
 /// Refuses members that a reader without regard to case takes for this one.
-fn only<'n>(mut names: impl Iterator<Item = &'n String>, member: &str) -> Result<(), Unreadable> {
+fn only<'n>(mut names: impl Iterator<Item = &'n SmolStr>, member: &str) -> Result<(), Unreadable> {
     if names.any(|name| name != member && folded(name) == folded(member)) {
         let words = format!("the result has a second `{member}`, written with other letters");
         return Err(Unreadable::result(words));

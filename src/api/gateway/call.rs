@@ -2,7 +2,7 @@
 //! Never takes members that another reader could take for others.
 
 use crate::mcp::method::{self, Target};
-use crate::value::Value;
+use crate::value::{SmolStr, Value};
 
 use super::Unreadable;
 
@@ -75,11 +75,11 @@ impl Call {
 /// Refuses members that are written with other letters than they have: some servers take them all the same.
 fn spelt(
     of: &str,
-    members: &std::collections::BTreeMap<String, Value>,
+    members: &std::collections::BTreeMap<SmolStr, Value>,
     known: &[&str],
 ) -> Result<(), Unreadable> {
     let like_a_known_one =
-        |name: &String| known.iter().any(|known| known != name && folded(known) == folded(name));
+        |name: &SmolStr| known.iter().any(|known| known != name && folded(known) == folded(name));
     if members.keys().any(like_a_known_one) {
         let words = format!("a member of `{of}` is written with other letters than it has");
         return Err(Unreadable::request(words));
@@ -101,7 +101,7 @@ fn naming(name: &str) -> Option<&'static str> {
 
 fn text(value: Option<&Value>) -> Option<String> {
     match value {
-        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::String(text)) => Some(text.to_string()),
         _ => None,
     }
 }

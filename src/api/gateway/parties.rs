@@ -14,7 +14,7 @@ use crate::identity::{
     AgentName, Caller, Claim, Credentials, Proof, Role, SpiffeId, TOKEN_BYTES_MAX, Token, Trust,
 };
 use crate::pdp::Vocabulary;
-use crate::value::{Uid, Value};
+use crate::value::{SmolStr, Uid, Value};
 
 use super::Unreadable;
 
@@ -162,9 +162,9 @@ fn claim(payload: &Struct, known: &Known<'_>) -> Result<Claim, Unreadable> {
     Ok(Claim { principal, actor, earlier_actors })
 }
 
-fn members(object: &Struct, depth: usize) -> Option<BTreeMap<String, Value>> {
+fn members(object: &Struct, depth: usize) -> Option<BTreeMap<SmolStr, Value>> {
     let depth = depth.checked_sub(1)?;
-    object.fields.iter().map(|(name, plain)| Some((name.clone(), value(plain, depth)?))).collect()
+    object.fields.iter().map(|(name, plain)| Some((name.into(), value(plain, depth)?))).collect()
 }
 
 /// A value as JSON; none for what is not exact.
@@ -172,13 +172,13 @@ fn value(plain: &Plain, depth: usize) -> Option<Value> {
     match plain.kind.as_ref()? {
         Kind::NullValue(_) => Some(Value::Null),
         Kind::BoolValue(flag) => Some(Value::Bool(*flag)),
-        Kind::StringValue(text) => Some(Value::String(text.clone())),
+        Kind::StringValue(text) => Some(Value::String(text.into())),
         Kind::NumberValue(number) => {
             let whole = number.fract() == 0.0 && number.abs() < EXACT_MAX;
             Some(if whole {
                 Value::Long(format!("{number:.0}").parse().ok()?)
             } else {
-                Value::Number(number.to_string())
+                Value::Number(number.to_string().into())
             })
         }
         Kind::StructValue(object) => members(object, depth).map(Value::Record),

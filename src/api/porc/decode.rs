@@ -7,7 +7,7 @@ use crate::identity::Claim;
 use crate::json;
 use crate::mcp::Message;
 use crate::pdp::{Ask, Unclear};
-use crate::value::{Uid, Value};
+use crate::value::{SmolStr, Uid, Value};
 
 /// What `sub` may name: a person, or an agent on its own, as AuthZEN's `identity` does.
 const SUBJECT_KIND: &str = "identity";
@@ -81,7 +81,7 @@ pub(super) fn decode(mut members: Members, bytes: &[u8], scope: &Scope<'_>) -> R
     let mut principal = required_object("principal", members.remove("principal"))?;
     let subject = match principal.remove("sub") {
         None | Some(Value::Null) => None,
-        Some(Value::String(subject)) => Some(text("principal.sub", subject, UID_BYTES_MAX)?),
+        Some(Value::String(subject)) => Some(text("principal.sub", subject.into(), UID_BYTES_MAX)?),
         Some(other) => return Err(wrong("principal.sub", "a string", &other)),
     };
     let mut annotations = object("principal.mannotations", principal.remove("mannotations"))?;
@@ -103,7 +103,7 @@ pub(super) fn decode(mut members: Members, bytes: &[u8], scope: &Scope<'_>) -> R
 
 fn needed(name: &str, members: &mut Members) -> Result<String, Malformed> {
     match members.remove(name) {
-        Some(Value::String(value)) => text(name, value, UID_BYTES_MAX),
+        Some(Value::String(value)) => text(name, value.into(), UID_BYTES_MAX),
         None | Some(Value::Null) => Err(Malformed::new(name, "is required")),
         Some(other) => Err(wrong(name, "a string", &other)),
     }
@@ -114,7 +114,7 @@ impl Told {
         let mut members = object("context.mcp", context.remove("mcp"))?;
         let mut said = |name: &str| match members.remove(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(said)) => Ok(Some(said)),
+            Some(Value::String(said)) => Ok(Some(said.into())),
             Some(other) => Err(wrong(&format!("context.mcp.{name}"), "a string", &other)),
         };
         let (feature, verb, id) = (said("feature")?, said("operation")?, said("resource_id")?);
@@ -214,7 +214,7 @@ fn named<'r>(resource: &'r str, feature: &str) -> Option<(&'r str, &'r str)> {
     (of_feature == feature && !server.is_empty()).then_some((server, id))
 }
 
-fn is_exact_member((name, value): (&String, &Value)) -> bool {
+fn is_exact_member((name, value): (&SmolStr, &Value)) -> bool {
     !name.contains(UNREADABLE) && is_exact(value)
 }
 

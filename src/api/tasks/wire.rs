@@ -92,7 +92,7 @@ fn bound(bound: v1::Bound) -> Result<Bound, Malformed> {
     }
     let number = |written: String| {
         let written = text(FIELD, written, 64)?;
-        let number = Value::Number(written.clone()).ten_thousandths();
+        let number = Value::Number(written.as_str().into()).ten_thousandths();
         number.and_then(|number| i64::try_from(number).ok()).ok_or_else(|| {
             Malformed::new(
                 FIELD,

@@ -12,7 +12,7 @@ use crate::catalog::facts::{FactsFile, ToolFacts};
 use crate::catalog::{Tool, arguments, digest, headers, mapping, typing};
 use crate::diagnostic::{Diagnostic, File};
 use crate::json;
-use crate::value::Value;
+use crate::value::{SmolStr, Value, format_smolstr};
 
 /// What one catalog file may hold.
 const LIMITS: json::Limits = json::Limits { bytes_max: 32 << 20, depth_max: 96, nodes_max: 1 << 21 };
@@ -20,7 +20,7 @@ const LIMITS: json::Limits = json::Limits { bytes_max: 32 << 20, depth_max: 96, 
 /// How long the name of a tool may be, in characters (MCP 2025-11-25, "Tool names").
 const NAME_CHARS_MAX: usize = 128;
 
-type Object = BTreeMap<String, Value>;
+type Object = BTreeMap<SmolStr, Value>;
 
 /// The definitions of a catalog file, good and bad.
 pub(super) struct Definitions {
@@ -145,6 +145,7 @@ impl Reader<'_> {
         Some(Tool {
             server: server.to_owned(),
             name: name.to_owned(),
+            id: format_smolstr!("{server}/{name}"),
             title: text(definition, "title").map(str::to_owned),
             description: text(definition, "description").map(str::to_owned),
             digest: digest::of(value),

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::value::{Shape, Value};
+use crate::value::{Shape, SmolStr, Value};
 
 /// The members of a schema.
-pub(super) type Object = BTreeMap<String, Value>;
+pub(super) type Object = BTreeMap<SmolStr, Value>;
 
 /// The part of `root` that a reference of the form `#/a/b` names.
 pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
@@ -18,7 +18,7 @@ pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value>
         return None;
     }
     pointer.strip_prefix('/')?.split('/').try_fold(root, |at, step| match at {
-        Value::Record(members) => members.get(&step.replace("~1", "/").replace("~0", "~")),
+        Value::Record(members) => members.get(step.replace("~1", "/").replace("~0", "~").as_str()),
         Value::Set(items) => items.get(step.parse::<usize>().ok()?),
         _ => None,
     })

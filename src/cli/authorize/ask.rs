@@ -106,7 +106,7 @@ impl Ask {
                 let Ok(Value::Record(members)) = context else {
                     return Err("--context must be a JSON object".into());
                 };
-                let context = members.iter().map(|(name, value)| Some((name.clone(), wire_value(value)?)));
+                let context = members.iter().map(|(name, value)| Some((name.to_string(), wire_value(value)?)));
                 Ok(v1::authorize_request::Question::Access(v1::Access {
                     action: Some(wire_uid(action)),
                     resource: Some(wire_uid(resource)),
@@ -138,14 +138,14 @@ fn wire_value(value: &Value) -> Option<v1::Value> {
         Value::Null => return None,
         Value::Bool(value) => Kind::BoolValue(*value),
         Value::Long(value) => Kind::LongValue(*value),
-        Value::Number(text) | Value::Extension(_, text) => Kind::DecimalValue(text.clone()),
-        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Number(text) | Value::Extension(_, text) => Kind::DecimalValue(text.to_string()),
+        Value::String(text) => Kind::StringValue(text.to_string()),
         Value::Entity(uid) => Kind::EntityValue(wire_uid(uid)),
         Value::Set(items) => {
             Kind::SetValue(v1::ValueSet { items: items.iter().map(wire_value).collect::<Option<_>>()? })
         }
         Value::Record(members) => {
-            let members = members.iter().map(|(name, value)| Some((name.clone(), wire_value(value)?)));
+            let members = members.iter().map(|(name, value)| Some((name.to_string(), wire_value(value)?)));
             Kind::RecordValue(v1::ValueRecord { members: members.collect::<Option<_>>()? })
         }
     };

@@ -47,7 +47,7 @@ impl Parties {
 }
 
 pub(in crate::cli) fn wire_uid(uid: &Uid) -> v1::EntityUid {
-    v1::EntityUid { r#type: uid.kind.clone(), id: uid.id.clone() }
+    v1::EntityUid { r#type: uid.kind.to_string(), id: uid.id.to_string() }
 }
 
 /// An entity by its id alone, of the type that is usual there, or as a policy writes it.

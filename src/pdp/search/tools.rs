@@ -203,7 +203,7 @@ fn read(bytes: &[u8]) -> std::result::Result<Result<'_>, ToolListFault> {
     let item = |(definition, text): (Value, _)| {
         let Value::Record(members) = &definition else { return Err(ToolListFault::NotAList) };
         let Some(Value::String(name)) = members.get("name") else { return Err(ToolListFault::NotAList) };
-        let name = name.clone();
+        let name = name.to_string();
         // Of two tools of one name nobody knows which is called.
         if seen.insert(name.clone()) {
             Ok(Item { name, definition, text })

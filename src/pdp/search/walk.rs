@@ -103,7 +103,7 @@ impl<S: AuditSink> Walk<'_, S> {
                 return None;
             }
             if let Ask::Access(question) = &mut request.ask {
-                question.action = if is_group { Uid::new(&action.kind, id) } else { action.clone() };
+                question.action = if is_group { Uid::new(action.kind.clone(), id) } else { action.clone() };
                 question.resource = uid.clone();
                 question.derived = named.iter().filter(|entity| entity.uid == uid).cloned().collect();
             }

@@ -11,39 +11,41 @@ use cedar_policy_core::validator::{
     ValidatorActionId, ValidatorEntityType, ValidatorEntityTypeKind, ValidatorSchema,
 };
 
+use smol_str::ToSmolStr as _;
+
 use super::value::uid_of_core;
-use crate::value::{Extension, Member, Shape, Uid};
+use crate::value::{Extension, Member, Shape, SmolStr, Uid};
 
 /// What a schema says of one action.
 #[derive(Debug, Clone)]
 pub(in crate::policy) struct ActionShape {
     /// Entity types that may be its principal.
-    pub(in crate::policy) principals: Vec<String>,
+    pub(in crate::policy) principals: Vec<SmolStr>,
     /// Entity types that may be its resource.
-    pub(in crate::policy) resources: Vec<String>,
+    pub(in crate::policy) resources: Vec<SmolStr>,
     /// Its context.
-    pub(in crate::policy) context: BTreeMap<String, Member>,
+    pub(in crate::policy) context: BTreeMap<SmolStr, Member>,
 }
 
 /// The shapes of one schema.
 pub(in crate::policy) struct Shapes<'a> {
     schema: &'a ValidatorSchema,
-    choices: BTreeMap<String, Arc<BTreeSet<String>>>,
+    choices: BTreeMap<SmolStr, Arc<BTreeSet<SmolStr>>>,
 }
 
 impl<'a> Shapes<'a> {
     /// Reads a schema.
     pub(in crate::policy) fn of(schema: &'a Schema) -> Self {
         let schema: &ValidatorSchema = schema.as_ref();
-        let mut choices: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut choices: BTreeMap<SmolStr, BTreeSet<SmolStr>> = BTreeMap::new();
         for action in schema.action_ids() {
             let Uid { kind, id } = uid_of_core(action.name());
             choices.entry(kind).or_default().insert(id);
         }
         for kind in schema.entity_types() {
             if let ValidatorEntityTypeKind::Enum(ids) = &kind.kind {
-                let ids = ids.iter().map(|id| AsRef::<str>::as_ref(id).to_owned());
-                choices.insert(kind.name().to_string(), ids.collect());
+                let ids = ids.iter().map(|id| AsRef::<str>::as_ref(id).into());
+                choices.insert(kind.name().to_smolstr(), ids.collect());
             }
         }
         let choices = choices.into_iter().map(|(kind, ids)| (kind, Arc::new(ids))).collect();
@@ -51,7 +53,7 @@ impl<'a> Shapes<'a> {
     }
 
     /// The types whose ids are all declared: enumerations and actions.
-    pub(in crate::policy) fn choices(&self) -> &BTreeMap<String, Arc<BTreeSet<String>>> {
+    pub(in crate::policy) fn choices(&self) -> &BTreeMap<SmolStr, Arc<BTreeSet<SmolStr>>> {
         &self.choices
     }
 
@@ -59,8 +61,8 @@ impl<'a> Shapes<'a> {
     /// not have) is left out, so that a value for it is refused.
     pub(in crate::policy) fn actions(&self) -> BTreeMap<Uid, ActionShape> {
         let shape = |action: &ValidatorActionId| ActionShape {
-            principals: action.applies_to_principals().map(ToString::to_string).collect(),
-            resources: action.applies_to_resources().map(ToString::to_string).collect(),
+            principals: action.applies_to_principals().map(smol_str::ToSmolStr::to_smolstr).collect(),
+            resources: action.applies_to_resources().map(smol_str::ToSmolStr::to_smolstr).collect(),
             context: match action.context() {
                 Some(Type::Record { attrs, .. }) => self.members_of(attrs),
                 Some(_) | None => BTreeMap::new(),
@@ -70,8 +72,9 @@ impl<'a> Shapes<'a> {
     }
 
     /// Every entity type with its attributes.
-    pub(in crate::policy) fn kinds(&self) -> HashMap<String, BTreeMap<String, Member>> {
-        let kind = |kind: &ValidatorEntityType| (kind.name().to_string(), self.members_of(kind.attributes()));
+    pub(in crate::policy) fn kinds(&self) -> HashMap<SmolStr, BTreeMap<SmolStr, Member>> {
+        let kind =
+            |kind: &ValidatorEntityType| (kind.name().to_smolstr(), self.members_of(kind.attributes()));
         self.schema.entity_types().map(kind).collect()
     }
 
@@ -81,12 +84,12 @@ impl<'a> Shapes<'a> {
         self.schema.entity_types().map(ValidatorEntityType::name).chain(actions)
     }
 
-    fn members_of(&self, attributes: &Attributes) -> BTreeMap<String, Member> {
+    fn members_of(&self, attributes: &Attributes) -> BTreeMap<SmolStr, Member> {
         attributes
             .iter()
             .filter_map(|(name, attribute)| {
                 let shape = self.shape_of(&attribute.attr_type)?;
-                Some((name.to_string(), Member { shape, required: attribute.is_required }))
+                Some((name.clone(), Member { shape, required: attribute.is_required }))
             })
             .collect()
     }
@@ -99,7 +102,7 @@ impl<'a> Shapes<'a> {
             Type::Set { element_type } => Some(Shape::Set(Box::new(self.shape_of(element_type.as_ref()?)?))),
             Type::Record { attrs, .. } => Some(Shape::Record(self.members_of(attrs))),
             Type::Entity(EntityKind::Entity(kinds)) => {
-                let kind = kinds.get_single_entity()?.to_string();
+                let kind = kinds.get_single_entity()?.to_smolstr();
                 Some(match self.choices.get(&kind) {
                     Some(ids) => Shape::Choice(kind, ids.clone()),
                     None => Shape::Entity(vec![kind]),

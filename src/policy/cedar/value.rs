@@ -132,7 +132,7 @@ pub(in crate::policy) fn expression(value: &OurValue) -> Option<RestrictedExpres
         OurValue::Null | OurValue::Number(_) => return None,
         OurValue::Bool(value) => RestrictedExpression::new_bool(*value),
         OurValue::Long(value) => RestrictedExpression::new_long(*value),
-        OurValue::String(text) => RestrictedExpression::new_string(text.clone()),
+        OurValue::String(text) => RestrictedExpression::new_string(text.to_string()),
         OurValue::Entity(uid) => RestrictedExpression::new_entity_uid(entity_uid(uid)?),
         OurValue::Extension(Extension::Decimal, text) => RestrictedExpression::new_decimal(text),
         OurValue::Extension(Extension::Datetime, text) => RestrictedExpression::new_datetime(text),
@@ -142,7 +142,7 @@ pub(in crate::policy) fn expression(value: &OurValue) -> Option<RestrictedExpres
             RestrictedExpression::new_set(items.iter().map(expression).collect::<Option<Vec<_>>>()?)
         }
         OurValue::Record(members) => {
-            let pair = |(name, value): (&String, &OurValue)| Some((name.clone(), expression(value)?));
+            let pair = |(name, value): (&SmolStr, &OurValue)| Some((name.to_string(), expression(value)?));
             let pairs = members.iter().map(pair).collect::<Option<Vec<_>>>()?;
             RestrictedExpression::new_record(pairs).ok()?
         }

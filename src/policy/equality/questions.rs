@@ -40,8 +40,7 @@ fn questions() -> Vec<Question> {
             let input = std::iter::once(order).chain(amount.clone().map(|amount| ("amount", amount)));
             let mut call = Question::new(Uid::new("Action", &*id), Uid::new("Tool", &*id));
             call.established =
-                [("input".to_owned(), Value::record(input)), ("input_unseen".to_owned(), Value::Set(vec![]))]
-                    .into();
+                [("input".into(), Value::record(input)), ("input_unseen".into(), Value::Set(vec![]))].into();
             all.push(call);
         }
     }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::diagnostic::File;
 use crate::policy::compile;
+use crate::value::SmolStr;
 
 const SCHEMA: &str = r#"
 entity Colour enum ["red", "green"];
@@ -47,9 +48,9 @@ fn value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::Long),
-        text(&["1.5", "1e2", "9.99999", "1e400", "-0.25"]).prop_map(Value::Number),
+        text(&["1.5", "1e2", "9.99999", "1e400", "-0.25"]).prop_map(|text| Value::Number(text.into())),
         text(&["", "red", "1.5", "10.0.0.1", "2026-11-21", "2026-11-21T10:00:00Z", "1h30m", "::1/64", "x"])
-            .prop_map(Value::String),
+            .prop_map(|text| Value::String(text.into())),
         uid.prop_map(|(kind, id)| Value::Entity(Uid::new(kind, id))),
         (
             prop::sample::select(
@@ -57,13 +58,13 @@ fn value() -> impl Strategy<Value = Value> {
             ),
             text(&["1.5", "2026-11-21", "1h", "10.0.0.0/8", "x"]),
         )
-            .prop_map(|(kind, text)| Value::Extension(kind, text)),
+            .prop_map(|(kind, text)| Value::Extension(kind, text.into())),
     ];
     scalar.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Set),
             prop::collection::btree_map(
-                prop::sample::select(&["x", "y", "type", "id", "other"][..]).prop_map(str::to_owned),
+                prop::sample::select(&["x", "y", "type", "id", "other"][..]).prop_map(SmolStr::new_static),
                 inner,
                 0..3
             )
@@ -72,7 +73,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn context() -> impl Strategy<Value = BTreeMap<String, Value>> {
+fn context() -> impl Strategy<Value = BTreeMap<SmolStr, Value>> {
     let names = [
         "long",
         "flag",
@@ -88,11 +89,15 @@ fn context() -> impl Strategy<Value = BTreeMap<String, Value>> {
         "price",
         "undeclared",
     ];
-    prop::collection::btree_map(prop::sample::select(names.to_vec()).prop_map(str::to_owned), value(), 0..3)
-        .prop_map(|mut context| {
-            context.insert("text".into(), Value::String("t".into()));
-            context
-        })
+    prop::collection::btree_map(
+        prop::sample::select(names.to_vec()).prop_map(SmolStr::new_static),
+        value(),
+        0..3,
+    )
+    .prop_map(|mut context| {
+        context.insert("text".into(), Value::String("t".into()));
+        context
+    })
 }
 
 fn parties() -> impl Strategy<Value = (Uid, Uid)> {
@@ -158,7 +163,7 @@ fn an_id_that_an_enumeration_does_not_declare_is_refused_wherever_it_stands() {
     let snapshot = snapshot();
     let ask = |principal: Uid, context: &[(&str, Value)]| {
         let mut question = Question::new(Uid::new("Action", "look"), Uid::new("User", "ana"));
-        question.context = context.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        question.context = context.iter().map(|(name, value)| ((*name).into(), value.clone())).collect();
         question.context.insert("text".into(), Value::String("t".into()));
         prepare(&snapshot, &question, &facts(principal), &Blanks::new())
             .map(|_| ())

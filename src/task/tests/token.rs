@@ -29,7 +29,7 @@ fn lent(grant: Grant) -> Lent {
     ]);
     let described = Description {
         parents: vec![Uid::new("Team", "support")],
-        attributes: BTreeMap::from([("active".to_owned(), Value::Bool(true))]),
+        attributes: BTreeMap::from([("active".into(), Value::Bool(true))]),
     };
     let basis = Basis {
         revision: "sha256:ab".into(),

@@ -72,12 +72,12 @@ fn access(
 ) -> String {
     let action = match question.action.kind.as_str() {
         "Action" => question.action.id.clone(),
-        _ => question.action.to_string(),
+        _ => question.action.to_string().into(),
     };
-    context.extend(question.context.iter().map(|(name, value)| (name.clone(), plain(value))));
+    context.extend(question.context.iter().map(|(name, value)| (name.to_string(), plain(value))));
     let brought = question.brought.iter().map(|described| {
         let properties: serde_json::Map<String, Json> =
-            described.attributes.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+            described.attributes.iter().map(|(name, value)| (name.to_string(), plain(value))).collect();
         json!({"type": described.uid.kind, "id": described.uid.id, "properties": properties})
     });
     let brought: Vec<Json> = brought.collect();
@@ -97,7 +97,9 @@ pub fn plain(value: &Value) -> Json {
     match value {
         Value::Entity(uid) => entity(uid),
         Value::Set(items) => items.iter().map(plain).collect(),
-        Value::Record(members) => members.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        Value::Record(members) => {
+            members.iter().map(|(name, value)| (name.to_string(), plain(value))).collect()
+        }
         other => json::to_serde(other),
     }
 }

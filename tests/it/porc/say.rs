@@ -7,7 +7,7 @@ use palisade::identity::Directory as _;
 use palisade::mcp::method::{Target, method};
 use palisade::pdp::{Ask, Request};
 use palisade::policy::Snapshot;
-use palisade::value::Value;
+use palisade::value::{SmolStr, Value};
 use palisade::{identity, json};
 use serde_json::{Value as Json, json};
 
@@ -34,7 +34,7 @@ pub fn body(request: &Request, snapshot: &Snapshot) -> Option<String> {
     };
     let named = |member: &str, others: &[&str]| match members.get(member) {
         Some(Value::String(name)) => {
-            let known = |other: &String| other == member || others.contains(&other.as_str());
+            let known = |other: &SmolStr| other == member || others.contains(&other.as_str());
             members.keys().all(known).then(|| name.clone())
         }
         _ => None,
@@ -43,9 +43,9 @@ pub fn body(request: &Request, snapshot: &Snapshot) -> Option<String> {
         (_, Target::Tool) => ("tool", "call", named("name", &["arguments"])?),
         (_, Target::Prompt) => ("prompt", "get", named("name", &["arguments"])?),
         ("resources/read", _) => ("resource", "read", named("uri", &[])?),
-        ("tools/list", _) if params.is_empty() => ("tool", "list", String::new()),
-        ("prompts/list", _) if params.is_empty() => ("prompt", "list", String::new()),
-        ("resources/list", _) if params.is_empty() => ("resource", "list", String::new()),
+        ("tools/list", _) if params.is_empty() => ("tool", "list", SmolStr::default()),
+        ("prompts/list", _) if params.is_empty() => ("prompt", "list", SmolStr::default()),
+        ("resources/list", _) if params.is_empty() => ("resource", "list", SmolStr::default()),
         _ => return None,
     };
     let arguments = match (feature, members.get("arguments")) {

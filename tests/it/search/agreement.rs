@@ -222,7 +222,7 @@ fn question(action: &Uid, doc: &Uid, variant: bool) -> Question {
         let own = [("level", Value::Long(1)), ("closed", Value::Bool(false))];
         question.brought.push(Entity {
             uid: Uid::new("Doc", "brought"),
-            attributes: own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            attributes: own.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             parents: vec![],
         });
     }

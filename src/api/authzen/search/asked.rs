@@ -11,7 +11,7 @@ use crate::api::authzen::tuple::{Action, Members, Named, Tuple, object, required
 use crate::api::wire::Malformed;
 use crate::identity::Claim;
 use crate::pdp::{Ask, Sought, Unclear};
-use crate::value::{Uid, Value};
+use crate::value::{SmolStr, Uid, Value};
 
 /// A decoded search, still without its envelope.
 pub(super) struct Asked {
@@ -35,7 +35,7 @@ pub(super) fn asked(
         For::Resource | For::Action => Named::read("subject", subject)?,
     };
     let action = match sought {
-        For::Action => Action { name: String::new(), properties: None },
+        For::Action => Action { name: SmolStr::default(), properties: None },
         For::Subject | For::Resource => Action::read(action)?,
     };
     let resource = match sought {
@@ -47,7 +47,7 @@ pub(super) fn asked(
     let _understood = Understood::take(&mut context)?;
     let mut extension = Extension::take(&mut context)?;
     let parts = Parts { subject, action, resource, context, client, sent };
-    let kind = if sought == For::Subject { parts.subject.kind.clone() } else { parts.resource.kind.clone() };
+    let kind = if sought == For::Subject { &parts.subject.kind } else { &parts.resource.kind }.to_string();
     let is_message = coaz::is_message(&parts.resource.kind, scope);
     let is_read = !is_message && scope.names.takes_somewhere("task");
     let task_fault = decode::name_task(&parts, &mut extension, is_read);
@@ -61,11 +61,11 @@ pub(super) fn asked(
     let claim = claim.filter(|_| extension.claims || sought == For::Subject);
     let sought = match sought {
         For::Subject => Sought::Subjects {
-            kind: claim.as_ref().map_or_else(String::new, |claim| claim.principal.kind.clone()),
+            kind: claim.as_ref().map_or_else(String::new, |claim| claim.principal.kind.to_string()),
         },
         For::Resource => {
             let kind = match &ask {
-                Ask::Access(question) => question.resource.kind.clone(),
+                Ask::Access(question) => question.resource.kind.to_string(),
                 Ask::Mcp(_) | Ask::Task(_) | Ask::Unclear(_) => String::new(),
             };
             Sought::Resources { kind, server: shape.server.clone() }
@@ -81,7 +81,7 @@ fn kind_of(field: &str, value: Option<Value>) -> Result<Named, Malformed> {
     let kind = required_text(field, "type", &mut members)?;
     let properties = object(&format!("{field}.properties"), members.remove("properties"))?;
     let properties = properties.into_iter().filter(|(name, _)| name == "server").collect();
-    Ok(Named { kind, id: String::new(), properties })
+    Ok(Named { kind, id: SmolStr::default(), properties })
 }
 
 fn generic(
@@ -126,7 +126,7 @@ fn message(
         For::Resource => resources(&parts, scope),
         For::Subject | For::Action => {
             if sought == For::Action {
-                method_of(&parts).clone_into(&mut parts.action.name);
+                parts.action.name = method_of(&parts).into();
             }
             (about(&parts, extension, scope), None)
         }

@@ -333,7 +333,7 @@ trust:
     assert_eq!((human.claim.as_str(), human.kind.as_str()), ("email", "Acme::Human"));
     let described = human.unregistered.as_ref().unwrap();
     assert_eq!((described.parents[0].claim.as_str(), described.parents[0].kind.as_str()), ("groups", "Team"));
-    let attributes = [("guest".to_owned(), Value::Bool(true)), ("level".to_owned(), Value::Long(1))];
+    let attributes = [("guest".into(), Value::Bool(true)), ("level".into(), Value::Long(1))];
     assert_eq!(described.attributes, attributes.into());
 
     assert_eq!(second.algorithms, [Algorithm::Es256, Algorithm::Rs256]);

@@ -67,7 +67,7 @@ fn described(file: &ConfigFile<'_>, key: &str, typed: Unregistered) -> Result<De
         let value = json::parse(typed.value.to_string().as_bytes(), json::Limits::default())
             .map_err(|error| refused(error.to_string()))?;
         match uncedar(&value) {
-            None => Ok((name, value)),
+            None => Ok((name.into(), value)),
             Some(problem) => Err(refused(problem)),
         }
     };
