@@ -15,8 +15,8 @@ use crate::pdp::{Ask, TaskAsk};
 use crate::store::{Expect, StateRevision, StateStore, StoreError};
 use crate::task::{Event, Head, State, window_name};
 
-/// How many tasks end with one commit.
-const TASKS_OF_COMMIT_MAX: usize = 50;
+/// How many tasks end with one commit. More would cost less, and keep a processor from answers for longer.
+const TASKS_OF_COMMIT_MAX: usize = 16;
 
 /// How many windows get something back with one commit.
 const WINDOWS_OF_COMMIT_MAX: usize = 50;
@@ -252,12 +252,11 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             match self.commit(draft).await {
                 Ok(revision) => {
                     *asked = None;
-                    if let Some(later) = later {
-                        // Now nothing of them is spent any more.
-                        held(later).add(Unused::of(&open));
-                        tokio::task::yield_now().await;
-                    }
+                    // Now nothing of them is spent any more.
+                    later.iter().for_each(|later| held(later).add(Unused::of(&open)));
                     for head in open {
+                        // There may be a hundred thousand.
+                        tokio::task::yield_now().await;
                         if let Err(fault) = self.tell_closed(head, state, asking, what, revision) {
                             held(unrecorded).get_or_insert(fault);
                         }

@@ -18,7 +18,7 @@ use crate::store::StateStore;
 use crate::task::{Head, Lent, State};
 
 /// How many tasks are looked at before others get their turn.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 4;
 
 /// How soon what failed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);

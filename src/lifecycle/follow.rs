@@ -13,6 +13,9 @@ use super::book::{
 use crate::store::{Change, Committed, StateRevision, StateStore, StoreError, Watch};
 use crate::task::{Calls, Head, State, Stop, Target, TaskId, Tasks, Window, kept};
 
+/// How many commits become known before those who wait are woken.
+const TOGETHER_MAX: usize = 256;
+
 /// When tasks are over, and when other keys can be forgotten, by the second.
 #[derive(Debug, Default)]
 pub(super) struct Due(Mutex<Dates>);
@@ -142,9 +145,11 @@ impl Follower {
             match self.watch.next().await {
                 Ok(committed) => {
                     self.apply(&committed)?;
-                    // Everything that is there already, before those who wait are woken.
-                    while let Some(committed) = self.watch.look().map_err(Fault::Unwritten)? {
+                    // What is there already, before those who wait are woken.
+                    for _ in 1..TOGETHER_MAX {
+                        let Some(committed) = self.watch.look().map_err(Fault::Unwritten)? else { break };
                         self.apply(&committed)?;
+                        tokio::task::yield_now().await;
                     }
                     self.told.send_replace(self.tasks.0.revision());
                 }

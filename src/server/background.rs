@@ -1,12 +1,14 @@
 //! Work that gives way to answers: threads of a lower priority.
 //! Never runs anything that an answer waits for.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::thread;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
-use super::stack::STACK_BYTES;
+use super::stack::deep_beside;
 
 /// How much less of a processor such a thread gets than answers do, where both want it (nice(1)).
 #[cfg(target_os = "linux")]
@@ -21,20 +23,24 @@ pub(super) fn yield_to_answers() {
     }
 }
 
-/// Drives a future on a thread of its own that yields to answers; what it waits for is the runtime's. Dropped, it goes on until
-/// it ends by itself.
+/// Drives a future on a thread of its own that yields to answers, whenever the future does; what it waits for is the runtime's.
+/// Dropped, it goes on until it ends by itself.
 ///
 /// # Errors
 /// When no thread can be made, or it panicked.
 pub async fn drive(name: &str, work: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-    let (done, ended) = oneshot::channel();
     let runtime = Handle::current();
-    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
-    thread.spawn(move || {
+    deep_beside(name, move || {
         yield_to_answers();
-        runtime.block_on(work);
-        // Nobody waits any more when the server is gone.
-        let _gone = done.send(());
-    })?;
-    ended.await.map_err(|_| io::Error::other("the thread ended in a panic"))
+        let mut work = pin!(work);
+        // A lower priority alone does not end the turn of a thread that has a processor, for milliseconds.
+        runtime.block_on(poll_fn(|turn| {
+            let polled = work.as_mut().poll(turn);
+            if polled.is_pending() {
+                thread::yield_now();
+            }
+            polled
+        }));
+    })
+    .await
 }

@@ -5,7 +5,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -15,7 +14,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::runtime::{self, Handle};
-use tokio::sync::oneshot;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,7 +21,7 @@ use tonic::transport::server::Connected as _;
 
 use super::Site;
 use crate::server::incoming::Incoming;
-use crate::server::stack::STACK_BYTES;
+use crate::server::stack::deep_beside;
 
 /// Shorter than a connection may be quiet.
 const TICK: Duration = Duration::from_secs(5);
@@ -49,16 +47,10 @@ pub(super) async fn run<F>(serving: F, cut: CancellationToken) -> io::Result<()>
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let (done, ended) = oneshot::channel();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     // Policies are evaluated here.
-    let thread = thread::Builder::new().name("palisade-http".into()).stack_size(STACK_BYTES);
-    thread.spawn(move || {
-        let served = runtime.block_on(cut.run_until_cancelled(serving)).unwrap_or(Ok(()));
-        // Who cut it off does not wait.
-        let _gone = done.send(served);
-    })?;
-    ended.await.unwrap_or_else(|_| Err(io::Error::other("a thread of HTTP ended in a panic")))
+    deep_beside("palisade-http", move || runtime.block_on(cut.run_until_cancelled(serving)).unwrap_or(Ok(())))
+        .await?
 }
 
 /// Keeps a timer that is due before those of connections: to set one that is due before all others is a system call.

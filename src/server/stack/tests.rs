@@ -146,3 +146,10 @@ fn a_tool_that_nests_deep_is_a_finding() {
         "{findings:?}"
     );
 }
+
+#[tokio::test]
+async fn what_runs_beside_gives_what_it_found_and_tells_of_its_panic() {
+    assert_eq!(deep_beside("finds", || 7).await.unwrap(), 7);
+    let panicked = deep_beside("breaks", || assert_eq!(1, 2, "on purpose")).await.unwrap_err();
+    assert_eq!(panicked.to_string(), "the thread `breaks` ended in a panic");
+}

@@ -70,6 +70,9 @@ pub(super) fn begin(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
+/// A commit of more changes is long enough to let others have the processor after it.
+const LONG: usize = 8;
+
 /// Writes a group, and cuts the history up to the floor, in one transaction.
 pub(super) fn write(
     database: &Database,
@@ -90,8 +93,13 @@ pub(super) fn write(
                     None => entries.remove(key)?,
                 };
             }
+            let is_long = changed.len() > LONG;
             history.insert(*revision, changed)?;
             meta.insert(REVISION, *revision)?;
+            if is_long {
+                // Those who wait for this processor may be answers.
+                std::thread::yield_now();
+            }
         }
         history.retain_in(..=floor.0, |_, _| false)?;
         meta.insert(FLOOR, floor.0)?;
