@@ -71,6 +71,7 @@ pub use authzen::AuthZen;
 pub use ext_authz::ExtAuthz;
 pub use ext_mcp::ExtMcp;
 pub use grpc::Authorization;
+use peer::peer_of;
 pub use peer::{Peer, peer_at};
 pub use porc::Porc;
 pub use tasks::TaskService;

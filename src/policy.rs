@@ -24,6 +24,13 @@ mod token;
 mod told;
 mod validate;
 
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+/// A map whose keys are the bundle's: no caller chooses them, so that they need no hash that withstands one.
+type OwnMap<K, V> = HashMap<K, V, FixedState>;
+
 pub use compile::{Compiled, Compiler, compile};
 pub use decide::{Memory, Round, decide};
 pub use explain::{Explanation, Truth, explain};

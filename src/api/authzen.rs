@@ -31,7 +31,7 @@ use tracing::Instrument as _;
 use super::callers::{self, Shown, TurnedAway};
 use super::finding::Searches;
 use super::together::Together;
-use super::{Clock, Limits, trace};
+use super::{Clock, Limits, Peer, peer_of, trace};
 use crate::audit::{AuditSink, Face};
 use crate::identity::{Caller, Callers, Role};
 use crate::pdp::{self, Answer, Occasion, Pdp};
@@ -85,8 +85,11 @@ pub struct Direct {
     /// Where it is asked.
     pub path: &'static str,
     /// What answers there.
-    pub answer: Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Response> + Send + Sync>,
+    pub answer: Arc<Answering>,
 }
+
+/// Answers a request of a peer.
+pub type Answering = dyn Fn(Peer, Request<Body>) -> BoxFuture<'static, Response> + Send + Sync;
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +125,10 @@ impl<S: AuditSink + 'static> AuthZen<S> {
     pub fn routes(self) -> Router {
         let at = |endpoint| {
             let face = self.clone();
-            any(move |request| face.serve(endpoint, request))
+            any(move |request: Request<Body>| {
+                let peer = peer_of(request.extensions());
+                face.serve(endpoint, peer, request)
+            })
         };
         let searches = SEARCHES
             .into_iter()
@@ -136,11 +142,11 @@ impl<S: AuditSink + 'static> AuthZen<S> {
     /// The route of one question by itself. Answers as the one in [`Self::routes`] does.
     pub fn direct(&self) -> Direct {
         let face = self.clone();
-        let answer = move |request| face.clone().serve(Endpoint::Evaluation, request).boxed();
+        let answer = move |peer, request| face.clone().serve(Endpoint::Evaluation, peer, request).boxed();
         Direct { path: EVALUATION, answer: Arc::new(answer) }
     }
 
-    async fn serve(self, endpoint: Endpoint, request: Request<Body>) -> Response {
+    async fn serve(self, endpoint: Endpoint, peer: Peer, request: Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
         let span = match endpoint {
             Endpoint::Evaluation => tracing::info_span!("evaluation"),
@@ -149,19 +155,25 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         };
         trace::adopt(&span, &parts.headers);
         let answered = if span.is_disabled() {
-            self.answer(endpoint, &parts, body).await
+            self.answer(endpoint, peer, &parts, body).await
         } else {
-            Box::pin(self.answer(endpoint, &parts, body)).instrument(span).await
+            Box::pin(self.answer(endpoint, peer, &parts, body)).instrument(span).await
         };
         answered.unwrap_or_else(Refused::into_response)
     }
 
-    async fn answer(&self, endpoint: Endpoint, parts: &Parts, body: Body) -> Result<Response, Refused> {
+    async fn answer(
+        &self,
+        endpoint: Endpoint,
+        peer: Peer,
+        parts: &Parts,
+        body: Body,
+    ) -> Result<Response, Refused> {
         let arrived = Instant::now();
         if parts.method != Method::POST {
             return Err(Refused::method());
         }
-        let asker = self.asker(parts, arrived)?;
+        let asker = self.asker(peer, parts, arrived)?;
         let limits = &self.inner.limits;
         let bytes = body::read(&parts.headers, body, limits.body_bytes_max).await?;
         match endpoint {
@@ -179,12 +191,12 @@ impl<S: AuditSink + 'static> AuthZen<S> {
     }
 
     /// Who asks, if it is somebody who may.
-    fn asker(&self, parts: &Parts, arrived: Instant) -> Result<Asker, Refused> {
+    fn asker(&self, peer: Peer, parts: &Parts, arrived: Instant) -> Result<Asker, Refused> {
         if parts.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Refused::malformed("send one `Authorization`"));
         }
         let Inner { pdp, callers, clock, .. } = &*self.inner;
-        let shown = Shown::by(&parts.headers, &parts.extensions);
+        let shown = Shown::of(&parts.headers, peer);
         let caller = shown.caller(callers, &pdp.trusted(), clock.now())?;
         self.require(&caller, Role::Authorize)?;
         let request_id = trace::request_id(&parts.headers).to_owned();

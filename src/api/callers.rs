@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderValue};
 use tonic::Status;
 
-use super::{Clock, Peer};
+use super::{Clock, Peer, peer_of};
 use crate::access::Timestamp;
 use crate::audit::{Administered, Administration, AuditSink, Face, Record};
 use crate::catalog::server_of;
@@ -42,8 +42,10 @@ pub(in crate::api) struct Shown {
 
 impl Shown {
     pub(in crate::api) fn by(headers: &HeaderMap, extensions: &Extensions) -> Self {
-        // Nobody counts as local by accident: a call without a peer came through no listener that says so.
-        let peer = extensions.get().cloned().unwrap_or_else(Peer::elsewhere);
+        Self::of(headers, peer_of(extensions))
+    }
+
+    pub(in crate::api) fn of(headers: &HeaderMap, peer: Peer) -> Self {
         Self { authorization: headers.get(AUTHORIZATION).cloned(), peer }
     }
 

@@ -3,12 +3,20 @@
 
 use std::net::IpAddr;
 
+use http::Extensions;
+
 pub use crate::identity::Peer;
 
 /// The peer at an address of TCP.
 pub fn peer_at(address: IpAddr) -> Peer {
     // An IPv4 address as IPv6 sockets see it is still the loopback.
     if address.to_canonical().is_loopback() { Peer::here() } else { Peer::elsewhere() }
+}
+
+/// The peer that a listener put beside a call. Nobody counts as local by accident: a call without one came through no listener
+/// that says so.
+pub(super) fn peer_of(extensions: &Extensions) -> Peer {
+    extensions.get().cloned().unwrap_or_else(Peer::elsewhere)
 }
 
 #[cfg(test)]

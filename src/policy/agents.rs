@@ -1,11 +1,11 @@
 //! Which agent of a bundle a verified name is of: a SPIFFE ID, or an OAuth client.
 //! Never takes one name for two agents.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use cedar_policy::{Entity, EvalResult};
 
+use super::OwnMap;
 use super::cedar;
 use super::declared::{Declared, head};
 use crate::diagnostic::Diagnostic;
@@ -20,7 +20,7 @@ const AGENT: &str = "Agent";
 
 /// The agents of a bundle by the names that their credentials give them.
 #[derive(Debug, Default)]
-pub(super) struct Agents(HashMap<AgentName, Uid>);
+pub(super) struct Agents(OwnMap<AgentName, Uid>);
 
 impl Agents {
     /// Those of declared entities: `spiffe_id` and `client_ids` of each `Agent`.

@@ -1,7 +1,7 @@
 //! The schema of a bundle: its own files, plus one typed action per tool of the catalog, plus tombstones.
 //! Never loads a schema with an error in it, and never lets a generated action replace a written one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{Schema, SchemaFragment};
@@ -9,6 +9,7 @@ use miette::Diagnostic as _;
 use serde_json::{Map, Value as Json, json};
 use smol_str::SmolStr;
 
+use super::OwnMap;
 use super::bounds::{self, Language};
 use super::cedar::{ActionShape, COUNTERPARTS, EntityUID, NOW, Shapes, Types};
 use super::sources;
@@ -30,9 +31,9 @@ const MODEL_TYPES: [&str; 4] = ["Server", "Tool", "ToolGroup", "DataClass"];
 pub(super) struct CompiledSchema {
     pub(super) schema: Schema,
     /// Every action: who, on what, in which context.
-    pub(super) actions: HashMap<Uid, ActionModel>,
+    pub(super) actions: OwnMap<Uid, ActionModel>,
     /// Every entity type's attributes.
-    pub(super) kinds: HashMap<SmolStr, BTreeMap<SmolStr, Member>>,
+    pub(super) kinds: OwnMap<SmolStr, BTreeMap<SmolStr, Member>>,
     /// The entity types whose ids are all declared.
     pub(super) choices: BTreeMap<SmolStr, Arc<BTreeSet<SmolStr>>>,
     /// The names of the types, parsed.

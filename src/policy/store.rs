@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::OwnMap;
 use super::agents::Agents;
 use super::cedar::{self, Entities, Entity, EntityType, EntityUID};
 use crate::value::Uid;
@@ -13,7 +14,7 @@ use crate::value::Uid;
 #[derive(Debug)]
 pub(super) struct Store {
     entities: Entities,
-    places: HashMap<Uid, usize>,
+    places: OwnMap<Uid, usize>,
     known: Vec<Known>,
     /// Less sensitive classes of each data class, itself included.
     classes_below: BTreeMap<String, BTreeSet<String>>,

@@ -53,7 +53,7 @@ pub(super) struct Places<'v> {
 
 impl<'v> Places<'v> {
     /// Those that are used. A member of the context that `taken` says policies read for themselves is none.
-    fn used(&self, taken: impl Fn(&str) -> bool) -> Vec<Place<'v>> {
+    fn used(&self, taken: impl Fn(&str) -> bool) -> impl Iterator<Item = Place<'v>> {
         let of = |value: Option<&'v Value>, member: &str| match value {
             Some(Value::Record(members)) => members.get(member),
             _ => None,
@@ -74,7 +74,6 @@ impl<'v> Places<'v> {
         .filter_map(|(name, value)| {
             Some(Place { name, value: value.filter(|value| **value != Value::Null)? })
         })
-        .collect()
     }
 
     /// Who acts, if anybody is named; or words that say what is not clear.
@@ -103,24 +102,24 @@ impl<'v> Places<'v> {
 }
 
 /// A name, `{"type", "id"}`, `{"id"}`, or RFC 8693's `{"iss", "sub", "act"}` with earlier actors inside.
-fn read(place: &str, value: &Value, scope: &Scope<'_>) -> Result<Acting, String> {
-    let mut chain = Vec::new();
-    let mut next = Some(value);
+fn read<'v>(place: &str, value: &'v Value, scope: &Scope<'_>) -> Result<Acting, String> {
+    let before = |value: &'v Value| match value {
+        Value::Record(members) => members.get("act").filter(|act| **act != Value::Null),
+        _ => None,
+    };
+    let actor = party(place, value, scope)?;
+    let mut earlier = Vec::new();
+    let mut next = before(value);
     while let Some(value) = next {
-        if chain.len() > EARLIER_ACTORS_MAX {
+        if earlier.len() == EARLIER_ACTORS_MAX {
             return Err(format!(
                 "`{place}` nests more than the limit of {EARLIER_ACTORS_MAX} earlier agents"
             ));
         }
-        chain.push(party(place, value, scope)?);
-        next = match value {
-            Value::Record(members) => members.get("act").filter(|act| **act != Value::Null),
-            _ => None,
-        };
+        earlier.push(party(place, value, scope)?);
+        next = before(value);
     }
-    let mut chain = chain.into_iter();
-    let actor = chain.next().ok_or_else(|| format!("`{place}` names nobody"))?;
-    Ok(Acting { actor, earlier: chain.collect() })
+    Ok(Acting { actor, earlier })
 }
 
 fn is_name(text: &str) -> bool {

@@ -152,12 +152,7 @@ fn params(target: Target, parts: &Parts<'_>) -> Result<Vec<u8>, String> {
         Target::Server | Target::Nothing | Target::Client => return Ok(Vec::new()),
         Target::Tool => match arguments(parts)? {
             None => format!(r#"{{"name":{id}}}"#).into_bytes(),
-            Some(arguments) => {
-                let mut text = format!(r#"{{"name":{id},"arguments":"#).into_bytes();
-                text.extend_from_slice(arguments);
-                text.push(b'}');
-                text
-            }
+            Some(arguments) => [br#"{"name":"#, id.as_bytes(), br#","arguments":"#, arguments, b"}"].concat(),
         },
         Target::Resource => format!(r#"{{"uri":{id}}}"#).into_bytes(),
         Target::Prompt => format!(r#"{{"name":{id}}}"#).into_bytes(),
@@ -266,5 +261,6 @@ pub(super) fn about(parts: &Parts<'_>, scope: &Scope<'_>) -> (Option<Uid>, Optio
 
 /// JSON of a text.
 fn quoted(text: &str) -> String {
-    serde_json::Value::String(text.to_owned()).to_string()
+    // Writing text to a string cannot fail.
+    serde_json::to_string(text).unwrap_or_default()
 }

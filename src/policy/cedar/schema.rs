@@ -1,7 +1,7 @@
 //! What a compiled schema says, in our own terms: shapes of contexts and entities.
 //! Never resolves a name: Cedar has.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::Schema;
@@ -14,6 +14,7 @@ use cedar_policy_core::validator::{
 use smol_str::ToSmolStr as _;
 
 use super::value::uid_of_core;
+use crate::policy::OwnMap;
 use crate::value::{Extension, Member, Shape, SmolStr, Uid};
 
 /// What a schema says of one action.
@@ -72,7 +73,7 @@ impl<'a> Shapes<'a> {
     }
 
     /// Every entity type with its attributes.
-    pub(in crate::policy) fn kinds(&self) -> HashMap<SmolStr, BTreeMap<SmolStr, Member>> {
+    pub(in crate::policy) fn kinds(&self) -> OwnMap<SmolStr, BTreeMap<SmolStr, Member>> {
         let kind =
             |kind: &ValidatorEntityType| (kind.name().to_smolstr(), self.members_of(kind.attributes()));
         self.schema.entity_types().map(kind).collect()

@@ -1,7 +1,7 @@
 //! Our ids and values as Cedar's, and back.
 //! Never parses what a caller sent as an expression.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{EntityUid, RestrictedExpression};
@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 
 use super::schema::Shapes;
 use crate::access::Timestamp;
+use crate::policy::OwnMap;
 use crate::value::{Build, Extension, Uid, Value as OurValue};
 
 /// A record of Cedar's.
@@ -52,7 +53,7 @@ fn call(function: Option<&'static ExtensionFunction>, arguments: &[Value]) -> Op
 /// The entity types of a schema, parsed once. Builds Cedar's values out of what shapes admit.
 #[derive(Debug, Clone, Default)]
 pub(in crate::policy) struct Types {
-    names: HashMap<String, ast::EntityType>,
+    names: OwnMap<String, ast::EntityType>,
 }
 
 impl Types {

@@ -1,8 +1,7 @@
 //! What scopes ask of one party, each thing once, as a number: a party is looked up by the numbers that it fulfils.
 //! Never evaluates: what a scope asks is a matter of type, id and ancestors.
 
-use std::collections::HashMap;
-
+use crate::policy::OwnMap;
 use crate::policy::cedar::{Entity, EntityType, EntityUID, Party};
 
 /// One thing that scopes ask of a party.
@@ -13,9 +12,9 @@ pub(in crate::policy) type Key = u32;
 pub(super) struct Keys {
     count: Key,
     any: Option<Key>,
-    is: HashMap<EntityType, Key>,
-    equal: HashMap<EntityUID, Key>,
-    within: HashMap<EntityUID, Vec<(Option<EntityType>, Key)>>,
+    is: OwnMap<EntityType, Key>,
+    equal: OwnMap<EntityUID, Key>,
+    within: OwnMap<EntityUID, Vec<(Option<EntityType>, Key)>>,
 }
 
 impl Keys {

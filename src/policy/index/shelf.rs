@@ -2,9 +2,10 @@
 //! conditions open.
 //! Never evaluates a condition.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{Candidate, Key, RuleId};
+use crate::policy::OwnMap;
 use crate::policy::cedar::{Literal, Path, Record, ValueKind};
 
 /// The rules of one action key and one principal key, by resource key.
@@ -39,7 +40,7 @@ impl Shelf {
 pub(super) struct Rack {
     plain: Vec<Candidate>,
     /// Rules whose conditions open with a comparison: by the path of the member that is compared.
-    opened: BTreeMap<u32, HashMap<Literal, Vec<Candidate>>>,
+    opened: BTreeMap<u32, OwnMap<Literal, Vec<Candidate>>>,
 }
 
 impl Rack {

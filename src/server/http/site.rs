@@ -81,12 +81,11 @@ impl Site {
 
     /// The answer to a request of a peer, with the client's own id for the request, whatever is asked and whatever comes of it
     /// (AuthZEN 1.0, section "Request identification").
-    pub(super) async fn answer(&self, main: &Handle, peer: Peer, mut request: Request<Incoming>) -> Response {
+    pub(super) async fn answer(&self, main: &Handle, peer: Peer, request: Request<Incoming>) -> Response {
         let id = request.headers().get(REQUEST_ID).cloned();
-        request.extensions_mut().insert(peer);
         let mut response = match self.hosts.refusal(request.uri(), request.headers()) {
             Some(refusal) => refusal,
-            None => self.route(main, request).await,
+            None => self.route(main, peer, request).await,
         };
         if let Some(id) = id {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -95,12 +94,13 @@ impl Site {
     }
 
     /// What may take longer than one question is done by the main runtime's threads, where others can go on beside it.
-    async fn route(&self, main: &Handle, request: Request<Incoming>) -> Response {
+    async fn route(&self, main: &Handle, peer: Peer, mut request: Request<Incoming>) -> Response {
         match &self.direct {
             Some(direct) if request.uri().path() == direct.path => {
-                (direct.answer)(request.map(Body::new)).await
+                (direct.answer)(peer, request.map(Body::new)).await
             }
             Some(_) | None => {
+                request.extensions_mut().insert(peer);
                 let routed = AbortOnDropHandle::new(main.spawn(self.routes.call(request)));
                 match routed.await {
                     Ok(Ok(response)) => response,
