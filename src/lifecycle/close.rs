@@ -252,8 +252,10 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             match self.commit(draft).await {
                 Ok(revision) => {
                     *asked = None;
-                    // Now nothing of them is spent any more.
-                    later.iter().for_each(|later| held(later).add(Unused::of(&open)));
+                    if let Some(later) = later {
+                        // Now nothing of them is spent any more.
+                        held(later).add(Unused::of(&open));
+                    }
                     for head in open {
                         // There may be a hundred thousand.
                         tokio::task::yield_now().await;
