@@ -24,19 +24,20 @@ mod token;
 mod told;
 mod validate;
 
-use std::collections::HashMap;
-
-use foldhash::fast::FixedState;
-
-/// A map whose keys are the bundle's: no caller chooses them, so that they need no hash that withstands one.
-type OwnMap<K, V> = HashMap<K, V, FixedState>;
-
 pub use compile::{Compiled, Compiler, compile};
 pub use decide::{Memory, Round, decide};
 pub use explain::{Explanation, Truth, explain};
 pub use search::Seeking;
 pub use snapshot::{PolicyInfo, Snapshot};
 pub use token::token_value;
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+/// A map whose keys are the bundle's. No caller adds one, so that a fast hash will do; with a seed of the process's own, since the
+/// names of people in a bundle may be those that they gave themselves.
+type OwnMap<K, V> = HashMap<K, V, RandomState>;
 
 #[cfg(test)]
 mod differential;

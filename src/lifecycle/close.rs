@@ -17,7 +17,6 @@ use crate::task::{Event, Head, State, window_name};
 
 /// How many tasks end with one commit. More would cost less, and keep a processor from answers for longer.
 const TASKS_OF_COMMIT_MAX: usize = 16;
-
 /// How many windows get something back with one commit.
 const WINDOWS_OF_COMMIT_MAX: usize = 50;
 
@@ -257,8 +256,9 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                         held(later).add(Unused::of(&open));
                     }
                     for head in open {
-                        // There may be a hundred thousand.
-                        tokio::task::yield_now().await;
+                        if later.is_some() {
+                            tokio::task::yield_now().await;
+                        }
                         if let Err(fault) = self.tell_closed(head, state, asking, what, revision) {
                             held(unrecorded).get_or_insert(fault);
                         }

@@ -2,6 +2,7 @@
 //! Never checks what nobody asks with: a default that every item replaces may be anything.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use crate::api::wire::{Malformed, UID_BYTES_MAX, text};
 use crate::json;
@@ -98,11 +99,7 @@ impl Named {
         let mut members = required_object(field, value)?;
         let kind = required_text(field, "type", &mut members)?;
         let id = required_text(field, "id", &mut members)?;
-        let properties = match members.remove("properties") {
-            None | Some(Value::Null) => Members::new(),
-            Some(Value::Record(properties)) => properties,
-            Some(other) => return Err(wrong(&format!("{field}.properties"), "an object", &other)),
-        };
+        let properties = object(format_args!("{field}.properties"), members.remove("properties"))?;
         Ok(Self { kind, id, properties })
     }
 }
@@ -129,11 +126,11 @@ impl Action {
 }
 
 /// An object that may be left out.
-pub(in crate::api) fn object(field: &str, value: Option<Value>) -> Result<Members, Malformed> {
+pub(in crate::api) fn object(field: impl Display, value: Option<Value>) -> Result<Members, Malformed> {
     match value {
         None | Some(Value::Null) => Ok(Members::new()),
         Some(Value::Record(members)) => Ok(members),
-        Some(other) => Err(wrong(field, "an object", &other)),
+        Some(other) => Err(wrong(&field.to_string(), "an object", &other)),
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn asked(
 fn kind_of(field: &str, value: Option<Value>) -> Result<Named, Malformed> {
     let mut members = required_object(field, value)?;
     let kind = required_text(field, "type", &mut members)?;
-    let properties = object(&format!("{field}.properties"), members.remove("properties"))?;
+    let properties = object(format_args!("{field}.properties"), members.remove("properties"))?;
     let properties = properties.into_iter().filter(|(name, _)| name == "server").collect();
     Ok(Named { kind, id: SmolStr::default(), properties })
 }
