@@ -4,6 +4,8 @@
 
 #[path = "bundles.rs"]
 mod bundles;
+#[path = "lent.rs"]
+mod lent;
 #[path = "refund.rs"]
 mod refund;
 
@@ -11,19 +13,24 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use bundles::Beside;
-use refund::{decide, permitting};
+use refund::decide;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let beside = match arguments.next().as_deref() {
-        Some("shipped") => Beside::default(),
-        Some("1000-policies") => Beside { policies: 1_000, ..Beside::default() },
+    let shipped = Beside::default();
+    let scenario = arguments.next();
+    let (beside, is_lent) = match scenario.as_deref() {
+        Some("shipped") => (shipped, false),
+        Some("1000-policies") => (Beside { policies: 1_000, ..shipped }, false),
+        Some("task") => (shipped, true),
         _ => return usage(),
     };
     let Some(rounds) = arguments.next().and_then(|rounds| rounds.parse::<u32>().ok()) else {
         return usage();
     };
-    let (pdp, request) = permitting(&beside.files(), "support-bot");
+    let files = beside.files();
+    let (pdp, request) =
+        if is_lent { lent::permitting(&files) } else { refund::permitting(&files, "support-bot") };
     for _ in 0..rounds {
         black_box(decide(&pdp, black_box(&request)));
     }
@@ -31,6 +38,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions shipped|1000-policies ROUNDS");
+    eprintln!("usage: instructions shipped|1000-policies|task ROUNDS");
     ExitCode::from(2)
 }

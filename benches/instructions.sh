@@ -23,7 +23,7 @@ count() {
 
 failed=0
 counted=()
-for scenario in shipped 1000-policies; do
+for scenario in shipped 1000-policies task; do
   before=$(count "$scenario" "$few")
   after=$(count "$scenario" "$many")
   each=$(((after - before) / (many - few)))

@@ -56,7 +56,7 @@ impl Record<'_> {
     /// # Errors
     /// [`AuditError::Encode`], which no record of ours is known to cause.
     pub fn to_json(&self) -> Result<Vec<u8>, AuditError> {
-        let mut line = Vec::with_capacity(1024);
+        let mut line = Vec::with_capacity(2048);
         serde_json::to_writer(&mut line, self).map_err(AuditError::Encode)?;
         Ok(line)
     }

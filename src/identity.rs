@@ -14,6 +14,7 @@ mod peer;
 mod principal;
 mod proof;
 mod revoked;
+mod seen;
 mod session;
 mod spiffe;
 mod trust;
@@ -39,6 +40,7 @@ pub use principal::{
 };
 pub use proof::{Binding, PROOF_WINDOW_S, Proofs};
 pub use revoked::{REVOKED_BYTES_MAX, Revoked, RevokedFault};
+pub use seen::Seen;
 pub use session::{SessionFault, Sessions};
 pub use spiffe::{NotASpiffeId, SpiffeId, is_trust_domain};
 pub use trust::{

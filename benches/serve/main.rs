@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             echo::serve(&listen, &answer).to("the echo ended").map(|()| ExitCode::SUCCESS)
         }
         Some(Part::Plain { answer }) => {
-            plain::serve(&answer).to("the plain server ended").map(|()| ExitCode::SUCCESS)
+            plain::serve(answer.as_deref()).to("the plain server ended").map(|()| ExitCode::SUCCESS)
         }
         None => measure(options),
     };

@@ -65,12 +65,12 @@ pub enum Part {
         #[arg(long)]
         answer: PathBuf,
     },
-    /// The floor over HTTP: answers everything with one answer.
+    /// A floor over HTTP: answers everything with one answer, or with what it was asked.
     #[command(hide = true)]
     Plain {
         /// JSON.
         #[arg(long)]
-        answer: String,
+        answer: Option<String>,
     },
 }
 
@@ -94,7 +94,7 @@ pub enum Scenario {
     Memory,
     /// What a Unix socket alone gives: the echo over both.
     Floor,
-    /// AuthZEN's evaluation over HTTP/1.1, beside a plain axum server.
+    /// AuthZEN's evaluation over HTTP/1.1, beside plain axum servers.
     Http,
     /// Cerbos with an equivalent policy, over gRPC (B5) and AuthZEN.
     Peers,

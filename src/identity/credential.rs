@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::spiffe::SpiffeId;
 
 /// A token or proof as it was sent.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Token(String);
 
 impl Token {

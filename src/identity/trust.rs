@@ -10,7 +10,8 @@ use super::fault::TokenFault;
 use super::jwt::Algorithm;
 use super::keys::Keys;
 use super::revoked::Revoked;
-use super::verify::{Remembered, Verified};
+use super::seen::Seen;
+use super::verify::Verified;
 use crate::value::{SmolStr, Value};
 
 /// How long past its time a foreign issuer's token is believed, at most, in seconds (G3).
@@ -152,7 +153,7 @@ pub struct Trust {
     issuers: Known,
     domains: Known,
     revision: [u8; 32],
-    pub(super) remembered: Arc<Remembered>,
+    pub(super) remembered: Arc<Seen<Verified>>,
     revoked: Arc<Revoked>,
     missing: Option<Missing>,
 }
@@ -196,7 +197,7 @@ impl Trust {
             issuers: names(config.issuers.iter().map(|issuer| &issuer.name).collect()),
             domains: names(config.domains.iter().map(|domain| &domain.name).collect()),
             revision: digest.finalize().into(),
-            remembered: Arc::new(Remembered::new(REMEMBERED_MAX)),
+            remembered: Arc::new(Seen::new(REMEMBERED_MAX)),
             revoked: Arc::default(),
             missing: None,
             config,

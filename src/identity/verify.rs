@@ -4,8 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
-
 use super::claims::{actors, confirmation, describe, names, scopes};
 use super::credential::Token;
 use super::fault::TokenFault;
@@ -109,25 +107,16 @@ pub struct Verified {
     pub actors: Vec<AgentName>,
 }
 
-/// Tokens that were verified under one trust, by the SHA-256 of their bytes, within bounds.
-pub(super) struct Remembered(Cache<[u8; 32], Arc<Verified>>);
-
-impl Remembered {
-    pub(super) fn new(tokens_max: usize) -> Self {
-        Self(Cache::new(tokens_max))
-    }
-}
-
 impl Trust {
     /// How many tokens are remembered.
     #[cfg(test)]
     pub(super) fn remembered_len(&self) -> usize {
-        self.remembered.0.len()
+        self.remembered.len()
     }
 
     /// A token that was verified before, and may have been refused for all that.
     pub fn known(&self, token: &Token) -> Option<Arc<Verified>> {
-        self.remembered.0.get(&token.digest())
+        self.remembered.get(token)
     }
 
     /// Verifies everything about a token that does not change with the moment and the request. A token that was verified
@@ -136,12 +125,11 @@ impl Trust {
     /// # Errors
     /// [`TokenFault`].
     pub fn verify(&self, token: &Token) -> Result<Arc<Verified>, TokenFault> {
-        let digest = token.digest();
-        if let Some(verified) = self.remembered.0.get(&digest) {
+        if let Some(verified) = self.remembered.get(token) {
             return Ok(verified);
         }
         let verified = Arc::new(self.verify_anew(token.expose())?);
-        self.remembered.0.insert(digest, verified.clone());
+        self.remembered.insert(token, verified.clone());
         Ok(verified)
     }
 

@@ -7,7 +7,8 @@ use super::{Ask, Judged, Occasion, Request, Unclear};
 use crate::audit::{Decided, Mode, TokenSeen};
 use crate::identity::{Assurance, Principal, Verified};
 use crate::policy::Snapshot;
-use crate::task::Grant;
+use crate::task::{Grant, TaskId};
+use crate::value::SmolStr;
 
 /// A request that was judged and is not on record yet.
 pub(super) struct Judgement<'r> {
@@ -24,13 +25,14 @@ pub(super) struct Judgement<'r> {
 
 /// What a record says of a task.
 pub(super) struct TaskTold {
-    pub(super) id: String,
-    pub(super) purpose: Option<String>,
+    pub(super) id: TaskId,
+    pub(super) name: String,
+    purpose: SmolStr,
 }
 
 impl TaskTold {
     pub(super) fn of(grant: &Grant) -> Self {
-        Self { id: grant.id.to_string(), purpose: Some(grant.purpose.id.to_string()) }
+        Self { id: grant.id, name: grant.id.to_string(), purpose: grant.purpose.id.clone() }
     }
 }
 
@@ -73,9 +75,9 @@ impl Judgement<'_> {
             actor_token: established.and_then(Principal::actor_token).map(TokenSeen::from),
             refused_token: refused.as_deref().map(TokenSeen::refused),
             session: request.session.as_deref(),
-            task: task.as_ref().map(|task| task.id.as_str()).or(said_task),
+            task: task.as_ref().map(|task| task.name.as_str()).or(said_task),
             task_assurance: task.as_ref().map(|_| Assurance::Verified),
-            purpose: task.as_ref().and_then(|task| task.purpose.as_deref()).or(said_purpose),
+            purpose: task.as_ref().map(|task| task.purpose.as_str()).or(said_purpose),
             mode: request.preview.then_some(Mode::Preview),
             intent: request.intent.as_deref(),
             server,

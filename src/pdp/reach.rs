@@ -64,7 +64,7 @@ impl<S: AuditSink> Pdp<S> {
         let (parties, refused) = match establish(self, snapshot, trust, &request, occasion.now) {
             Err(Refused { reason, words, principal, task, .. }) => {
                 let principal = principal.map(|principal| *principal);
-                (Parties { principal, task: task.map(|task| task.id) }, Some((reason, words)))
+                (Parties { principal, task: task.map(|task| task.name) }, Some((reason, words)))
             }
             Ok(established) => {
                 let principal = established.principal.subject();

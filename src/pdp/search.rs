@@ -161,7 +161,7 @@ impl<S: AuditSink> Pdp<S> {
             Ok(standing) => (Parties::of(standing.as_ref()), None, Some(standing)),
             Err(refused) => {
                 let principal = refused.principal.map(|principal| *principal);
-                let task = refused.task.map(|task| task.id);
+                let task = refused.task.map(|task| task.name);
                 (Parties { principal, task }, Some((refused.reason, refused.words)), None)
             }
         };

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::{ArcSwap, Guard};
-use quick_cache::sync::Cache;
 use serde::Deserialize;
 
 use super::basis::Lent;
@@ -17,7 +16,7 @@ use super::state::{End, State};
 use super::stops::{Stop, Stops, Target};
 use super::token::{Read, TaskTokenFault, read};
 use super::{TaskId, digest};
-use crate::identity::{OwnIssuer, Token};
+use crate::identity::{OwnIssuer, Seen, Token};
 use crate::value::Uid;
 
 /// How many tokens of tasks are remembered.
@@ -123,7 +122,7 @@ pub struct Tasks {
     stops: ArcSwap<Stops>,
     used: Mutex<HashMap<String, i64>>,
     windows: Mutex<HashMap<String, Window>>,
-    known: Cache<[u8; 32], Arc<Known>>,
+    known: Seen<Known>,
     revision: AtomicU64,
     wanted: Wanted,
 }
@@ -143,7 +142,7 @@ impl Tasks {
             stops: ArcSwap::default(),
             used: Mutex::default(),
             windows: Mutex::default(),
-            known: Cache::new(KNOWN_MAX),
+            known: Seen::new(KNOWN_MAX),
             revision: AtomicU64::new(0),
             wanted: Box::new(wanted),
         }
@@ -285,10 +284,9 @@ impl Tasks {
     /// # Errors
     /// [`NotInForce`].
     pub fn present(&self, token: &Token, now_s: i64) -> Result<Arc<Known>, NotInForce> {
-        let digest = token.digest();
-        let known = match self.known.get(&digest) {
+        let known = match self.known.get(token) {
             Some(known) => known,
-            None => self.learn(token, digest, now_s)?,
+            None => self.learn(token, now_s)?,
         };
         if known.lent.grant.is_over(now_s) {
             return Err(NotInForce::Expired);
@@ -303,7 +301,7 @@ impl Tasks {
 
     /// The token of a task that we have signed, whether the task stands or not: whose was it?
     pub fn signed(&self, token: &Token) -> Option<Grant> {
-        if let Some(known) = self.known.get(&token.digest()) {
+        if let Some(known) = self.known.get(token) {
             return Some(known.lent.grant.clone());
         }
         read(token, &self.issuer.load()).ok().map(|read| read.grant)
@@ -311,7 +309,7 @@ impl Tasks {
 
     /// Whether this token is one of ours.
     pub fn is_ours(&self, token: &Token) -> bool {
-        self.known.get(&token.digest()).is_some() || read(token, &self.issuer.load()).is_ok()
+        self.known.get(token).is_some() || read(token, &self.issuer.load()).is_ok()
     }
 
     /// The task that a token of ours stands for itself, whether it is over or not. Not one for an MCP server.
@@ -320,7 +318,7 @@ impl Tasks {
         Some(read.grant.id)
     }
 
-    fn learn(&self, token: &Token, digest: [u8; 32], now_s: i64) -> Result<Arc<Known>, NotInForce> {
+    fn learn(&self, token: &Token, now_s: i64) -> Result<Arc<Known>, NotInForce> {
         let issuer = self.issuer.load();
         let Read { grant, basis, audience, kid } = read(token, &issuer)?;
         if grant.is_over(now_s) {
@@ -342,7 +340,7 @@ impl Tasks {
         let basis = basis.unwrap_or_else(|| ours.basis.clone());
         let lent = Lent { grant, basis };
         let known = Arc::new(Known::new(lent, head, audience, kid, issuer.name()));
-        self.known.insert(digest, known.clone());
+        self.known.insert(token, known.clone());
         Ok(known)
     }
 

@@ -1,34 +1,52 @@
-//! AuthZEN's evaluation over HTTP/1.1 beside a plain axum server that reads and writes JSON.
+//! AuthZEN's evaluation over HTTP/1.1 beside plain axum servers: an echo, and one that says the same answer each time.
 //! Never with a bundle other than the shipped one.
 
 use super::findings;
-use crate::bench::{Bench, Finding};
+use crate::bench::{Bench, Finding, PERMITTED};
 use crate::load;
 use crate::place::Place;
 use crate::plain;
-use crate::post::Post;
+use crate::question::evaluation;
 use crate::rows::{Bound, Row};
 use crate::running::Running;
 use crate::trouble::{Outcome, Trouble};
 
-const NAMES: [&str; 2] = ["palisade", "plain axum"];
+const OURS: &str = "palisade";
+/// It reads JSON and says the same JSON.
+const ECHO: &str = "axum echo";
+/// It reads JSON and says our answer, given in advance: less to write than the echo has.
+const SAYER: &str = "axum, one answer";
 const CONCURRENCIES: [usize; 3] = [1, 16, 64];
+/// How an echo of the question begins: by the names of its members.
+const ECHOED: &[u8] = br#"{"action":"#;
+
+/// A plain server that we are held beside.
+struct Floor {
+    name: &'static str,
+    server: Running,
+    /// How its answers begin.
+    says: &'static [u8],
+}
 
 pub(super) fn run(bench: &Bench) -> Vec<Finding> {
     let sides = || {
         let place = Place::shipped()?;
         let palisade = place.serve_http(bench.options.workers)?;
         let answer = said(bench, &palisade)?;
-        let plain = plain::start(&answer, bench.options.workers)?;
-        Ok((place, palisade, plain))
+        let workers = bench.options.workers;
+        let echo = Floor { name: ECHO, server: plain::start(None, workers)?, says: ECHOED };
+        let sayer = Floor { name: SAYER, server: plain::start(Some(&answer), workers)?, says: PERMITTED };
+        Ok((place, palisade, [echo, sayer]))
     };
-    let (place, palisade, plain) = match sides() {
+    let (place, palisade, floors) = match sides() {
         Ok(sides) => sides,
         Err(trouble) => return findings("HTTP/1.1", Err(trouble)),
     };
     let at = |concurrency| {
         let conditions = conditions(concurrency);
-        findings(&conditions, measure(bench, &place, [&palisade, &plain], concurrency, &conditions))
+        let beside =
+            |floor| findings(&conditions, measure(bench, &place, &palisade, floor, concurrency, &conditions));
+        floors.iter().flat_map(beside).collect::<Vec<_>>()
     };
     CONCURRENCIES.into_iter().flat_map(at).collect()
 }
@@ -48,20 +66,22 @@ fn said(bench: &Bench, server: &Running) -> Outcome<String> {
 fn measure(
     bench: &Bench,
     place: &Place,
-    [palisade, plain]: [&Running; 2],
+    palisade: &Running,
+    floor: &Floor,
     concurrency: usize,
     conditions: &str,
 ) -> Outcome<Vec<Row>> {
-    let posts: [Vec<Post>; 2] = [bench.posts(palisade, concurrency)?, bench.posts(plain, concurrency)?];
+    let to_palisade = bench.posts(palisade, concurrency)?;
+    let to_floor = bench.posts_to(&floor.server.uri, &evaluation(), floor.says, concurrency)?;
     let pair = bench.rounds(|ours| {
-        let [to_palisade, to_plain] = &posts;
-        let (posts, server) = if ours { (to_palisade, palisade) } else { (to_plain, plain) };
+        let (posts, server) = if ours { (&to_palisade, palisade) } else { (&to_floor, &floor.server) };
         let slot = load::closed(&bench.runtime, &server.process, posts, concurrency, bench.effort.length())?;
         place.tidy()?;
         slot.sound()
     })?;
-    let mut rows = pair.rows(NAMES, conditions).to_vec();
-    for row in rows.iter_mut().filter(|row| concurrency == 64 && row.figure == "answers") {
+    let mut rows = pair.rows([OURS, floor.name], conditions).to_vec();
+    let is_held = |row: &&mut Row| floor.name == ECHO && concurrency == 64 && row.figure == "answers";
+    for row in rows.iter_mut().filter(is_held) {
         *row = row.clone().within("HTTP", Bound::RatioAtLeast(0.6));
     }
     Ok(rows)

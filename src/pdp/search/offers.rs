@@ -71,7 +71,7 @@ impl<S: AuditSink> Pdp<S> {
         let (usable, parties, refused) = match standing {
             Err(Refused { reason, words, principal, task, .. }) => {
                 let principal = principal.map(|principal| *principal);
-                let parties = Parties { principal, task: task.map(|task| task.id) };
+                let parties = Parties { principal, task: task.map(|task| task.name) };
                 (vec![false; things.len()], parties, Some((reason, words)))
             }
             Ok((server, standing)) => {

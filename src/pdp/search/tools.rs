@@ -114,7 +114,7 @@ impl<S: AuditSink> Pdp<S> {
         let (listed, parties, refused) = match standing {
             Err(Refused { reason, words, principal, task, .. }) => {
                 let principal = principal.map(|principal| *principal);
-                let parties = Parties { principal, task: task.map(|task| task.id) };
+                let parties = Parties { principal, task: task.map(|task| task.name) };
                 (nothing_of(sent.as_ref()), parties, Some((reason, words)))
             }
             Ok((server, standing)) => {
