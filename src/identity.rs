@@ -40,7 +40,7 @@ pub use principal::{
 };
 pub use proof::{Binding, PROOF_WINDOW_S, Proofs};
 pub use revoked::{REVOKED_BYTES_MAX, Revoked, RevokedFault};
-pub use seen::Seen;
+pub(crate) use seen::Seen;
 pub use session::{SessionFault, Sessions};
 pub use spiffe::{NotASpiffeId, SpiffeId, is_trust_domain};
 pub use trust::{

@@ -328,7 +328,7 @@ impl<S: AuditSink> Pdp<S> {
         let is_step = !matches!(request.ask, Ask::Task(_)) && !request.preview;
         let reportable = judged.action.is_some() && is_step && request.caller.may(Role::Outcome);
         if judged.decision.outcome.is_permit() && receipt.is_ok() && reportable {
-            let task = task.filter(|_| is_step).map(|task| task.id);
+            let task = task.map(|task| task.id);
             self.open.opened(occasion.id.0.clone(), request.caller.name.clone(), task);
         }
         let answer = Answer {

@@ -1,6 +1,10 @@
 //! Drives the real server over gRPC, beside a bare echo of the same messages, and prints the ratios.
 //! Never asserts a time: it exits with an error only when something could not be measured.
 
+/// The program's, so that the floors have no other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod bench;
 mod bundle;
 mod call;

@@ -62,6 +62,9 @@ pub fn run(report: &mut Report) {
     ];
     for (name, policies) in bundles {
         of_bundle(report, &runtime, name, snapshot(policies));
+        if !policies.is_empty() {
+            of_policy(report, &runtime, name, policies);
+        }
     }
     let shipped = snapshot("");
     for count in [1, 10_000] {
@@ -101,6 +104,17 @@ fn under(world: &Served, runtime: &Runtime, key: &str) -> (Request, String) {
 fn of_bundle(report: &mut Report, runtime: &Runtime, name: &str, snapshot: Arc<Snapshot>) {
     let world = served(runtime, snapshot);
     compare(report, runtime, &world, &format!("a call under a task, {name}"));
+}
+
+/// The same call under a task where a policy looks at it and where none does: what the policy takes.
+fn of_policy(report: &mut Report, runtime: &Runtime, name: &str, policies: &str) {
+    let (unseen, seen) = (served(runtime, snapshot("")), served(runtime, snapshot(policies)));
+    let [(under_unseen, _), (under_seen, _)] =
+        [&unseen, &seen].map(|world| under(world, runtime, "a key of the agent's"));
+    let (without, with) = (|| is_permitted(&unseen, &under_unseen), || is_permitted(&seen, &under_seen));
+    let found = beside(ROUNDS, BLOCK, without, with);
+    let today = format!("{:+.1} µs ({:.1} → {:.1} µs)", found.more_us, found.first_us, found.second_us);
+    report.told(format!("of that the policy, {name}: both calls under a task"), today);
 }
 
 fn compare(report: &mut Report, runtime: &Runtime, world: &Served, what: &str) {

@@ -24,6 +24,10 @@ mod world;
 
 use report::Report;
 
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The parts, as `--only` names them, separated by commas.
 const PARTS: [(&str, Part); 5] = [
     ("starts", starts::run),

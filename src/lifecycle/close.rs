@@ -17,6 +17,7 @@ use crate::task::{Event, Head, State, window_name};
 
 /// How many tasks end with one commit. More would cost less, and keep a processor from answers for longer.
 const TASKS_OF_COMMIT_MAX: usize = 16;
+
 /// How many windows get something back with one commit.
 const WINDOWS_OF_COMMIT_MAX: usize = 50;
 
@@ -73,11 +74,10 @@ fn window(head: &Head) -> String {
     format!("{WINDOW}{}", window_name(&lent.grant.parties, &lent.grant.purpose))
 }
 
+type Committed = Result<StateRevision, Fault>;
+
 /// The later of two states, or the first thing that went wrong.
-fn later_of(
-    one: Result<StateRevision, Fault>,
-    other: Result<StateRevision, Fault>,
-) -> Result<StateRevision, Fault> {
+fn later_of(one: Committed, other: Committed) -> Committed {
     one.and_then(|one| other.map(|other| one.max(other)))
 }
 
@@ -177,7 +177,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         asking: &Asking<'_>,
         what: Move,
         mut asked: Option<(String, AskedBefore)>,
-    ) -> Result<StateRevision, Fault> {
+    ) -> Committed {
         let later = (all.len() > TASKS_OF_COMMIT_MAX).then(Mutex::<Unused>::default);
         let unrecorded = Mutex::default();
         let closing = Closing { state, asking, what, later: later.as_ref(), unrecorded: &unrecorded };
@@ -208,11 +208,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
 
     /// Closes one share after the other, until none is left. When one fails no other is begun; those that have begun may be durable,
     /// and then are told.
-    async fn close_next(
-        &self,
-        commits: &Mutex<Chunks<'_, Arc<Head>>>,
-        closing: &Closing<'_>,
-    ) -> Result<StateRevision, Fault> {
+    async fn close_next(&self, commits: &Mutex<Chunks<'_, Arc<Head>>>, closing: &Closing<'_>) -> Committed {
         let mut closed = Ok(StateRevision(self.tasks.revision()));
         let next = || held(commits).next();
         while let Some(some) = next() {
@@ -230,7 +226,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         some: &[Arc<Head>],
         closing: &Closing<'_>,
         asked: &mut Option<(String, AskedBefore)>,
-    ) -> Result<StateRevision, Fault> {
+    ) -> Committed {
         let Closing { state, asking, what, later, unrecorded } = *closing;
         for _ in 0..TRIES {
             let open: Vec<_> = some.iter().filter(|head| self.tasks.find(head.id()).is_some()).collect();
@@ -256,6 +252,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                         held(later).add(Unused::of(&open));
                     }
                     for head in open {
+                        // One of many, of which there may be a hundred thousand.
                         if later.is_some() {
                             tokio::task::yield_now().await;
                         }

@@ -26,6 +26,7 @@ pub(super) struct Judgement<'r> {
 /// What a record says of a task.
 pub(super) struct TaskTold {
     pub(super) id: TaskId,
+    /// The id as text.
     pub(super) name: String,
     purpose: SmolStr,
 }

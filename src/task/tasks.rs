@@ -19,8 +19,8 @@ use super::{TaskId, digest};
 use crate::identity::{OwnIssuer, Seen, Token};
 use crate::value::Uid;
 
-/// How many tokens of tasks are remembered.
-const KNOWN_MAX: usize = 100_000;
+/// How many tokens of tasks are remembered, each of a few kilobytes with what it says. One that is not costs a signature.
+const KNOWN_MAX: usize = 30_000;
 /// How many tasks that are over are remembered, for the sake of better words.
 const GONE_MAX: usize = 1_000_000;
 /// Into how many parts the open tasks are divided, so that few wait for each other.
@@ -341,6 +341,10 @@ impl Tasks {
         let lent = Lent { grant, basis };
         let known = Arc::new(Known::new(lent, head, audience, kid, issuer.name()));
         self.known.insert(token, known.clone());
+        // Other keys may have come meanwhile, and all that was known been forgotten.
+        if !Arc::ptr_eq(&issuer, &self.issuer.load()) {
+            self.known.remove(token);
+        }
         Ok(known)
     }
 

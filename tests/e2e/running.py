@@ -24,7 +24,7 @@ from stubs import pb, rpc
 
 REPO = Path(__file__).resolve().parents[2]
 # The environment may name another binary.
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target"))
+TARGET = REPO / (os.environ.get("CARGO_TARGET_DIR") or "target")
 BINARY = Path(os.environ.get("PALISADE_BIN", TARGET / "debug" / "palisade"))
 EVERYTHING = REPO / "tools" / "capture" / "node_modules" / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
 CRM_SERVER = Path(__file__).resolve().parent / "crm_server.py"

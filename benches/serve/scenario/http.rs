@@ -17,8 +17,8 @@ const ECHO: &str = "axum echo";
 /// It reads JSON and says our answer, given in advance: less to write than the echo has.
 const SAYER: &str = "axum, one answer";
 const CONCURRENCIES: [usize; 3] = [1, 16, 64];
-/// How an echo of the question begins: by the names of its members.
-const ECHOED: &[u8] = br#"{"action":"#;
+/// How an echo of the question begins, as the question does.
+const ECHOED: &[u8] = br#"{"subject":"#;
 
 /// A plain server that we are held beside.
 struct Floor {
