@@ -1,10 +1,6 @@
 //! Drives the real server over gRPC, beside a bare echo of the same messages, and prints the ratios.
 //! Never asserts a time: it exits with an error only when something could not be measured.
 
-/// The program's, so that the floors have no other.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 mod bench;
 mod bundle;
 mod call;
@@ -40,6 +36,10 @@ use procfs::Others;
 use report::Report;
 use running::Listen;
 use trouble::{Attempt as _, Outcome};
+
+/// The program's, so that the floors have no other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let mut options = Options::parse();

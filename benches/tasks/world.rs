@@ -7,24 +7,23 @@ use std::time::Instant;
 
 use palisade::access::{DecisionId, Timestamp};
 use palisade::diagnostic::File;
-use palisade::identity::{Algorithm, OwnIssuer, SigningKey};
+use palisade::identity::OwnIssuer;
 use palisade::lifecycle::{Begun, Follower, Keeper, Lifecycle, Moment, Wish, fresh_id, wanting};
 use palisade::pdp::{Ask, Pdp, Request, TaskAsk, Wanted};
 use palisade::policy::Snapshot;
 use palisade::store::StateStore;
-use palisade::task::{Bound, Ceiling, Limit, Only, Required, Rules, Scope, Tasks};
+use palisade::task::{Bound, Limit, Only, Scope, Tasks};
 use palisade::value::Uid;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::bundles;
+pub use crate::lent::{ISSUER, issuer, rules};
 use crate::refund::{self, Lines, refund};
 
 /// The instant of every decision.
 pub const NOW: Timestamp = Timestamp(1_795_255_200_000);
-/// Who we are as an issuer.
-pub const ISSUER: &str = "https://pdp.acme.example";
 /// People beside the shipped ones that may start tasks.
 pub const STARTERS: usize = 1000;
 
@@ -72,28 +71,6 @@ pub fn runtime() -> Runtime {
 /// Where the state is: the directory of the build, since the usual place for temporary files may be no disk.
 pub fn place() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
-}
-
-/// Nothing here comes to an end that a benchmark does not end.
-pub fn rules() -> Rules {
-    Rules {
-        ceiling: Ceiling { ttl_max_s: 8 * 3600, depth_max: 3 },
-        ttl_default_s: 900,
-        calls_max: 1 << 40,
-        calls_window_max: 1 << 50,
-        calls_window_s: 86_400,
-        bearer: false,
-        asserted: true,
-        required: Required::Never,
-        open_max: 10_000_000,
-    }
-}
-
-/// A fresh key that signs tokens of tasks.
-pub fn issuer() -> Arc<OwnIssuer> {
-    let der = SigningKey::generate(Algorithm::Es256).expect("a key");
-    let key = SigningKey::from_pkcs8(Algorithm::Es256, &der).expect("a key");
-    Arc::new(OwnIssuer::new(ISSUER, Arc::new(key), []).expect("an issuer"))
 }
 
 /// The shipped bundle with the starters, and with these policies beside it.
