@@ -59,7 +59,7 @@ pub fn refund(agent: &str) -> Request {
         ask: Ask::Mcp(Message {
             server: "crm".into(),
             method: "tools/call".into(),
-            params: br#"{"name":"issue_refund","arguments":{"order":"o-1","amount":30}}"#.to_vec(),
+            params: br#"{"name":"issue_refund","arguments":{"order":"o-1","amount":30}}"#.to_vec().into(),
             ..Message::default()
         }),
         session: None,

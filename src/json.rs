@@ -1,11 +1,14 @@
 //! A strict, bounded JSON reader: what two parsers could read in two ways is refused.
 //! Never guesses, never rounds a number, and never puts content into an error.
 
+mod text;
+
 use std::collections::BTreeMap;
 
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 
 use crate::value::{SmolStr, Value};
+pub use text::{bytes_at, items_bytes, member_bytes, members_bytes, object_text};
 
 /// How much JSON a reader accepts. Everything beyond is refused before it is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +156,15 @@ impl JsonError {
 ///
 /// Integers that an `i64` holds become [`Value::Long`], every other number keeps its text.
 pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
+    parse_noting(bytes, limits, &[]).map(|(value, _)| value)
+}
+
+/// The same, with what [`bytes_at`] would find at a path; none when the path is empty.
+pub fn parse_noting<'a>(
+    bytes: &'a [u8],
+    limits: Limits,
+    path: &[&str],
+) -> Result<(Value, Option<&'a [u8]>), JsonError> {
     if bytes.len() > limits.bytes_max {
         return Err(JsonError::TooLong { bytes: bytes.len(), bytes_max: limits.bytes_max });
     }
@@ -163,81 +175,33 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
         depth_max: limits.depth_max.min(DEPTH_CEILING),
         nodes_max: limits.nodes_max,
         nodes: 0,
+        noted: None,
     };
     let first = reader.jiter.peek()?;
-    let value = reader.value(first, 1)?;
+    let value = reader.value(first, 1, path)?;
     reader.jiter.finish()?;
-    Ok(value)
+    Ok((value, reader.noted))
 }
 
-/// The exact bytes of a member's value in the text of an object, as they were sent; none when there is no such
-/// member. Give it only text that [`parse`] has accepted.
-pub fn member_bytes<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    bytes_at(object, &[name])
-}
-
-/// The exact bytes of the value that these names lead to, each a member of the object before it; of the whole text when there
-/// are none. None when there is no such value. Give it only text that [`parse`] has accepted.
-pub fn bytes_at<'a>(text: &'a [u8], path: &[&str]) -> Option<&'a [u8]> {
-    let mut jiter = Jiter::new(text);
-    for name in path {
-        let mut found = jiter.next_object().ok()?? == *name;
-        while !found {
-            let other = jiter.peek().ok()?;
-            jiter.known_skip(other).ok()?;
-            found = jiter.next_key().ok()?? == *name;
+/// Whether a value nests at most `depth_max` levels and holds at most `nodes_max` values, as [`parse`] counts them.
+pub fn is_within(value: &Value, depth_max: usize, nodes_max: usize) -> bool {
+    fn left(value: &Value, depth: usize, nodes: usize) -> Option<usize> {
+        let (depth, nodes) = (depth.checked_sub(1)?, nodes.checked_sub(1)?);
+        match value {
+            Value::Set(items) => items.iter().try_fold(nodes, |nodes, item| left(item, depth, nodes)),
+            Value::Record(members) => {
+                members.values().try_fold(nodes, |nodes, member| left(member, depth, nodes))
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Long(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Entity(_)
+            | Value::Extension(..) => Some(nodes),
         }
     }
-    let first = jiter.peek().ok()?;
-    let start = jiter.current_index();
-    jiter.known_skip(first).ok()?;
-    Some(jiter.slice_to_current(start))
-}
-
-/// The exact bytes of each item in the text of an array, as they were sent; none when it is no array. Give it only text
-/// that [`parse`] has accepted.
-pub fn items_bytes(array: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut jiter = Jiter::new(array);
-    let mut items = Vec::new();
-    let mut next = jiter.next_array().ok()?;
-    while let Some(first) = next {
-        let start = jiter.current_index();
-        jiter.known_skip(first).ok()?;
-        items.push(jiter.slice_to_current(start));
-        next = jiter.array_step().ok()?;
-    }
-    Some(items)
-}
-
-/// The members of the text of an object in their order, each with the exact bytes of its value; none when it is no object. Give
-/// it only text that [`parse`] has accepted.
-pub fn members_bytes(object: &[u8]) -> Option<Vec<(String, &[u8])>> {
-    let mut jiter = Jiter::new(object);
-    let mut members = Vec::new();
-    let mut next = jiter.next_object().ok()?.map(str::to_owned);
-    while let Some(name) = next {
-        let first = jiter.peek().ok()?;
-        let start = jiter.current_index();
-        jiter.known_skip(first).ok()?;
-        members.push((name, jiter.slice_to_current(start)));
-        next = jiter.next_key().ok()?.map(str::to_owned);
-    }
-    Some(members)
-}
-
-/// The text of an object with these members, each as it is.
-pub fn object_text<'m>(members: impl IntoIterator<Item = (&'m str, &'m [u8])>) -> Vec<u8> {
-    let mut text = vec![b'{'];
-    for (at, (name, value)) in members.into_iter().enumerate() {
-        if at > 0 {
-            text.push(b',');
-        }
-        text.extend(serde_json::Value::from(name).to_string().into_bytes());
-        text.push(b':');
-        text.extend(value);
-    }
-    text.push(b'}');
-    text
+    left(value, depth_max, nodes_max).is_some()
 }
 
 /// The value as `serde_json` holds it, for JSON Schema. Numbers beyond an `f64` stop at its ends; entity references
@@ -273,10 +237,13 @@ struct Reader<'a> {
     depth_max: usize,
     nodes_max: usize,
     nodes: usize,
+    /// The text of the value that was to be noted.
+    noted: Option<&'a [u8]>,
 }
 
 impl Reader<'_> {
-    fn value(&mut self, first: Peek, depth: usize) -> Result<Value, JsonError> {
+    /// `path` leads on to what is to be noted; empty where that is not in here.
+    fn value(&mut self, first: Peek, depth: usize, path: &[&str]) -> Result<Value, JsonError> {
         let offset = self.jiter.current_index();
         if depth > self.depth_max {
             return Err(JsonError::TooDeep { offset, depth_max: self.depth_max });
@@ -293,7 +260,7 @@ impl Reader<'_> {
             Peek::True | Peek::False => Ok(Value::Bool(self.jiter.known_bool(first)?)),
             Peek::String => Ok(Value::String(self.jiter.known_str()?.into())),
             Peek::Array => self.array(depth),
-            Peek::Object => self.object(depth),
+            Peek::Object => self.object(depth, path),
             Peek::NaN | Peek::Infinity => Err(JsonError::Number { offset }),
             number if number.is_num() => self.number(number, offset),
             _ => Err(JsonError::Syntax { offset, expected: "a JSON value" }),
@@ -304,19 +271,24 @@ impl Reader<'_> {
         let mut items = Vec::new();
         let mut next = self.jiter.known_array()?;
         while let Some(first) = next {
-            items.push(self.value(first, depth + 1)?);
+            items.push(self.value(first, depth + 1, &[])?);
             next = self.jiter.array_step()?;
         }
         Ok(Value::Set(items))
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, JsonError> {
+    fn object(&mut self, depth: usize, path: &[&str]) -> Result<Value, JsonError> {
         let mut members = BTreeMap::new();
         let mut offset = self.jiter.current_index();
         let mut next = self.jiter.known_object()?.map(SmolStr::new);
         while let Some(name) = next {
             let first = self.jiter.peek()?;
-            let value = self.value(first, depth + 1)?;
+            let start = self.jiter.current_index();
+            let on = path.split_first().filter(|(next, _)| name == **next).map(|(_, rest)| rest);
+            let value = self.value(first, depth + 1, on.unwrap_or_default())?;
+            if on.is_some_and(<[_]>::is_empty) {
+                self.noted = self.bytes.get(start..self.jiter.current_index());
+            }
             if members.insert(name, value).is_some() {
                 return Err(JsonError::DuplicateMember { offset: self.next_quote(offset) });
             }

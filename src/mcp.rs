@@ -10,7 +10,7 @@ mod target;
 
 use std::collections::BTreeSet;
 
-pub use message::{Limits, Message};
+pub use message::{Limits, Message, Params};
 pub use offered::Offered;
 pub use redaction::Redaction;
 
@@ -18,7 +18,7 @@ use crate::access::{DenyReason, Entity, Question};
 use crate::catalog::{Catalog, Server};
 use crate::value::{Uid, format_smolstr};
 use headers::Headers;
-use message::Params;
+use message::Members;
 use method::Direction;
 
 /// What a message comes to.
@@ -136,7 +136,7 @@ fn understand<'m>(
 ) -> Result<Mapped<'m>, Refusal<'m>> {
     let version = message.version()?;
     let method = message.method(version, limits)?;
-    let params = Params::read(message, version, limits)?;
+    let params = Members::read(message, version, limits)?;
     let headers = Headers::read(&message.headers, version, limits)?;
     headers.agree(method, &message.method, &params)?;
     match method.direction() {

@@ -93,7 +93,7 @@ impl Extension {
 
 /// A value as it was sent. JSON faces send `Null`, `Number` and plain strings; [`Shape::admit`] turns them into
 /// what the schema declares, or refuses them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// JSON `null`. No shape admits it; an optional member that is null counts as absent.
     Null,

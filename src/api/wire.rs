@@ -302,7 +302,7 @@ fn decode_mcp(message: v1::McpMessage) -> Result<mcp::Message, Malformed> {
     Ok(mcp::Message {
         server: text("mcp.server", server, NAME_BYTES_MAX)?,
         method: text("mcp.method", method, NAME_BYTES_MAX)?,
-        params,
+        params: params.into(),
         protocol_version: optional("mcp.protocol_version", protocol_version, NAME_BYTES_MAX)?,
         headers,
         tool_definition: (!tool_definition.is_empty()).then_some(tool_definition),

@@ -192,6 +192,14 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Objects of few names, so that paths meet them.
+fn around() -> impl Strategy<Value = serde_json::Value> {
+    json().prop_recursive(4, 32, 3, |inner| {
+        prop::collection::btree_map("[abc]", inner, 0..4)
+            .prop_map(|members| serde_json::Value::Object(members.into_iter().collect()))
+    })
+}
+
 proptest! {
     #[test]
     fn what_serde_json_writes_is_read_back_the_same(sent in json()) {
@@ -206,6 +214,25 @@ proptest! {
         let theirs = serde_json::from_slice::<serde_json::Value>(&bytes).is_ok();
         // Ours is the stricter: it may refuse what the other reads, never the other way round.
         prop_assert!(!ours || theirs || serde_json::from_slice::<&serde_json::value::RawValue>(&bytes).is_ok());
+    }
+
+    #[test]
+    fn what_is_within_limits_is_what_is_read_under_them(sent in json(), depth_max in 1..6_usize, nodes_max in 1..16_usize) {
+        let text = serde_json::to_vec(&sent).unwrap();
+        let value = parse(&text, Limits::default()).unwrap();
+        let limits = Limits { depth_max, nodes_max, ..Limits::default() };
+        prop_assert_eq!(is_within(&value, depth_max, nodes_max), parse(&text, limits).is_ok());
+    }
+
+    #[test]
+    fn what_is_noted_is_what_stands_at_the_path(
+        sent in around(), path in prop::collection::vec("[ab]", 1..4), pretty: bool,
+    ) {
+        let text = if pretty { serde_json::to_vec_pretty(&sent) } else { serde_json::to_vec(&sent) }.unwrap();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let (value, noted) = parse_noting(&text, Limits::default(), &path).unwrap();
+        prop_assert_eq!(noted, bytes_at(&text, &path));
+        prop_assert_eq!(value, parse(&text, Limits::default()).unwrap());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::catalog::Tool;
 use crate::value::Value;
 
-use super::message::{Limits, Params};
+use super::message::{Limits, Members};
 use super::method::{Direction, Era, Method, Target, Version};
 use super::{Refusal, shown};
 
@@ -54,7 +54,7 @@ impl<'m> Headers<'m> {
         &self,
         method: Method,
         method_name: &str,
-        params: &Params<'_>,
+        params: &Members<'_>,
     ) -> Result<(), Refusal<'static>> {
         if self.values.is_empty() {
             return Ok(());
@@ -71,7 +71,7 @@ impl<'m> Headers<'m> {
         // A notification may come from either side; only a client's has the header.
         self.same(METHOD, method_name, is_request)?;
         if let Some(member) = name_member(method.target) {
-            let Some(Value::String(named)) = params.members().get(member) else {
+            let Some(Value::String(named)) = params.all().get(member) else {
                 return Err(disagrees(NAME));
             };
             if self.decoded(NAME)?.ok_or_else(|| missing(NAME))? != *named {

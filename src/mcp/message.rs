@@ -1,6 +1,7 @@
-//! A message as the PEP passes it on, and its `params` once they were read.
+//! A message as the PEP passes it on, and its `params` once they are read.
 //! Never understands what the members mean; it only says which are there and of which kind.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::json;
@@ -16,8 +17,8 @@ pub struct Message {
     pub server: String,
     /// The JSON-RPC method.
     pub method: String,
-    /// The bytes of the JSON-RPC `params` as they were sent; empty when there are none.
-    pub params: Vec<u8>,
+    /// The JSON-RPC `params`.
+    pub params: Params,
     /// The protocol revision in force; none means 2025-03-26.
     pub protocol_version: Option<String>,
     /// Its HTTP headers that begin with `Mcp-`, in any case; empty when it did not come over HTTP.
@@ -26,6 +27,42 @@ pub struct Message {
     pub tool_definition: Option<Vec<u8>>,
     /// Whether a call of a tool may have arguments although none came along: only what does not depend on them is permitted.
     pub arguments_unseen: bool,
+}
+
+/// The JSON-RPC `params` of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Params {
+    /// Their text as it was sent; empty when there are none.
+    Sent(Vec<u8>),
+    /// What a face has read of them already, within [`Limits::params`].
+    Read {
+        /// Their members.
+        members: BTreeMap<SmolStr, Value>,
+        /// The text of the member `arguments` as it was sent: none without it.
+        arguments: Option<Vec<u8>>,
+    },
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self::Sent(Vec::new())
+    }
+}
+
+impl From<Vec<u8>> for Params {
+    fn from(text: Vec<u8>) -> Self {
+        Self::Sent(text)
+    }
+}
+
+impl Params {
+    /// Their text as it was sent; none when only what was read of it is there.
+    pub fn sent(&self) -> Option<&[u8]> {
+        match self {
+            Self::Sent(text) => Some(text),
+            Self::Read { .. } => None,
+        }
+    }
 }
 
 /// How much of a message is read. What is over a limit is denied.
@@ -95,41 +132,48 @@ impl Message {
 /// The member of `_meta` that repeats the protocol version (MCP 2026-07-28).
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// The `params` of a message: their bytes, and their members.
+/// The members of the `params` of a message, with the text of the arguments.
 #[derive(Debug)]
-pub(super) struct Params<'m> {
-    bytes: &'m [u8],
-    members: BTreeMap<SmolStr, Value>,
+pub(super) struct Members<'m> {
+    all: Cow<'m, BTreeMap<SmolStr, Value>>,
+    arguments: Option<&'m [u8]>,
 }
 
-impl<'m> Params<'m> {
+impl<'m> Members<'m> {
     /// Reads them: strict JSON, an object, and of the revision that they say themselves.
     pub(super) fn read(
         message: &'m Message,
         version: Version,
         limits: &Limits,
     ) -> Result<Self, Refusal<'static>> {
-        let bytes = &message.params;
-        if bytes.is_empty() {
-            return Ok(Self { bytes, members: BTreeMap::new() });
-        }
-        let value = json::parse(bytes, limits.params)
-            .map_err(|error| Refusal::invalid(format!("`params`: {error}")))?;
-        let params = match value {
-            Value::Record(members) => Self { bytes, members },
-            other => {
-                return Err(Refusal::invalid(format!("`params` must be an object, found {}", other.kind())));
+        let members = match &message.params {
+            Params::Read { members, arguments } => {
+                Self { all: Cow::Borrowed(members), arguments: arguments.as_deref() }
+            }
+            Params::Sent(text) if text.is_empty() => {
+                Self { all: Cow::Owned(BTreeMap::new()), arguments: None }
+            }
+            Params::Sent(text) => {
+                let all = match json::parse(text, limits.params) {
+                    Ok(Value::Record(members)) => Cow::Owned(members),
+                    Ok(other) => {
+                        let found = other.kind();
+                        return Err(Refusal::invalid(format!("`params` must be an object, found {found}")));
+                    }
+                    Err(error) => return Err(Refusal::invalid(format!("`params`: {error}"))),
+                };
+                Self { all, arguments: json::member_bytes(text, "arguments") }
             }
         };
         match version.era() {
             method::Era::Legacy => {}
-            method::Era::Modern => params.agree_on(version)?,
+            method::Era::Modern => members.agree_on(version)?,
         }
-        Ok(params)
+        Ok(members)
     }
 
     fn agree_on(&self, version: Version) -> Result<(), Refusal<'static>> {
-        let Some(meta) = optional_object(&self.members, "params", "_meta")? else { return Ok(()) };
+        let Some(meta) = optional_object(&self.all, "params", "_meta")? else { return Ok(()) };
         match meta.get(META_VERSION) {
             None => Ok(()),
             Some(Value::String(name)) if name == version.name() => Ok(()),
@@ -139,17 +183,16 @@ impl<'m> Params<'m> {
         }
     }
 
-    pub(super) fn members(&self) -> &BTreeMap<SmolStr, Value> {
-        &self.members
+    pub(super) fn all(&self) -> &BTreeMap<SmolStr, Value> {
+        &self.all
     }
 
-    /// The value and the bytes of `params.arguments`.
+    /// The value and the text of `params.arguments`.
     pub(super) fn arguments(&self) -> Result<Option<(&Value, &'m [u8])>, Refusal<'static>> {
-        let Some(value) = self.members.get("arguments") else { return Ok(None) };
+        let Some(value) = self.all.get("arguments") else { return Ok(None) };
         // What is digested must be what was read; a reader that cannot find it again would break that.
-        let bytes = json::member_bytes(self.bytes, "arguments")
-            .ok_or_else(|| Refusal::invalid("`params.arguments` cannot be read"))?;
-        Ok(Some((value, bytes)))
+        let text = self.arguments.ok_or_else(|| Refusal::invalid("`params.arguments` cannot be read"))?;
+        Ok(Some((value, text)))
     }
 }
 

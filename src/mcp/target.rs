@@ -9,7 +9,7 @@ use crate::uri;
 use crate::value::{SmolStr, Uid, Value, format_smolstr};
 
 use super::headers::Headers;
-use super::message::{self, Limits, Message, Params};
+use super::message::{self, Limits, Members, Message};
 use super::method::{Method, Target};
 use super::{Refusal, Step, action, shown};
 
@@ -19,7 +19,7 @@ pub(super) struct Asked<'a, 'm> {
     pub(super) method: Method,
     pub(super) server: &'a Server,
     pub(super) message: &'m Message,
-    pub(super) params: &'a Params<'m>,
+    pub(super) params: &'a Members<'m>,
     pub(super) headers: &'a Headers<'a>,
     pub(super) limits: &'a Limits,
 }
@@ -37,7 +37,7 @@ impl<'m> Asked<'_, 'm> {
             Target::Tool => self.tool_call(),
             Target::Server => Ok(self.ask(self.server_itself())),
             Target::Resource => Ok(self.ask(self.resource()?)),
-            Target::Prompt => Ok(self.ask(self.prompt("params", self.params.members())?)),
+            Target::Prompt => Ok(self.ask(self.prompt("params", self.params.all())?)),
             Target::Completion => Ok(self.ask(self.completion()?)),
             Target::Task => Ok(self.ask(self.task()?)),
             Target::Subscriptions => self.subscriptions(),
@@ -51,7 +51,7 @@ impl<'m> Asked<'_, 'm> {
     fn tool_call(&self) -> Result<Step<'m>, Refusal<'m>> {
         let arguments = self.params.arguments()?;
         let bytes = arguments.map(|(_, bytes)| bytes);
-        let name = message::text(self.params.members(), "params", "name", self.limits.name_bytes_max)?;
+        let name = message::text(self.params.all(), "params", "name", self.limits.name_bytes_max)?;
         let Some(tool) = self.server.tools.get(name) else {
             let words =
                 format!("tool `{}` of server `{}` is not in the catalog", shown(name), self.server.id);
@@ -85,7 +85,7 @@ impl<'m> Asked<'_, 'm> {
     fn subscriptions(&self) -> Result<Step<'m>, Refusal<'m>> {
         let mut step = self.ask(self.server_itself());
         let path = "params.notifications";
-        let Some(wanted) = message::optional_object(self.params.members(), "params", "notifications")? else {
+        let Some(wanted) = message::optional_object(self.params.all(), "params", "notifications")? else {
             return Ok(step);
         };
         let uris = match wanted.get("resourceSubscriptions") {
@@ -120,7 +120,7 @@ impl<'m> Asked<'_, 'm> {
 
     fn completion(&self) -> Result<Thing, Refusal<'static>> {
         let path = "params.ref";
-        let reference = message::optional_object(self.params.members(), "params", "ref")?
+        let reference = message::optional_object(self.params.all(), "params", "ref")?
             .ok_or_else(|| Refusal::invalid(format!("`{path}` is missing")))?;
         match message::text(reference, path, "type", self.limits.name_bytes_max)? {
             "ref/prompt" => self.prompt(path, reference),
@@ -137,7 +137,7 @@ impl<'m> Asked<'_, 'm> {
     }
 
     fn resource(&self) -> Result<Thing, Refusal<'static>> {
-        let sent = message::text(self.params.members(), "params", "uri", self.limits.uri_bytes_max)?;
+        let sent = message::text(self.params.all(), "params", "uri", self.limits.uri_bytes_max)?;
         self.resource_at("params.uri", sent, uri::canonical)
     }
 
@@ -162,7 +162,7 @@ impl<'m> Asked<'_, 'm> {
 
     /// A task id is a name and grants nothing: whoever asks is asked about.
     fn task(&self) -> Result<Thing, Refusal<'static>> {
-        let id = message::name(self.params.members(), "params", "taskId", self.limits.name_bytes_max)?;
+        let id = message::name(self.params.all(), "params", "taskId", self.limits.name_bytes_max)?;
         Ok(Thing { uid: self.uid("McpTask", id), data_classes: None })
     }
 

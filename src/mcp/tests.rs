@@ -44,7 +44,7 @@ fn message(version: Version, method: &str, params: &str) -> Message {
     Message {
         server: "crm".into(),
         method: method.into(),
-        params: params.into(),
+        params: params.as_bytes().to_vec().into(),
         protocol_version: Some(version.name().into()),
         ..Message::default()
     }

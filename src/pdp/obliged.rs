@@ -48,9 +48,9 @@ fn redacts(obligations: &[Obligation], request: &Request, snapshot: &Snapshot, l
     let Ask::Mcp(message) = &request.ask else { return false };
     let left = Redaction::of(obligations)
         .filter(|_| takes_out)
-        .and_then(|redaction| redaction.applied_to(&message.params));
+        .and_then(|redaction| redaction.applied_to(message.params.sent()?));
     left.is_some_and(|params| {
-        let message = Message { params, ..message.clone() };
+        let message = Message { params: params.into(), ..message.clone() };
         matches!(mcp::map(&message, snapshot.catalog(), limits), Mapped::Ask(_))
     })
 }

@@ -20,8 +20,9 @@ use super::listen::Listener;
 use lane::Everywhere;
 pub use site::{AuthZenRoutes, Site};
 
-/// How long a client may take for the headers of a request, and between two requests.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take for the headers of a request, and between two requests: hyper has one timer for both. Longer than
+/// pools of clients keep a connection that is idle (60 to 90 seconds), so that they rarely send on one that is being closed.
+const HEADERS_TIMEOUT: Duration = Duration::from_mins(2);
 /// How often an idle connection of HTTP/2 is asked whether it is still there, and how long it may take to say so.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 

@@ -332,7 +332,7 @@ fn message_of(form: McpForm) -> mcp::Message {
     mcp::Message {
         server,
         method,
-        params: params.map(bytes).unwrap_or_default(),
+        params: params.map(bytes).unwrap_or_default().into(),
         protocol_version,
         headers,
         tool_definition: tool_definition.map(bytes),

@@ -259,7 +259,7 @@ impl McpForm {
         Message {
             server: self.server.clone(),
             method: self.method.clone(),
-            params: params.into_bytes(),
+            params: params.into_bytes().into(),
             protocol_version: self.protocol_version.clone(),
             headers: self.headers.clone(),
             tool_definition: self

@@ -155,7 +155,7 @@ fn cell(server: &str, tool: &str, arguments: &Json, (principal, actor): (&str, O
     let ask = Ask::Mcp(Message {
         server: server.into(),
         method: "tools/call".into(),
-        params: json!({ "name": tool, "arguments": arguments }).to_string().into_bytes(),
+        params: json!({ "name": tool, "arguments": arguments }).to_string().into_bytes().into(),
         ..Message::default()
     });
     let terms = Terms { agentless: true, ..Terms::default() };

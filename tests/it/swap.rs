@@ -43,7 +43,7 @@ fn lookup() -> Request {
         ask: Ask::Mcp(Message {
             server: "crm".into(),
             method: "tools/call".into(),
-            params: br#"{"name": "lookup_customer", "arguments": {"customer_id": "c-1"}}"#.to_vec(),
+            params: br#"{"name": "lookup_customer", "arguments": {"customer_id": "c-1"}}"#.to_vec().into(),
             ..Message::default()
         }),
         session: None,

@@ -62,7 +62,7 @@ fn mcp(message: &Message) -> v1::McpMessage {
     v1::McpMessage {
         server: message.server.clone(),
         method: message.method.clone(),
-        params: message.params.clone(),
+        params: message.params.sent().unwrap().to_vec(),
         protocol_version: message.protocol_version.clone().unwrap_or_default(),
         headers: message.headers.clone(),
         tool_definition: message.tool_definition.clone().unwrap_or_default(),

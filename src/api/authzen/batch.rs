@@ -120,7 +120,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
         if bytes.len().saturating_sub(text.len()).saturating_mul(items.len()) > bytes_max {
             return Err(Refused::too_large("message_bytes_max", bytes_max));
         }
-        let defaults = Tuple::take_defaults(&mut members, bytes);
+        let defaults = Tuple::take_defaults(members, bytes);
         let fates = self.decide_all(asker, semantic, (items, texts), &defaults).await?;
         let telling = Telling {
             explains: asker.caller.may(Role::Explain),
@@ -180,7 +180,7 @@ impl<S: AuditSink + 'static> AuthZen<S> {
 /// One item with its defaults. What cannot be read is denied, as what means nothing is.
 fn decode_item<'b>(item: Value, text: &'b [u8], defaults: &Tuple<'b>, scope: &Scope<'_>) -> Decoded {
     let decoded = match item {
-        Value::Record(mut members) => decode::decode(Tuple::take(&mut members, text).or(defaults), scope),
+        Value::Record(members) => decode::decode(Tuple::take(members, text).or(defaults), scope),
         other => Err(wrong("evaluations", "an array of objects", &other)),
     };
     decoded.unwrap_or_else(|malformed| Decoded::unreadable(&malformed))

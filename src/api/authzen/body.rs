@@ -82,6 +82,24 @@ pub(in crate::api) fn members(
     limits: &Limits,
     questions_max: usize,
 ) -> Result<Members, Refused> {
+    members_with(bytes, limits, questions_max, &[]).map(|(members, _)| members)
+}
+
+/// The same of one question, with the text of what stands at a path.
+pub(super) fn question<'b>(
+    bytes: &'b [u8],
+    limits: &Limits,
+    path: &[&str],
+) -> Result<(Members, Option<&'b [u8]>), Refused> {
+    members_with(bytes, limits, 1, path)
+}
+
+fn members_with<'b>(
+    bytes: &'b [u8],
+    limits: &Limits,
+    questions_max: usize,
+    path: &[&str],
+) -> Result<(Members, Option<&'b [u8]>), Refused> {
     if bytes.is_empty() {
         return Err(Refused::malformed("the body is empty; send a JSON object"));
     }
@@ -90,8 +108,10 @@ pub(in crate::api) fn members(
         depth_max: limits.context_depth_max.saturating_add(DEPTH_AROUND),
         nodes_max: limits.context_nodes_max.saturating_mul(questions_max).min(NODES_MAX),
     };
-    match json::parse(bytes, limits)? {
-        Value::Record(members) => Ok(members),
-        other => Err(Refused::malformed(format!("the body must be a JSON object, found {}", other.kind()))),
+    match json::parse_noting(bytes, limits, path)? {
+        (Value::Record(members), text) => Ok((members, text)),
+        (other, _) => {
+            Err(Refused::malformed(format!("the body must be a JSON object, found {}", other.kind())))
+        }
     }
 }

@@ -3,14 +3,14 @@
 
 use super::decode::{Parts, Scope};
 use super::extension::Extension;
-use super::tuple::Members;
+use super::tuple::{ARGUMENTS, Members};
 use crate::api::wire::NAME_BYTES_MAX;
 use crate::catalog::Server;
 use crate::json;
-use crate::mcp::Message;
 use crate::mcp::method::{self, Eras, Target, Version};
+use crate::mcp::{Message, Params};
 use crate::uri;
-use crate::value::{Uid, Value, format_smolstr};
+use crate::value::{SmolStr, Uid, Value, format_smolstr};
 
 /// The types of resources in the binding's default mappings (COAZ-MCP, section "Default mappings").
 const KINDS: [&str; 5] = [SERVER, TOOL, RESOURCE, PROMPT, TASK];
@@ -27,7 +27,7 @@ pub(super) fn is_message(kind: &str, scope: &Scope<'_>) -> bool {
 
 /// The message; or words that say what is not clear.
 pub(super) fn message(
-    parts: &Parts<'_>,
+    parts: &mut Parts<'_>,
     extension: &mut Extension,
     scope: &Scope<'_>,
 ) -> Result<Message, String> {
@@ -41,22 +41,21 @@ pub(super) fn message(
             return Err(format!("`resource.type`: `{method}` is about a `{kinds}`"));
         }
     }
+    let method_name = name.to_string();
     let server = server(parts, scope)?;
-    let params = match (extension.params.take(), method) {
-        (Some(text), method) => {
-            agree(&text, method.map(|method| method.target), parts, scope)?;
-            text.into_bytes()
-        }
-        (None, Some(method)) => params(method.target, parts)?,
-        // A method that nobody knows is denied whatever it has.
-        (None, None) => Vec::new(),
-    };
     let only_new = method.is_some_and(|method| method.eras == Eras::Modern);
+    let protocol_version = version(parts)?.or_else(|| only_new.then(|| Version::V20260728.name().to_owned()));
+    let params = match (extension.params.take(), method) {
+        (Some(text), method) => agreed(text, method.map(|method| method.target), parts, scope)?,
+        (None, Some(method)) => params(method.target, parts, scope)?,
+        // A method that nobody knows is denied whatever it has.
+        (None, None) => Params::default(),
+    };
     Ok(Message {
         server,
-        method: name.to_string(),
+        method: method_name,
         params,
-        protocol_version: version(parts)?.or_else(|| only_new.then(|| Version::V20260728.name().to_owned())),
+        protocol_version,
         headers: std::mem::take(&mut extension.headers).into_iter().collect(),
         tool_definition: match extension.tool_definition.take() {
             None => None,
@@ -145,53 +144,95 @@ pub(in crate::api) fn named(place: &str, name: &str, scope: &Scope<'_>) -> Resul
     }
 }
 
-/// The `params` that the message had, as far as anything is decided on them.
-fn params(target: Target, parts: &Parts<'_>) -> Result<Vec<u8>, String> {
-    let id = quoted(&parts.resource.id);
-    let text = match target {
-        Target::Server | Target::Nothing | Target::Client => return Ok(Vec::new()),
-        Target::Tool => match arguments(parts)? {
-            None => format!(r#"{{"name":{id}}}"#).into_bytes(),
-            Some(arguments) => [br#"{"name":"#, id.as_bytes(), br#","arguments":"#, arguments, b"}"].concat(),
-        },
-        Target::Resource => format!(r#"{{"uri":{id}}}"#).into_bytes(),
-        Target::Prompt => format!(r#"{{"name":{id}}}"#).into_bytes(),
-        Target::Completion if parts.resource.kind == PROMPT => {
-            format!(r#"{{"ref":{{"type":"ref/prompt","name":{id}}}}}"#).into_bytes()
-        }
-        Target::Completion => format!(r#"{{"ref":{{"type":"ref/resource","uri":{id}}}}}"#).into_bytes(),
-        Target::Task => format!(r#"{{"taskId":{id}}}"#).into_bytes(),
-        Target::Subscriptions => match parts.sent.bytes(&["context", "notifications"]) {
-            None => Vec::new(),
-            Some(wanted) => [br#"{"notifications":"#, wanted, b"}"].concat(),
-        },
+/// The `params` that the message had, as far as anything is decided on them. What they are made of is taken.
+fn params(target: Target, parts: &mut Parts<'_>, scope: &Scope<'_>) -> Result<Params, String> {
+    let named = |member: &str, id: &str| (SmolStr::new(member), Value::String(id.into()));
+    let id = &parts.resource.id;
+    let of_ref = |kind: &str, member: &str| {
+        let reference = Members::from([named("type", kind), named(member, id)]);
+        (SmolStr::new("ref"), Value::Record(reference))
     };
-    Ok(text)
+    let mut members = Members::new();
+    let mut text = None;
+    match target {
+        Target::Server | Target::Nothing | Target::Client => {}
+        Target::Tool => {
+            members.extend([named("name", id)]);
+            if let Some(path) = arguments(parts)? {
+                let (value, sent) = taken(path, parts, scope)?;
+                members.insert("arguments".into(), value);
+                text = Some(sent.to_vec());
+            }
+        }
+        Target::Resource => members.extend([named("uri", id)]),
+        Target::Prompt => members.extend([named("name", id)]),
+        Target::Completion if parts.resource.kind == PROMPT => members.extend([of_ref("ref/prompt", "name")]),
+        Target::Completion => members.extend([of_ref("ref/resource", "uri")]),
+        Target::Task => members.extend([named("taskId", id)]),
+        Target::Subscriptions if parts.context.contains_key("notifications") => {
+            members.insert("notifications".into(), taken(&NOTIFICATIONS, parts, scope)?.0);
+        }
+        Target::Subscriptions => {}
+    }
+    Ok(Params::Read { members, arguments: text })
 }
 
-/// The arguments of a tool call, as they were sent.
-pub(super) fn arguments<'p, 'b>(parts: &'p Parts<'b>) -> Result<Option<&'b [u8]>, String> {
-    let places = (["resource", "properties", "arguments"], ["context", "arguments"]);
-    let at = |members: &'p Members| members.get("arguments").filter(|value| **value != Value::Null);
+/// The other place of a tool call's arguments, and that of what a subscription is about.
+const ARGUMENTS_BESIDE: [&str; 2] = ["context", "arguments"];
+const NOTIFICATIONS: [&str; 2] = ["context", "notifications"];
+
+/// Where the arguments of a tool call are.
+pub(super) fn arguments(parts: &Parts<'_>) -> Result<Option<&'static [&'static str]>, String> {
+    fn at(members: &Members) -> Option<&Value> {
+        members.get("arguments").filter(|value| **value != Value::Null)
+    }
     match (at(&parts.resource.properties), at(&parts.context)) {
         (Some(one), Some(other)) if one != other => {
-            let (one, other) = (places.0.join("."), places.1.join("."));
+            let (one, other) = (ARGUMENTS.join("."), ARGUMENTS_BESIDE.join("."));
             Err(format!("`{one}` and `{other}` are different; send one"))
         }
-        (Some(_), _) => Ok(parts.sent.bytes(&places.0)),
-        (None, Some(_)) => Ok(parts.sent.bytes(&places.1)),
+        (Some(_), _) => Ok(Some(&ARGUMENTS)),
+        (None, Some(_)) => Ok(Some(&ARGUMENTS_BESIDE)),
         (None, None) => Ok(None),
     }
 }
 
+/// Takes from its place what is to stand in `params`, with its text as it was sent.
+fn taken<'b>(path: &[&str], parts: &mut Parts<'b>, scope: &Scope<'_>) -> Result<(Value, &'b [u8]), String> {
+    let members = match path {
+        ["resource", ..] => &mut parts.resource.properties,
+        _ => &mut parts.context,
+    };
+    let found = path.last().and_then(|name| members.remove(*name)).zip(parts.sent.bytes(path));
+    let place = || path.join(".");
+    let (value, text) = found.ok_or_else(|| format!("`{}` cannot be read", place()))?;
+    let json::Limits { bytes_max, depth_max, nodes_max } = scope.names.message_limits().params;
+    if text.len() > bytes_max {
+        return Err(format!("`{}` is {} bytes long: send at most {bytes_max}", place(), text.len()));
+    }
+    // `params` are an object around it, with a name beside it.
+    if !json::is_within(&value, depth_max.saturating_sub(1), nodes_max.saturating_sub(2)) {
+        return Err(format!(
+            "`{}` is too much: send at most {depth_max} levels and {nodes_max} values, with `params` around it",
+            place()
+        ));
+    }
+    Ok((value, text))
+}
+
 /// Holds `params` that came as they were against all that the PEP says beside them: what differs is denied. They are read
-/// as `mcp` will read them, so what cannot be read here is refused there.
-fn agree(text: &str, target: Option<Target>, parts: &Parts<'_>, scope: &Scope<'_>) -> Result<(), String> {
+/// as `mcp` would read them, so what cannot be read here is left for it to refuse.
+fn agreed(
+    text: String,
+    target: Option<Target>,
+    parts: &Parts<'_>,
+    scope: &Scope<'_>,
+) -> Result<Params, String> {
     let params = match json::parse(text.as_bytes(), scope.names.message_limits().params) {
         Ok(Value::Record(params)) => params,
         // No text is a message without `params`.
         Err(_) if text.is_empty() => Members::new(),
-        Ok(_) | Err(_) => return Ok(()),
+        Ok(_) | Err(_) => return Ok(text.into_bytes().into()),
     };
     let is = |name: Option<&Value>| matches!(name, Some(Value::String(name)) if *name == parts.resource.id);
     // A name that is missing or no text is for `mcp` to refuse.
@@ -229,7 +270,8 @@ fn agree(text: &str, target: Option<Target>, parts: &Parts<'_>, scope: &Scope<'_
             return Err(format!("`{place}` and `context.palisade.params` are different; send one"));
         }
     }
-    Ok(())
+    let arguments = json::member_bytes(text.as_bytes(), "arguments").map(<[u8]>::to_vec);
+    Ok(Params::Read { members: params, arguments })
 }
 
 /// The action and the resource that a message names, as far as the bundle tells: for the record of one that is not clear.
@@ -257,10 +299,4 @@ pub(super) fn about(parts: &Parts<'_>, scope: &Scope<'_>) -> (Option<Uid>, Optio
         TASK if is_short => (action, on("McpTask", id)),
         _ => (action, None),
     }
-}
-
-/// JSON of a text.
-fn quoted(text: &str) -> String {
-    // Writing text to a string cannot fail.
-    serde_json::to_string(text).unwrap_or_default()
 }

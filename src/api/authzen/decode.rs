@@ -76,13 +76,13 @@ pub(super) fn decode(tuple: Tuple<'_>, scope: &Scope<'_>) -> Result<Decoded, Mal
     let mut context = object("context", context)?;
     let understood = Understood::take(&mut context)?;
     let mut extension = Extension::take(&mut context)?;
-    let parts = Parts { subject, action, resource, context, client, sent };
+    let mut parts = Parts { subject, action, resource, context, client, sent };
     let is_message = coaz::is_message(&parts.resource.kind, scope);
     let action = action_uid(&parts.action.name);
     let is_read = !is_message && scope.names.takes(&action, "task");
     let task_fault = name_task(&parts, &mut extension, is_read);
     let (claim, ask) = if is_message {
-        message(&parts, &mut extension, scope, task_fault)
+        message(&mut parts, &mut extension, scope, task_fault)
     } else {
         // Here it need not be a task's name at all, and no policy reads it.
         generic(parts, &action, &mut extension, scope)
@@ -108,12 +108,12 @@ pub(super) fn name_task(parts: &Parts<'_>, extension: &mut Extension, is_read: b
 
 /// A message of MCP: its policies read nothing that a PEP sends.
 fn message(
-    parts: &Parts<'_>,
+    parts: &mut Parts<'_>,
     extension: &mut Extension,
     scope: &Scope<'_>,
     task_fault: Option<String>,
 ) -> (Option<Claim>, Ask) {
-    let about = |words| {
+    let about = |parts: &Parts<'_>, words| {
         let (action, resource) = coaz::about(parts, scope);
         Ask::Unclear(Unclear { words, action, resource })
     };
@@ -121,12 +121,15 @@ fn message(
         Ok(claim) => claim,
         Err(unclaimed) => {
             let (claim, words) = unclaimed.told();
-            return (claim, about(words));
+            return (claim, about(parts, words));
         }
     };
     let ask = match task_fault {
-        None => coaz::message(parts, extension, scope).map_or_else(about, Ask::Mcp),
-        Some(words) => about(words),
+        None => match coaz::message(parts, extension, scope) {
+            Ok(message) => Ask::Mcp(message),
+            Err(words) => about(parts, words),
+        },
+        Some(words) => about(parts, words),
     };
     (Some(claim), ask)
 }

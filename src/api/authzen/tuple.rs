@@ -25,20 +25,20 @@ pub(super) struct Tuple<'b> {
 
 impl<'b> Tuple<'b> {
     /// Takes them out of the object that `bytes` is the text of.
-    pub(super) fn take(members: &mut Members, bytes: &'b [u8]) -> Self {
-        let mut member = |name| members.remove(name).filter(|value| *value != Value::Null);
-        Self {
-            subject: member("subject"),
-            action: member("action"),
-            resource: member("resource"),
-            context: member("context"),
-            client: member("client"),
-            sent: Sent { own: bytes, resource: None, context: None },
-        }
+    pub(super) fn take(members: Members, bytes: &'b [u8]) -> Self {
+        let found = picked(members, ["subject", "action", "resource", "context", "client"]);
+        let [subject, action, resource, context, client] =
+            found.map(|member| member.filter(|value| *value != Value::Null));
+        Self { subject, action, resource, context, client, sent: Sent::whole(bytes) }
+    }
+
+    /// The same, where it was found already what text an argument has.
+    pub(super) fn noting(self, arguments: Option<&'b [u8]>) -> Self {
+        Self { sent: Sent { arguments, ..self.sent }, ..self }
     }
 
     /// Takes the defaults of a batch out of the object that `bytes` is the text of.
-    pub(super) fn take_defaults(members: &mut Members, bytes: &'b [u8]) -> Self {
+    pub(super) fn take_defaults(members: Members, bytes: &'b [u8]) -> Self {
         let defaults = Self::take(members, bytes);
         // Found once: the text holds every item, too.
         let (resource, context) = (defaults.sent.bytes(&["resource"]), defaults.sent.bytes(&["context"]));
@@ -63,14 +63,26 @@ impl<'b> Tuple<'b> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent<'b> {
     own: &'b [u8],
+    /// The text at [`ARGUMENTS`], where it is known already.
+    arguments: Option<&'b [u8]>,
     /// The defaults of a batch.
     resource: Option<&'b [u8]>,
     context: Option<&'b [u8]>,
 }
 
+/// Where a PEP puts the arguments of a tool call.
+pub(super) const ARGUMENTS: [&str; 3] = ["resource", "properties", "arguments"];
+
 impl<'b> Sent<'b> {
+    fn whole(own: &'b [u8]) -> Self {
+        Self { own, arguments: None, resource: None, context: None }
+    }
+
     /// The exact bytes of the member at a path; none when there is none.
     pub(super) fn bytes(&self, path: &[&str]) -> Option<&'b [u8]> {
+        if path == ARGUMENTS && self.arguments.is_some() {
+            return self.arguments;
+        }
         let (first, rest) = path.split_first()?;
         let default = match *first {
             "resource" => self.resource,
@@ -96,11 +108,12 @@ pub(super) struct Named {
 impl Named {
     /// Reads one that needs its `type` and its `id`.
     pub(super) fn read(field: &str, value: Option<Value>) -> Result<Self, Malformed> {
-        let mut members = required_object(field, value)?;
-        let kind = required_text(field, "type", &mut members)?;
-        let id = required_text(field, "id", &mut members)?;
-        let properties = object(format_args!("{field}.properties"), members.remove("properties"))?;
-        Ok(Self { kind, id, properties })
+        let [kind, id, properties] = picked(required_object(field, value)?, ["type", "id", "properties"]);
+        Ok(Self {
+            kind: required_text(field, "type", kind)?,
+            id: required_text(field, "id", id)?,
+            properties: object(format_args!("{field}.properties"), properties)?,
+        })
     }
 }
 
@@ -115,14 +128,26 @@ pub(super) struct Action {
 impl Action {
     /// Reads one, which needs its `name`.
     pub(super) fn read(value: Option<Value>) -> Result<Self, Malformed> {
-        let mut members = required_object("action", value)?;
-        let name = required_text("action", "name", &mut members)?;
-        let properties = members.remove("properties").filter(|value| *value != Value::Null);
+        let [name, properties] = picked(required_object("action", value)?, ["name", "properties"]);
+        let name = required_text("action", "name", name)?;
+        let properties = properties.filter(|value| *value != Value::Null);
         match &properties {
             None | Some(Value::Record(_)) => Ok(Self { name, properties }),
             Some(other) => Err(wrong("action.properties", "an object", other)),
         }
     }
+}
+
+/// The members of these names. What else there is means nothing here.
+pub(super) fn picked<const N: usize>(members: Members, names: [&str; N]) -> [Option<Value>; N] {
+    let mut found = [const { None }; N];
+    for (name, value) in members {
+        let place = names.iter().position(|wanted| name == *wanted).and_then(|at| found.get_mut(at));
+        if let Some(place) = place {
+            *place = Some(value);
+        }
+    }
+    found
 }
 
 /// An object that may be left out.
@@ -142,8 +167,8 @@ pub(in crate::api) fn required_object(field: &str, value: Option<Value>) -> Resu
     }
 }
 
-pub(super) fn required_text(field: &str, name: &str, members: &mut Members) -> Result<SmolStr, Malformed> {
-    match members.remove(name) {
+pub(super) fn required_text(field: &str, name: &str, value: Option<Value>) -> Result<SmolStr, Malformed> {
+    match value {
         Some(Value::String(value)) if value.len() <= UID_BYTES_MAX => Ok(value),
         Some(Value::String(value)) => {
             text(&format!("{field}.{name}"), value.into(), UID_BYTES_MAX).map(SmolStr::from)

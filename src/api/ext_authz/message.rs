@@ -124,7 +124,7 @@ fn call(exchange: &Exchange, spoken: &Spoken, server: &str, call: Call) -> Resul
     Ok(Message {
         server: server.to_owned(),
         method: call.method,
-        params: call.params,
+        params: call.params.into(),
         protocol_version: spoken.version.clone(),
         headers: spoken.headers.clone(),
         tool_definition: None,

@@ -69,7 +69,7 @@ pub(super) fn read(
     let message = |target: &Target| Message {
         server: target.server.clone(),
         method: call.method.clone(),
-        params: call.params.clone(),
+        params: call.params.clone().into(),
         protocol_version: spoken.version.clone(),
         headers: spoken.headers.clone(),
         tool_definition: None,

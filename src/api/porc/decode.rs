@@ -204,7 +204,7 @@ fn message(
     // None come along of a call without any, of one for a list, and where the client does not send them.
     let arguments_unseen = operation.about == About::Tool && sent.is_none();
     let method = operation.method.to_owned();
-    Ok(Message { server, method, params, arguments_unseen, ..Message::default() })
+    Ok(Message { server, method, params: params.into(), arguments_unseen, ..Message::default() })
 }
 
 /// The server and the name of what a resource is.

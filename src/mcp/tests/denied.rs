@@ -229,6 +229,7 @@ proptest! {
         tool_definition in prop::option::of(any_params()),
         arguments_unseen: bool,
     ) {
+        let params = params.into();
         let sent =
             Message { server, method, params, protocol_version, headers, tool_definition, arguments_unseen };
         match map(&sent, &catalog(), &Limits::default()) {

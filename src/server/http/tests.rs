@@ -192,6 +192,12 @@ async fn without_a_public_url_clients_are_sent_to_where_it_listens() {
     assert!(text.contains("\"issuer\":\"http://127.0.0.1:0\""), "{text}");
 }
 
+#[test]
+fn a_connection_outlives_those_that_clients_keep() {
+    // What Go and reqwest keep one for that is idle.
+    assert!(Patience::default().headers > Duration::from_secs(90));
+}
+
 #[tokio::test]
 async fn who_dribbles_or_says_nothing_is_cut_off_and_others_are_served() {
     let short = Duration::from_millis(50);

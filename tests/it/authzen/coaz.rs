@@ -2,9 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::ask::{evaluate, post_as};
+use super::ask::{evaluate, post, post_as};
 use crate::pdp::{TestPdp, caller};
 use palisade::identity::{Caller, Role, Servers};
+use palisade::server::config::Limits;
 
 fn ask(agent: &str, person: &str, method: &str, resource: &Json) -> Json {
     json!({
@@ -295,6 +296,34 @@ async fn params_over_the_limits_of_messages_are_refused_before_they_are_read() {
         assert_eq!(answer["context"]["reason"], "invalid_input", "{answer}");
         let told = answer["context"]["reason_user"]["en"].as_str().unwrap();
         assert!(told.starts_with("`params`") && told.contains(words), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn arguments_that_would_be_over_them_in_params_are_refused_too() {
+    let narrow = |limits: &mut Limits| (limits.context_depth_max, limits.context_nodes_max) = (4, 8);
+    let pdp = TestPdp::builder().gateway().limits(narrow).start().await;
+    // With `params`, `arguments` and the number in it 4 levels, or 5; with both names beside it 8 values, or 9.
+    for (amount, words) in [
+        (json!([1]), "`amount`"),
+        (json!([[1]]), "levels"),
+        (json!([1, 2, 3]), "`amount`"),
+        (json!([1, 2, 3, 4]), "values"),
+    ] {
+        let mut resource = json!({"type": "tool", "id": "issue_refund", "properties": {"server": "crm"}});
+        let mut item = ask("support-bot", "ana", "tools/call", &resource);
+        let arguments = json!({ "order": "o-1", "amount": amount });
+        item["context"]["arguments"] = arguments.clone();
+        resource["properties"]["arguments"] = arguments;
+        let other = ask("support-bot", "ana", "tools/call", &resource);
+        // A batch may hold more values than a message.
+        let body = json!({ "evaluations": [item, other] });
+        let answer = post(&pdp, "/access/v1/evaluations", &body).await.json();
+        for answer in answer["evaluations"].as_array().unwrap() {
+            assert_eq!(answer["context"]["reason"], "invalid_input", "{answer}");
+            let told = answer["context"]["reason_user"]["en"].as_str().unwrap();
+            assert!(told.contains(words), "{amount}: {told}");
+        }
     }
 }
 

@@ -110,7 +110,7 @@ fn mcp(
     mut context: serde_json::Map<String, Json>,
     mut ours: serde_json::Map<String, Json>,
 ) -> String {
-    let params = std::str::from_utf8(&message.params).unwrap();
+    let params = std::str::from_utf8(message.params.sent().unwrap()).unwrap();
     let target = method(&message.method).map(|method| method.target);
     let natural = natural(target, params);
     if let Some(version) = &message.protocol_version {

@@ -37,7 +37,7 @@ pub fn exchange(request: &Request, snapshot: &Snapshot) -> Option<Exchange> {
 fn body(message: &Message) -> Vec<u8> {
     let id = if message.method.starts_with("notifications/") { "" } else { r#""id":7,"# };
     let method = json!(message.method);
-    let params = match message.params.as_slice() {
+    let params = match message.params.sent().unwrap() {
         [] => String::new(),
         params => format!(r#","params":{}"#, std::str::from_utf8(params).unwrap()),
     };
@@ -70,7 +70,7 @@ fn headers(mut exchange: Exchange, message: &Message) -> Option<Exchange> {
             return Some(exchange);
         }
     };
-    match json::parse(&message.params, json::Limits::default()) {
+    match json::parse(message.params.sent()?, json::Limits::default()) {
         Ok(Value::Record(members)) => match members.get(member) {
             Some(Value::String(name)) => Some(exchange.header("mcp-name", name)),
             _ => None,

@@ -25,7 +25,7 @@ pub fn asked(request: &Request, snapshot: &Snapshot) -> Option<Asked> {
         return None;
     }
     // Parameters that are there and empty are not the same as none.
-    let params = Some(message.params.clone()).filter(|params| !params.is_empty());
+    let params = message.params.sent().map(<[u8]>::to_vec).filter(|params| !params.is_empty());
     if params.is_none() && known.is_some_and(|known| known.target == Target::Subscriptions) {
         return None;
     }
@@ -69,7 +69,7 @@ fn repeated(version: &str, message: &palisade::mcp::Message) -> Option<Vec<(Stri
             return Some(headers);
         }
     };
-    let params: Json = serde_json::from_slice(&message.params).ok()?;
+    let params: Json = serde_json::from_slice(message.params.sent()?).ok()?;
     headers.push(("mcp-name".to_owned(), params[member].as_str()?.into()));
     Some(headers)
 }

@@ -26,7 +26,7 @@ pub fn body(request: &Request, snapshot: &Snapshot) -> Option<String> {
         return None;
     }
     let principal = principal(request, snapshot)?;
-    let params = std::str::from_utf8(&message.params).ok()?;
+    let params = std::str::from_utf8(message.params.sent()?).ok()?;
     let members = match json::parse(params.as_bytes(), json::Limits::default()) {
         Ok(Value::Record(members)) => members,
         Err(_) if params.is_empty() => BTreeMap::default(),

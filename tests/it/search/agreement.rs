@@ -314,7 +314,7 @@ fn a_tool_that_may_be_called_is_listed_and_what_is_not_listed_is_denied() {
                         server: server.id.clone(),
                         method: "tools/call".into(),
                         arguments_unseen: params.get("arguments").is_none(),
-                        params: params.to_string().into_bytes(),
+                        params: params.to_string().into_bytes().into(),
                         ..mcp::Message::default()
                     };
                     permits(&pdp, &Request { ask: Ask::Mcp(message), ..ask.clone() })

@@ -251,7 +251,7 @@ impl World {
         let message = Message {
             server: "crm".into(),
             method: "tools/call".into(),
-            params: refund.to_string().into_bytes(),
+            params: refund.to_string().into_bytes().into(),
             protocol_version: None,
             headers: BTreeMap::default(),
             tool_definition: None,

@@ -7,7 +7,9 @@ use crate::access::Question;
 use crate::api::authzen::coaz;
 use crate::api::authzen::decode::{self, Parts, Scope, Told, action_uid};
 use crate::api::authzen::extension::{Extension, Understood};
-use crate::api::authzen::tuple::{Action, Members, Named, Tuple, object, required_object, required_text};
+use crate::api::authzen::tuple::{
+    Action, Members, Named, Tuple, object, picked, required_object, required_text,
+};
 use crate::api::wire::Malformed;
 use crate::identity::Claim;
 use crate::pdp::{Ask, Sought, Unclear};
@@ -25,11 +27,11 @@ pub(super) struct Asked {
 /// Decodes a search. What is missing or of the wrong type is malformed; what means nothing finds nothing.
 pub(super) fn asked(
     sought: For,
-    mut members: Members,
+    members: Members,
     bytes: &[u8],
     scope: &Scope<'_>,
 ) -> Result<Asked, Malformed> {
-    let Tuple { subject, action, resource, context, client, sent } = Tuple::take(&mut members, bytes);
+    let Tuple { subject, action, resource, context, client, sent } = Tuple::take(members, bytes);
     let subject = match sought {
         For::Subject => kind_of("subject", subject)?,
         For::Resource | For::Action => Named::read("subject", subject)?,
@@ -77,9 +79,9 @@ pub(super) fn asked(
 
 /// What is looked for: its type, and of its properties only where it may be.
 fn kind_of(field: &str, value: Option<Value>) -> Result<Named, Malformed> {
-    let mut members = required_object(field, value)?;
-    let kind = required_text(field, "type", &mut members)?;
-    let properties = object(format_args!("{field}.properties"), members.remove("properties"))?;
+    let [kind, properties] = picked(required_object(field, value)?, ["type", "properties"]);
+    let kind = required_text(field, "type", kind)?;
+    let properties = object(format_args!("{field}.properties"), properties)?;
     let properties = properties.into_iter().filter(|(name, _)| name == "server").collect();
     Ok(Named { kind, id: SmolStr::default(), properties })
 }
@@ -128,7 +130,7 @@ fn message(
             if sought == For::Action {
                 parts.action.name = method_of(&parts).into();
             }
-            (about(&parts, extension, scope), None)
+            (about(&mut parts, extension, scope), None)
         }
     };
     (Some(claim), ask.unwrap_or_else(unclear), server)
@@ -170,7 +172,7 @@ fn method_of(parts: &Parts<'_>) -> &'static str {
 }
 
 /// What the message would be about; a tool without its arguments as itself.
-fn about(parts: &Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> Result<Ask, String> {
+fn about(parts: &mut Parts<'_>, extension: &mut Extension, scope: &Scope<'_>) -> Result<Ask, String> {
     let is_open = parts.resource.kind == coaz::TOOL
         && parts.action.name == "tools/call"
         && extension.params.is_none()
