@@ -2,6 +2,7 @@
 //! Never repairs what was acknowledged away, and never begins a new file in place of one that was lost.
 
 mod error;
+mod pages;
 mod tables;
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -18,6 +19,7 @@ use rustix::fs::{Advice, fadvise};
 use super::super::ledger::{History, Ledger};
 use super::super::{Committed, Snapshot, StateRevision};
 use super::mark::Mark;
+use pages::Pages;
 use tables::Content;
 
 pub use error::FileError;
@@ -36,7 +38,7 @@ pub(super) type OpenDatabase = Box<dyn Fn(File) -> Result<Database, DatabaseErro
 
 /// Every page's checksum is verified: redb trusts the file of an orderly end otherwise, and may panic over it.
 pub(super) fn open_database(file: File) -> Result<Database, DatabaseError> {
-    builder().create_with_backend(FileBackend::new(file)?)
+    builder().create_with_backend(Pages::of(FileBackend::new(file)?))
 }
 
 pub(super) fn builder() -> redb::Builder {

@@ -9,6 +9,7 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinitio
 
 use super::super::super::{Change, Committed, Entry, StateRevision};
 use super::error::FileError;
+use super::pages::{Long, give_way};
 
 /// The layout of the tables. Another one is another number.
 const FORMAT: u64 = 2;
@@ -70,7 +71,7 @@ pub(super) fn begin(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-/// A commit of more changes is long enough to let others have the processor after it.
+/// A commit of more changes is long enough to let others have the processor while it is written.
 const LONG: usize = 8;
 
 /// Writes a group, and cuts the history up to the floor, in one transaction.
@@ -79,6 +80,7 @@ pub(super) fn write(
     group: &[Arc<Committed>],
     floor: StateRevision,
 ) -> Result<(), redb::Error> {
+    let _long = group.iter().any(|committed| committed.changes.len() > LONG).then(Long::begin);
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     {
@@ -92,14 +94,10 @@ pub(super) fn write(
                     Some(value) => entries.insert(key, (*revision, *value))?,
                     None => entries.remove(key)?,
                 };
+                give_way();
             }
-            let is_long = changed.len() > LONG;
             history.insert(*revision, changed)?;
             meta.insert(REVISION, *revision)?;
-            if is_long {
-                // Those who wait for this processor may be answers.
-                std::thread::yield_now();
-            }
         }
         history.retain_in(..=floor.0, |_, _| false)?;
         meta.insert(FLOOR, floor.0)?;
