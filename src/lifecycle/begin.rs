@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
+
 use super::book::{
     AskedBefore, Draft, Stored, StoredEvent, StoredStop, StoredWindow, USED, Used, WINDOW, look, stop_key,
     task_key,
@@ -94,7 +96,11 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         });
         let beside = written_beside(&lent, credential.as_ref(), asked.as_ref());
         let before = self.tasks.find(lent.grant.id).map(|head| head.lent());
-        let (what, revision) = self.write(&request, &lent, credential, asked, now).await?;
+        let written = self.write(&request, &lent, credential, asked, now);
+        // Its token is signed while the disk is at work, and handed out when all of it stands.
+        let signed = async { sign(&lent, For::Us, &self.tasks.issuer()) };
+        let (written, token) = join(written, signed).await;
+        let (what, revision) = written?;
         let head = self.tasks.find(lent.grant.id).ok_or(Fault::Changed)?;
         let asking = Asking {
             face: Some(request.face),
@@ -113,8 +119,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             }
             return Err(fault);
         }
-        let token = sign(&lent, For::Us, &self.tasks.issuer())?;
-        Ok(Begun { answer, lent: Some(lent), head: Some(head), token: Some(token), state: revision.0 })
+        Ok(Begun { answer, lent: Some(lent), head: Some(head), token: Some(token?), state: revision.0 })
     }
 
     /// A task has the time again that it had before.
