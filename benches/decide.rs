@@ -9,7 +9,6 @@ mod refund;
 #[path = "token.rs"]
 mod token;
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use bundles::Beside;
@@ -19,7 +18,7 @@ use palisade::catalog::{Server, Tool};
 use palisade::identity::Algorithm;
 use palisade::pdp::Request;
 use palisade::policy;
-use palisade::value::{Uid, Value};
+use palisade::value::{Members, Uid, Value};
 use refund::{decide, permitting};
 use token::Signer;
 
@@ -110,14 +109,14 @@ fn listing(criterion: &mut Criterion) {
         described: None,
         token: None,
         task: None,
-        established: BTreeMap::new(),
+        established: Members::new(),
         now: Timestamp(1_795_255_200_000),
     };
     let question = |server: &Server, tool: &Tool| {
         let mut question = Question::new(tool.action(), tool.uid());
         let input = Value::record([("count", Value::Long(1))]);
         question.established =
-            BTreeMap::from([("input".into(), input), ("input_unseen".into(), Value::Set(vec![]))]);
+            Members::from_iter([("input".into(), input), ("input_unseen".into(), Value::Set(vec![]))]);
         server.id.starts_with("made-").then_some(question)
     };
     let tools =

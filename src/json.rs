@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 
-use crate::value::{SmolStr, Value};
+use crate::value::{Members, SmolStr, Value};
 pub use text::{bytes_at, items_bytes, member_bytes, members_bytes, object_text};
 
 /// How much JSON a reader accepts. Everything beyond is refused before it is built.
@@ -278,7 +278,7 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, depth: usize, path: &[&str]) -> Result<Value, JsonError> {
-        let mut members = BTreeMap::new();
+        let mut members = Gathered::default();
         let mut offset = self.jiter.current_index();
         let mut next = self.jiter.known_object()?.map(SmolStr::new);
         while let Some(name) = next {
@@ -289,13 +289,13 @@ impl Reader<'_> {
             if on.is_some_and(<[_]>::is_empty) {
                 self.noted = self.bytes.get(start..self.jiter.current_index());
             }
-            if members.insert(name, value).is_some() {
+            if !members.add(name, value) {
                 return Err(JsonError::DuplicateMember { offset: self.next_quote(offset) });
             }
             offset = self.jiter.current_index();
             next = self.jiter.next_key()?.map(SmolStr::new);
         }
-        Ok(Value::Record(members))
+        Ok(Value::Record(members.all()))
     }
 
     /// Where the string behind `offset` begins, with white space and a comma before it.
@@ -308,6 +308,32 @@ impl Reader<'_> {
         let digits = self.jiter.known_number_bytes(first)?;
         let text = std::str::from_utf8(digits).map_err(|_| JsonError::Number { offset })?;
         Ok(text.parse().map_or_else(|_| Value::Number(text.into()), Value::Long))
+    }
+}
+
+/// How many members of an object are kept in order as they come. To put one between many costs time for each of them.
+const FEW: usize = 32;
+
+/// The members of an object that is being read.
+#[derive(Default)]
+struct Gathered {
+    few: Members,
+    others: BTreeMap<SmolStr, Value>,
+}
+
+impl Gathered {
+    /// Adds a member, unless one of its name is there.
+    fn add(&mut self, name: SmolStr, value: Value) -> bool {
+        if self.few.len() < FEW {
+            return self.few.try_insert(name, value).is_none();
+        }
+        !self.few.contains_key(&name) && self.others.insert(name, value).is_none()
+    }
+
+    fn all(self) -> Members {
+        let Self { mut few, others } = self;
+        few.extend(others);
+        few
     }
 }
 

@@ -18,7 +18,7 @@ use crate::access::{DenyReason, Entity, Question};
 use crate::catalog::{Catalog, Server};
 use crate::value::{Uid, format_smolstr};
 use headers::Headers;
-use message::Members;
+use message::Parameters;
 use method::Direction;
 
 /// What a message comes to.
@@ -136,7 +136,7 @@ fn understand<'m>(
 ) -> Result<Mapped<'m>, Refusal<'m>> {
     let version = message.version()?;
     let method = message.method(version, limits)?;
-    let params = Members::read(message, version, limits)?;
+    let params = Parameters::read(message, version, limits)?;
     let headers = Headers::read(&message.headers, version, limits)?;
     headers.agree(method, &message.method, &params)?;
     match method.direction() {

@@ -4,7 +4,6 @@
 mod number;
 mod shape;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 pub use smol_str::{SmolStr, format_smolstr};
@@ -91,6 +90,10 @@ impl Extension {
     }
 }
 
+/// The members of a record, by name: a sorted list, since most have a handful. To insert many one by one takes quadratic time;
+/// collect them.
+pub type Members = litemap::LiteMap<SmolStr, Value>;
+
 /// A value as it was sent. JSON faces send `Null`, `Number` and plain strings; [`Shape::admit`] turns them into
 /// what the schema declares, or refuses them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +115,7 @@ pub enum Value {
     /// A set; on the wire an array.
     Set(Vec<Value>),
     /// A record; on the wire an object. Names are unique.
-    Record(BTreeMap<SmolStr, Value>),
+    Record(Members),
 }
 
 impl Value {

@@ -1,14 +1,13 @@
 //! What is asked, and the facts that it is decided on.
 //! Never mixes what the PEP said with what this PDP established: they are different fields.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
 use crate::identity::TokenFacts;
-use crate::value::{SmolStr, Uid, Value};
+use crate::value::{Members, Uid, Value};
 
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +59,7 @@ pub struct Entity {
     /// Which.
     pub uid: Uid,
     /// Its attributes, not yet held against the schema.
-    pub attributes: BTreeMap<SmolStr, Value>,
+    pub attributes: Members,
     /// Its parents. Always empty for what a PEP brought.
     pub parents: Vec<Uid>,
 }
@@ -73,9 +72,9 @@ pub struct Question {
     /// The Cedar resource.
     pub resource: Uid,
     /// Context as the PEP sent it.
-    pub context: BTreeMap<SmolStr, Value>,
+    pub context: Members,
     /// Context that this PDP made from a message that it understood: `input`, `input_unseen`.
-    pub established: BTreeMap<SmolStr, Value>,
+    pub established: Members,
     /// Entities that the PEP brought; believed within the limits of the schema.
     pub brought: Vec<Entity>,
     /// Entities that this PDP derived from the message, such as the resource behind a URI.
@@ -88,8 +87,8 @@ impl Question {
         Self {
             action,
             resource,
-            context: BTreeMap::new(),
-            established: BTreeMap::new(),
+            context: Members::new(),
+            established: Members::new(),
             brought: Vec::new(),
             derived: Vec::new(),
         }
@@ -114,7 +113,7 @@ pub struct Facts {
     /// The task that it belongs to, as policies see it.
     pub task: Option<Arc<Value>>,
     /// Further context that was verified; `token` and `task` where none is given above.
-    pub established: BTreeMap<SmolStr, Value>,
+    pub established: Members,
     /// The instant of the decision.
     pub now: Timestamp,
 }

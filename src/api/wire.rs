@@ -11,7 +11,7 @@ use crate::access::{
 use crate::identity::{Claim, Credentials, Proof, TOKEN_BYTES_MAX, Token};
 use crate::mcp;
 use crate::pdp::{Answer, Ask};
-use crate::value::{Extension, SmolStr, Uid, Value};
+use crate::value::{Extension, Members, Uid, Value};
 
 /// A message that cannot be understood. Says which field and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -255,7 +255,7 @@ fn members(
     members: BTreeMap<String, v1::Value>,
     budget: &mut Budget<'_>,
     depth: usize,
-) -> Result<BTreeMap<SmolStr, Value>, Malformed> {
+) -> Result<Members, Malformed> {
     members
         .into_iter()
         .map(|(name, value)| {

@@ -8,7 +8,7 @@ use jsonschema::{PatternOptions, ValidationError, Validator};
 
 use super::typing::Declared;
 use crate::json;
-use crate::value::{Fault, Shape, Value};
+use crate::value::{Fault, Members, Shape, Value};
 
 /// How often a pattern of a schema may step back over one text before the arguments are refused.
 const BACKTRACK_MAX: usize = 10_000;
@@ -92,7 +92,7 @@ pub(super) struct Pinned<'a> {
 
 /// First the names, then the schema, then the types.
 pub(super) fn admit(pinned: &Pinned<'_>, arguments: &Value) -> Result<Admitted, ArgumentFault> {
-    let none = Value::Record(std::collections::BTreeMap::new());
+    let none = Value::Record(Members::new());
     let arguments = match arguments {
         Value::Null => &none,
         Value::Record(_) => arguments,

@@ -18,7 +18,7 @@ pub fn of(definition: &Value) -> String {
     let pinned = match definition {
         Value::Record(members) => PINNED
             .into_iter()
-            .filter_map(|name| members.get_key_value(name))
+            .filter_map(|name| members.get_indexed(members.find_index(name).ok()?))
             .filter(|(_, value)| **value != Value::Null)
             .collect(),
         _ => Vec::new(),

@@ -1,10 +1,8 @@
 //! `x-authzen-mapping`: how an enforcement point asks about a call of a tool (AuthZEN COAZ-MCP binding), looked at for its
 //! form. Never evaluates: expressions are the enforcement point's, and what a mapping declares is believed by nobody here.
 
-use std::collections::BTreeMap;
-
 use crate::diagnostic::Level;
-use crate::value::{SmolStr, Value};
+use crate::value::{Members, Value};
 
 const MEMBER: &str = "x-authzen-mapping";
 /// Its name in the drafts from February to July 2026.
@@ -28,7 +26,7 @@ const OPEN_CONTEXT_HELP: &str = "write the context as an object with an expressi
 const PROTOCOL: [&str; 4] =
     ["supported_mandatory_extensions", "supported_obligations", "approval", "palisade"];
 
-type Object = BTreeMap<SmolStr, Value>;
+type Object = Members;
 
 /// Something wrong with a mapping: how bad, what, and what to do.
 pub(super) type Fault = (Level, String, &'static str);
@@ -59,8 +57,7 @@ impl Look {
     }
 
     fn mapping(&mut self, mapping: &Value) {
-        let envelope =
-            object(mapping).filter(|members| members.len() == 1).and_then(BTreeMap::first_key_value);
+        let envelope = object(mapping).filter(|members| members.len() == 1).and_then(Members::first);
         match envelope {
             Some((name, Value::Record(body))) if name == "evaluation" => self.evaluation(body),
             Some((name, Value::Record(body))) if name == "evaluations" => self.evaluations(body),

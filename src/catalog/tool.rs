@@ -1,7 +1,7 @@
 //! One tool of one server, as it was pinned.
 //! Never asks the server: a live definition is held against this one, not the other way round.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 
@@ -9,7 +9,7 @@ use super::arguments::{self, Admitted, ArgumentFault, Pinned};
 use super::digest;
 use super::facts::ToolFacts;
 use super::typing::{Declared, Untyped};
-use crate::value::{Shape, SmolStr, Uid, Value};
+use crate::value::{Members, Shape, SmolStr, Uid, Value};
 
 /// The members of a call's context that come from its arguments: what was typed, and the paths of what could not be.
 pub const INPUT: &str = "input";
@@ -69,8 +69,8 @@ impl Tool {
 
     /// What can be said of a call's arguments while they are not known: the members of its context that are certain all the same,
     /// and the names of those that are not.
-    pub fn beforehand(&self) -> (BTreeMap<SmolStr, Value>, BTreeSet<String>) {
-        let (mut certain, mut blanks) = (BTreeMap::new(), BTreeSet::new());
+    pub fn beforehand(&self) -> (Members, BTreeSet<String>) {
+        let (mut certain, mut blanks) = (Members::new(), BTreeSet::new());
         let has_no_other = self.untyped.is_empty() && !self.open;
         let takes_none = matches!(&self.arguments, Shape::Record(members) if members.is_empty());
         let admitted = (has_no_other && takes_none).then(|| self.admit(&Value::Null).ok()).flatten();

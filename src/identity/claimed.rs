@@ -1,13 +1,11 @@
 //! The claims of a token whose signature a gateway has verified, and which came here without it.
 //! Never verifies a signature: whoever asks has made sure that the gateway may say this, and of which issuers.
 
-use std::collections::BTreeMap;
-
 use super::fault::TokenFault;
 use super::jwt::Claims;
 use super::trust::{TokenKind, Trust};
 use super::verify::{Verified, of_issuer};
-use crate::value::{SmolStr, Value};
+use crate::value::Members;
 
 impl Trust {
     /// What the claims say of the parties: everything is checked that the token itself would be held against, but for the
@@ -17,7 +15,7 @@ impl Trust {
     /// [`TokenFault`]; also for a token that is bound to a key, whose proof nobody has seen.
     pub fn claimed(
         &self,
-        claims: BTreeMap<SmolStr, Value>,
+        claims: Members,
         server_audience: Option<&str>,
         now_s: i64,
     ) -> Result<Verified, TokenFault> {

@@ -1,7 +1,6 @@
 //! Signed tokens in compact form (RFC 7515, section 7.1; RFC 7519), taken apart strictly before any key is looked at.
 //! Never verifies a signature, and never follows a key that a token brings or points to.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -9,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::fault::{Part, TokenFault};
 use crate::json;
-use crate::value::{SmolStr, Value};
+use crate::value::{Members, Value};
 
 /// The longest token that is read, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -157,7 +156,7 @@ pub(super) fn parse(text: &str, key: KeyInHeader) -> Result<Jws<'_>, TokenFault>
     Ok(Jws { header, claims, signed: signed.as_bytes(), signature })
 }
 
-fn object(part: Part, text: &str) -> Result<BTreeMap<SmolStr, Value>, TokenFault> {
+fn object(part: Part, text: &str) -> Result<Members, TokenFault> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenFault::Base64 { part })?;
     match json::parse(&bytes, JSON_LIMITS) {
         Ok(Value::Record(members)) => Ok(members),
@@ -166,7 +165,7 @@ fn object(part: Part, text: &str) -> Result<BTreeMap<SmolStr, Value>, TokenFault
     }
 }
 
-fn header(mut members: BTreeMap<SmolStr, Value>, key: KeyInHeader) -> Result<Header, TokenFault> {
+fn header(mut members: Members, key: KeyInHeader) -> Result<Header, TokenFault> {
     let mut text = |name: &'static str| match members.remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(String::from(text))),
@@ -205,11 +204,11 @@ fn header(mut members: BTreeMap<SmolStr, Value>, key: KeyInHeader) -> Result<Hea
 
 /// Claims, read one by one.
 #[derive(Debug)]
-pub(super) struct Claims(BTreeMap<SmolStr, Value>);
+pub(super) struct Claims(Members);
 
 impl Claims {
     /// Claims that came without a token.
-    pub(super) fn of(claims: BTreeMap<SmolStr, Value>) -> Self {
+    pub(super) fn of(claims: Members) -> Self {
         Self(claims)
     }
 
@@ -267,8 +266,8 @@ impl Claims {
     }
 }
 
-impl From<BTreeMap<SmolStr, Value>> for Claims {
-    fn from(members: BTreeMap<SmolStr, Value>) -> Self {
+impl From<Members> for Claims {
+    fn from(members: Members) -> Self {
         Self(members)
     }
 }

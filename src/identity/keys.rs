@@ -1,7 +1,7 @@
 //! The public keys of an issuer, from a JSON Web Key Set (RFC 7517): each pinned to what it may sign with.
 //! Never takes a secret or private key, and never one that is too weak.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, VerificationAlgorithm,
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::fault::TokenFault;
 use super::jwt::{Algorithm, Jws};
 use crate::json;
-use crate::value::{SmolStr, Value};
+use crate::value::{Members, Value};
 
 /// The longest set of keys that is read, in bytes.
 pub const KEYS_BYTES_MAX: usize = 256 * 1024;
@@ -211,10 +211,7 @@ impl Key {
     }
 }
 
-fn text<'m>(
-    members: &'m BTreeMap<SmolStr, Value>,
-    name: &'static str,
-) -> Result<Option<&'m str>, &'static str> {
+fn text<'m>(members: &'m Members, name: &'static str) -> Result<Option<&'m str>, &'static str> {
     match members.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -223,7 +220,7 @@ fn text<'m>(
 }
 
 /// A public key from its members (RFC 7518, section 6; RFC 8037, section 2).
-pub(super) fn public_key(members: &BTreeMap<SmolStr, Value>) -> Result<Key, &'static str> {
+pub(super) fn public_key(members: &Members) -> Result<Key, &'static str> {
     if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| members.contains_key(*name)) {
         return Err("is a secret or private key, which must not be published");
     }
@@ -297,7 +294,7 @@ fn is_of_small_order(point: &[u8]) -> bool {
 }
 
 /// The base64url thumbprint of a public key (RFC 7638, section 3).
-pub(super) fn thumbprint(members: &BTreeMap<SmolStr, Value>) -> Option<String> {
+pub(super) fn thumbprint(members: &Members) -> Option<String> {
     let part = |name: &'static str| match members.get(name) {
         Some(Value::String(text))
             if text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_') =>

@@ -1,7 +1,7 @@
 //! Proof that who sends a token holds the key that it is bound to: `DPoP` (RFC 9449), and what a PEP attests.
 //! Never takes a proof twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -14,7 +14,7 @@ use super::jwt::{self, KeyInHeader};
 use super::keys::{public_key, thumbprint};
 use super::verify::Confirmation;
 use super::{Caller, Role};
-use crate::value::{SmolStr, Value};
+use crate::value::{Members, Value};
 
 /// How old a proof may be, in seconds.
 pub const PROOF_WINDOW_S: i64 = 60;
@@ -212,7 +212,7 @@ fn dpop(
 }
 
 /// Whether a key takes long to verify with: an RSA key beyond 4096 bits, or with another exponent than the usual one.
-fn is_slow(key: &BTreeMap<SmolStr, Value>) -> bool {
+fn is_slow(key: &Members) -> bool {
     let text = |name| match key.get(name) {
         Some(Value::String(text)) => text.as_str(),
         _ => "",

@@ -1,12 +1,12 @@
 //! Tokens that were taken back before their time, known by their issuer and a claim.
 //! Never by a token's text: a holder could spell the same token in another way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::fault::TokenFault;
 use super::verify::{AgentName, Verified};
 use crate::json::{self, JsonError};
-use crate::value::{SmolStr, Value};
+use crate::value::{Members, Value};
 
 /// The length of a list, in bytes.
 pub const REVOKED_BYTES_MAX: usize = 4 << 20;
@@ -192,7 +192,7 @@ fn said<'a>(token: &'a Verified, claim: &str) -> Vec<&'a str> {
 }
 
 /// A member's text, taken out; an error when it is no text or empty.
-fn text(members: &mut BTreeMap<SmolStr, Value>, name: &str) -> Result<Option<String>, ()> {
+fn text(members: &mut Members, name: &str) -> Result<Option<String>, ()> {
     match members.remove(name) {
         None => Ok(None),
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.into())),

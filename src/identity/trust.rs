@@ -12,7 +12,7 @@ use super::keys::Keys;
 use super::revoked::Revoked;
 use super::seen::Seen;
 use super::verify::Verified;
-use crate::value::{SmolStr, Value};
+use crate::value::Members;
 
 /// How long past its time a foreign issuer's token is believed, at most, in seconds (G3).
 pub const LEEWAY_S_MAX: i64 = 60;
@@ -105,7 +105,7 @@ pub struct Describe {
     /// Parents: the texts of a claim are ids of this entity type.
     pub parents: Vec<ParentClaim>,
     /// Attributes with the same value for everybody.
-    pub attributes: BTreeMap<SmolStr, Value>,
+    pub attributes: Members,
 }
 
 /// A claim whose texts name parents.

@@ -10,7 +10,7 @@ use super::fault::TokenFault;
 use super::jwt::{self, Algorithm, Claims, Jws, KeyInHeader};
 use super::spiffe::SpiffeId;
 use super::trust::{Domain, Issuer, TokenKind, Trust};
-use crate::value::{SmolStr, Uid, Value};
+use crate::value::{Members, Uid, Value};
 
 /// Algorithms of JWT-SVIDs (SPIFFE JWT-SVID, section 2.1): not `EdDSA`.
 const SVID_ALGORITHMS: [Algorithm; 8] = [
@@ -48,7 +48,7 @@ pub struct Description {
     /// Its parents.
     pub parents: Vec<Uid>,
     /// Its attributes.
-    pub attributes: std::collections::BTreeMap<SmolStr, Value>,
+    pub attributes: Members,
 }
 
 /// The key that a token is bound to (RFC 7800).

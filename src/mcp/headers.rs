@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::catalog::Tool;
 use crate::value::Value;
 
-use super::message::{Limits, Members};
+use super::message::{Limits, Parameters};
 use super::method::{Direction, Era, Method, Target, Version};
 use super::{Refusal, shown};
 
@@ -54,7 +54,7 @@ impl<'m> Headers<'m> {
         &self,
         method: Method,
         method_name: &str,
-        params: &Members<'_>,
+        params: &Parameters<'_>,
     ) -> Result<(), Refusal<'static>> {
         if self.values.is_empty() {
             return Ok(());

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::json;
-use crate::value::{SmolStr, Value};
+use crate::value::{Members, Value};
 
 use super::method::{self, Method, Version};
 use super::{Refusal, shown};
@@ -37,7 +37,7 @@ pub enum Params {
     /// What a face has read of them already, within [`Limits::params`].
     Read {
         /// Their members.
-        members: BTreeMap<SmolStr, Value>,
+        members: Members,
         /// The text of the member `arguments` as it was sent: none without it.
         arguments: Option<Vec<u8>>,
     },
@@ -134,12 +134,12 @@ const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// The members of the `params` of a message, with the text of the arguments.
 #[derive(Debug)]
-pub(super) struct Members<'m> {
-    all: Cow<'m, BTreeMap<SmolStr, Value>>,
+pub(super) struct Parameters<'m> {
+    all: Cow<'m, Members>,
     arguments: Option<&'m [u8]>,
 }
 
-impl<'m> Members<'m> {
+impl<'m> Parameters<'m> {
     /// Reads them: strict JSON, an object, and of the revision that they say themselves.
     pub(super) fn read(
         message: &'m Message,
@@ -151,7 +151,7 @@ impl<'m> Members<'m> {
                 Self { all: Cow::Borrowed(members), arguments: arguments.as_deref() }
             }
             Params::Sent(text) if text.is_empty() => {
-                Self { all: Cow::Owned(BTreeMap::new()), arguments: None }
+                Self { all: Cow::Owned(Members::new()), arguments: None }
             }
             Params::Sent(text) => {
                 let all = match json::parse(text, limits.params) {
@@ -183,7 +183,7 @@ impl<'m> Members<'m> {
         }
     }
 
-    pub(super) fn all(&self) -> &BTreeMap<SmolStr, Value> {
+    pub(super) fn all(&self) -> &Members {
         &self.all
     }
 
@@ -198,7 +198,7 @@ impl<'m> Members<'m> {
 
 /// A member that must be text, and of at most `bytes_max` bytes. `path` is that of `members`, for words.
 pub(super) fn text<'v>(
-    members: &'v BTreeMap<SmolStr, Value>,
+    members: &'v Members,
     path: &str,
     member: &str,
     bytes_max: usize,
@@ -220,7 +220,7 @@ pub(super) fn text<'v>(
 
 /// A member that must be text without control characters.
 pub(super) fn name<'v>(
-    members: &'v BTreeMap<SmolStr, Value>,
+    members: &'v Members,
     path: &str,
     member: &str,
     bytes_max: usize,
@@ -234,10 +234,10 @@ pub(super) fn name<'v>(
 
 /// A member that must be an object if it is there; null counts as absent.
 pub(super) fn optional_object<'v>(
-    members: &'v BTreeMap<SmolStr, Value>,
+    members: &'v Members,
     path: &str,
     member: &str,
-) -> Result<Option<&'v BTreeMap<SmolStr, Value>>, Refusal<'static>> {
+) -> Result<Option<&'v Members>, Refusal<'static>> {
     match members.get(member) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Record(object)) => Ok(Some(object)),

@@ -1,15 +1,15 @@
 //! What a client's message is about: the tool, resource, prompt, task or server, as questions.
 //! Never asks about a name that could mean two things, and never about a tool that is not the reviewed one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::access::{DenyReason, Entity, Question};
 use crate::catalog::{Admitted, INPUT, INPUT_UNSEEN, Server, Tool};
 use crate::uri;
-use crate::value::{SmolStr, Uid, Value, format_smolstr};
+use crate::value::{Members, Uid, Value, format_smolstr};
 
 use super::headers::Headers;
-use super::message::{self, Limits, Members, Message};
+use super::message::{self, Limits, Message, Parameters};
 use super::method::{Method, Target};
 use super::{Refusal, Step, action, shown};
 
@@ -19,7 +19,7 @@ pub(super) struct Asked<'a, 'm> {
     pub(super) method: Method,
     pub(super) server: &'a Server,
     pub(super) message: &'m Message,
-    pub(super) params: &'a Members<'m>,
+    pub(super) params: &'a Parameters<'m>,
     pub(super) headers: &'a Headers<'a>,
     pub(super) limits: &'a Limits,
 }
@@ -66,7 +66,7 @@ impl<'m> Asked<'_, 'm> {
         let Admitted { input, unseen } = admitted;
         let unseen = Value::Set(unseen.into_iter().map(|path| Value::String(path.into())).collect());
         let mut question = Question::new(tool.action(), tool.uid());
-        question.established = BTreeMap::from([(INPUT.into(), input), (INPUT_UNSEEN.into(), unseen)]);
+        question.established = Members::from_iter([(INPUT.into(), input), (INPUT_UNSEEN.into(), unseen)]);
         let data_classes = tool.facts.data_classes.clone();
         Ok(Step { question, also: Vec::new(), data_classes, arguments: bytes, blanks: BTreeSet::new() })
     }
@@ -154,7 +154,7 @@ impl<'m> Asked<'_, 'm> {
         Ok(Thing { uid: self.uid("Resource", &uri), data_classes })
     }
 
-    fn prompt(&self, path: &str, members: &BTreeMap<SmolStr, Value>) -> Result<Thing, Refusal<'static>> {
+    fn prompt(&self, path: &str, members: &Members) -> Result<Thing, Refusal<'static>> {
         let name = message::name(members, path, "name", self.limits.name_bytes_max)?;
         let data_classes = Some(self.server.prompt_classes(name));
         Ok(Thing { uid: self.uid("Prompt", name), data_classes })

@@ -7,7 +7,7 @@ use super::method::{Direction, METHODS, NOTIFICATION, Target, Version};
 use super::*;
 use crate::diagnostic::{File, Level};
 use crate::json;
-use crate::value::Value;
+use crate::value::{Members, Value};
 
 const TOOLS: &str = r#"{"tools": [
   {"name": "issue_refund", "description": "Pays money back.",
@@ -149,7 +149,7 @@ fn a_tool_call_carries_its_typed_arguments_and_their_bytes() {
         r#"{ "name":"issue_refund", "\u0061rguments" : {"order": 9223372036854775807 , "latitude":1.5}}"#;
     let sent = legacy("tools/call", params);
     let step = step(&sent);
-    let established = BTreeMap::from([
+    let established = Members::from_iter([
         ("input".into(), Value::record([("order", Value::Long(i64::MAX))])),
         ("input_unseen".into(), Value::Set(vec![Value::String("latitude".into())])),
     ]);
@@ -164,7 +164,8 @@ fn large_integers_are_never_rounded_onto_each_other() {
     for order in [i64::MIN, -9_007_199_254_740_993, 9_007_199_254_740_993, i64::MAX] {
         let sent =
             legacy("tools/call", &format!(r#"{{"name":"issue_refund","arguments":{{"order":{order}}}}}"#));
-        assert_eq!(step(&sent).question.established["input"], Value::record([("order", Value::Long(order))]));
+        let wanted = Value::record([("order", Value::Long(order))]);
+        assert_eq!(step(&sent).question.established.get("input"), Some(&wanted));
     }
 }
 
@@ -176,7 +177,7 @@ fn a_resource_is_known_by_its_canonical_uri_and_has_the_classes_of_its_place() {
     let class = |id: &str| Uid::new("DataClass", id);
     let wanted = crate::access::Entity {
         uid: uid.clone(),
-        attributes: BTreeMap::from([(
+        attributes: Members::from_iter([(
             "data_classes".into(),
             Value::Set(vec![Value::Entity(class("confidential")), Value::Entity(class("personal"))]),
         )]),

@@ -1,14 +1,12 @@
 //! The decision that a grant rests on, made once and again: at its own instant, with its own facts, on any snapshot.
 //! Never looks at how the task stands.
 
-use std::collections::BTreeMap;
-
 use super::judge::{Judged, Terms, decide};
 use super::obliged::untold;
 use crate::access::{Decision, Entity, Facts, Question, Timestamp};
 use crate::policy::{Round, Snapshot};
 use crate::task::{Grant, Head, Known, Lent, Only, Parties, Scope};
-use crate::value::{Extension, Uid, Value};
+use crate::value::{Extension, Members, Uid, Value};
 
 /// Makes the decision that a grant rests on, on this snapshot: at its own instant, with its own facts.
 pub(super) fn decide_again(round: &mut Round<'_, '_>, lent: &Lent) -> Judged {
@@ -83,7 +81,7 @@ fn question(lent: &Lent) -> (Question, Facts) {
 fn wanted_value(grant: &Grant, ttl_s: i64) -> Value {
     let Grant { scope: Scope { servers, tools, classes, bounds: _ }, calls_max, key, .. } = grant;
     let calls = calls_max.map_or(i64::MAX, |calls| i64::try_from(calls).unwrap_or(i64::MAX));
-    let mut members = BTreeMap::from([
+    let mut members = Members::from_iter([
         ("calls".into(), Value::Long(calls)),
         ("ttl".into(), Value::Extension(Extension::Duration, format!("{ttl_s}s").into())),
         ("bound".into(), Value::Bool(key.is_some())),

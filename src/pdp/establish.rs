@@ -1,7 +1,6 @@
 //! Who asks, before anything is decided: tokens, assertions, the task, the session.
 //! Never decides, and never lets one party go on in the session of another.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::again::still_granted;
@@ -16,7 +15,7 @@ use crate::identity::{
 };
 use crate::policy::Snapshot;
 use crate::task::{Head, Known, Lent, NotInForce, Tasks};
-use crate::value::Uid;
+use crate::value::{Members, Uid};
 
 #[cfg(test)]
 mod tests;
@@ -302,7 +301,7 @@ pub(super) fn facts(established: &Established, request: &Request, now: Timestamp
         }),
         token: principal.token().cloned(),
         task: task.as_ref().map(|known| known.head.value()),
-        established: BTreeMap::new(),
+        established: Members::new(),
         now,
     }
 }

@@ -1,13 +1,13 @@
 //! What callers may ask of this server itself: a Cedar policy of its own, on the engine that decides everything else.
 //! Never changed by a bundle, a configuration or a call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::access::{Entity, Facts, Question, Timestamp};
 use crate::diagnostic::File;
 use crate::identity::{Caller, Role};
 use crate::policy::{Snapshot, compile, decide};
-use crate::value::{Uid, Value};
+use crate::value::{Members, Uid, Value};
 
 /// The built-in policy.
 pub struct HouseRules(Option<Snapshot>);
@@ -45,7 +45,7 @@ impl HouseRules {
         let roles = caller.roles.iter().map(|role| Value::String(role.name().into())).collect();
         let described = Entity {
             uid: principal.clone(),
-            attributes: BTreeMap::from([("roles".into(), Value::Set(roles))]),
+            attributes: Members::from_iter([("roles".into(), Value::Set(roles))]),
             parents: vec![],
         };
         let facts = Facts {
@@ -56,7 +56,7 @@ impl HouseRules {
             described: Some(described),
             token: None,
             task: None,
-            established: BTreeMap::new(),
+            established: Members::new(),
             now: Timestamp(0),
         };
         let question = Question::new(Uid::new("Action", role.name()), Uid::new("Pdp", "this"));

@@ -73,7 +73,7 @@ fn facts(actor: Option<&str>) -> Facts {
         described: None,
         token: None,
         task: None,
-        established: std::collections::BTreeMap::new(),
+        established: crate::value::Members::new(),
         now: Timestamp(1_795_255_200_000),
     }
 }
@@ -184,7 +184,7 @@ fn an_entity_that_a_pep_brings_fills_gaps_and_overrides_only_what_the_schema_all
     assert_eq!(bring("new", &[("size", Value::Long(7)), ("owner", owner("ana"))]), Outcome::Permit);
     assert_eq!(bring("new", &[("size", Value::Long(7))]), Outcome::Deny(DenyReason::InvalidInput));
     let mut question = read();
-    let attributes = [("active".into(), Value::Bool(true))].into();
+    let attributes = [("active".into(), Value::Bool(true))].into_iter().collect();
     question.brought.push(crate::access::Entity {
         uid: Uid::new("Human", "ana"),
         attributes,
@@ -209,7 +209,7 @@ fn what_a_request_brings_is_not_what_the_round_remembers() {
     let mut with_level = plain.clone();
     with_level.brought.push(crate::access::Entity {
         uid: Uid::new("Badge", "b"),
-        attributes: [("level".into(), Value::Long(9))].into(),
+        attributes: [("level".into(), Value::Long(9))].into_iter().collect(),
         parents: vec![],
     });
     let mut memory = Memory::default();
@@ -228,7 +228,8 @@ fn clearances_expand_downwards_and_classes_read_as_at_least() {
     assert_eq!(outcome(policy, &list, None), Outcome::Permit);
     let mut call = Question::new(Uid::new("Action", "crm/refund"), Uid::new("Tool", "crm/refund"));
     let input = Value::record([("order", Value::String("o".into())), ("amount", Value::Long(1))]);
-    call.established = [("input".into(), input), ("input_unseen".into(), Value::Set(vec![]))].into();
+    call.established =
+        [("input".into(), input), ("input_unseen".into(), Value::Set(vec![]))].into_iter().collect();
     assert_eq!(outcome(policy, &call, None), Outcome::Permit);
 }
 
@@ -435,7 +436,7 @@ fn a_rule_about_entities_that_it_names_holds_when_the_request_brings_its_own() {
     let snapshot = compile(&with("entity Unused;", entities, &policies)).unwrap().snapshot;
     let mut question = read();
     assert_eq!(decide(&snapshot, &question, &facts(None)).outcome, Outcome::Deny(DenyReason::Forbidden));
-    let attributes = [("size".into(), Value::Long(7))].into();
+    let attributes = [("size".into(), Value::Long(7))].into_iter().collect();
     question.brought.push(crate::access::Entity { uid: Uid::new("Doc", "d"), attributes, parents: vec![] });
     assert_eq!(decide(&snapshot, &question, &facts(None)).outcome, Outcome::Deny(DenyReason::Forbidden));
 }
@@ -447,7 +448,7 @@ fn what_the_catalog_derives_is_declared_nowhere_else() {
     assert!(findings.iter().any(|finding| finding.code == "entity::catalog"), "{:?}", codes(&findings));
     let mut list = Question::new(Uid::new("Action", "tools/list"), Uid::new("Server", "nowhere"));
     assert_eq!(outcome(ALL, &list, None), Outcome::Deny(DenyReason::InvalidInput));
-    let attributes = std::collections::BTreeMap::new();
+    let attributes = crate::value::Members::new();
     list.brought.push(crate::access::Entity {
         uid: Uid::new("Server", "nowhere"),
         attributes,

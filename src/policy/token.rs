@@ -1,18 +1,16 @@
 //! The token of a request as policies see it.
 //! Never the token itself, nor a claim that the schema has no place for.
 
-use std::collections::BTreeMap;
-
 use crate::access::Timestamp;
 use crate::identity::TokenFacts;
-use crate::value::{Extension, Value};
+use crate::value::{Extension, Members, Value};
 
 /// The token as policies see it: `context.token`.
 pub fn token_value(facts: &TokenFacts) -> Value {
     let TokenFacts { token, audience, binding, actor } = facts;
     let texts = |texts: &[String]| Value::Set(texts.iter().map(|text| Value::String(text.into())).collect());
     let text = |text: &str| Value::String(text.into());
-    let mut members = BTreeMap::from([
+    let mut members = Members::from_iter([
         ("issuer".into(), text(&token.issuer)),
         ("audience".into(), text(audience)),
         ("scopes".into(), texts(&token.scopes)),

@@ -14,7 +14,7 @@ use super::{Case, Expected, Suite};
 use crate::access::{DenyReason, Facts, Question, Timestamp};
 use crate::diagnostic::{Diagnostic, File};
 use crate::pdp::Ask;
-use crate::value::{SmolStr, Uid, Value};
+use crate::value::{Members, Uid};
 use crate::{json, mcp};
 
 /// The instant of a case that names none: 2026-01-01T00:00:00Z.
@@ -217,18 +217,13 @@ impl Reader<'_> {
         }
     }
 
-    fn party(
-        &mut self,
-        form: PartyForm,
-        established: &BTreeMap<SmolStr, Value>,
-        now: Timestamp,
-    ) -> Option<Party> {
+    fn party(&mut self, form: PartyForm, established: &Members, now: Timestamp) -> Option<Party> {
         let PartyForm { name, principal, actor, earlier_actors } = form;
         let facts = self.facts(&principal, actor.as_ref(), &earlier_actors, established.clone(), now)?;
         Some(Party { name: name.value, facts })
     }
 
-    fn established(&mut self, facts: BTreeMap<String, Spanned<Json>>) -> BTreeMap<SmolStr, Value> {
+    fn established(&mut self, facts: BTreeMap<String, Spanned<Json>>) -> Members {
         for (name, value) in &facts {
             if NOT_A_FACT.contains(&name.as_str()) {
                 let words =
@@ -244,7 +239,7 @@ impl Reader<'_> {
         principal: &Text,
         actor: Option<&Text>,
         earlier: &[Text],
-        established: BTreeMap<SmolStr, Value>,
+        established: Members,
         now: Timestamp,
     ) -> Option<Facts> {
         if let (None, Some(first)) = (actor, earlier.first()) {
@@ -291,8 +286,8 @@ impl Reader<'_> {
         }
     }
 
-    fn values(&mut self, members: BTreeMap<String, Spanned<Json>>) -> BTreeMap<SmolStr, Value> {
-        let mut values = BTreeMap::new();
+    fn values(&mut self, members: BTreeMap<String, Spanned<Json>>) -> Members {
+        let mut values = Members::new();
         for (name, json) in members {
             match json::parse(json.value.to_string().as_bytes(), json::Limits::default()) {
                 Ok(value) => {

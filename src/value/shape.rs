@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::number::{decimal, exact_integer};
-use super::{Extension, SmolStr, Uid, Value};
+use super::{Extension, Members, SmolStr, Uid, Value};
 
 /// The type of a value, resolved: no names left to look up except entity types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,7 +213,7 @@ impl fmt::Display for Shape {
 ///
 /// # Errors
 /// Names the member.
-pub fn refuse_escapes(members: &BTreeMap<SmolStr, Value>) -> Result<(), Fault> {
+pub fn refuse_escapes(members: &Members) -> Result<(), Fault> {
     match ESCAPES.iter().find(|name| members.contains_key(**name)) {
         Some(escape) => Err(Fault::new(*escape, "a plain member", "an escape of Cedar's JSON form")),
         None => Ok(()),
@@ -222,7 +222,7 @@ pub fn refuse_escapes(members: &BTreeMap<SmolStr, Value>) -> Result<(), Fault> {
 
 fn build_record<'s, B: Build>(
     wanted: &'s BTreeMap<SmolStr, Member>,
-    members: &BTreeMap<SmolStr, Value>,
+    members: &Members,
     engine: &B,
 ) -> Result<Vec<(&'s str, B::Built)>, Fault> {
     refuse_escapes(members)?;

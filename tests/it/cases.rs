@@ -13,7 +13,7 @@ use palisade::json;
 use palisade::mcp::Message;
 use palisade::pdp::{Ask, Request};
 use palisade::policy::Snapshot;
-use palisade::value::{Extension, SmolStr, Uid, Value};
+use palisade::value::{Extension, Members, Uid, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -290,7 +290,7 @@ fn uid(text: &str) -> Uid {
     text.parse().unwrap_or_else(|_| panic!("`{text}` is no entity"))
 }
 
-fn values(members: &BTreeMap<String, Json>) -> BTreeMap<SmolStr, Value> {
+fn values(members: &BTreeMap<String, Json>) -> Members {
     members.iter().map(|(name, json)| (name.into(), value(json))).collect()
 }
 

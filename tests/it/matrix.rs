@@ -149,7 +149,7 @@ fn cell(server: &str, tool: &str, arguments: &Json, (principal, actor): (&str, O
         described: None,
         token: None,
         task: None,
-        established: BTreeMap::new(),
+        established: palisade::value::Members::new(),
         now: NOW,
     };
     let ask = Ask::Mcp(Message {

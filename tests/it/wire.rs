@@ -7,7 +7,7 @@ use palisade::api::proto::v1;
 use palisade::identity::Claim;
 use palisade::mcp::Message;
 use palisade::pdp::{Ask, Request};
-use palisade::value::{Extension, SmolStr, Uid, Value};
+use palisade::value::{Extension, Members, Uid, Value};
 
 /// A request as it goes over the wire.
 pub fn request(request: &Request) -> v1::AuthorizeRequest {
@@ -70,7 +70,7 @@ fn mcp(message: &Message) -> v1::McpMessage {
 }
 
 /// The members of a record as messages.
-pub fn members(members: &BTreeMap<SmolStr, Value>) -> BTreeMap<String, v1::Value> {
+pub fn members(members: &Members) -> BTreeMap<String, v1::Value> {
     members.iter().map(|(name, member)| (name.to_string(), value(member))).collect()
 }
 

@@ -149,7 +149,7 @@ fn params(target: Target, parts: &mut Parts<'_>, scope: &Scope<'_>) -> Result<Pa
     let named = |member: &str, id: &str| (SmolStr::new(member), Value::String(id.into()));
     let id = &parts.resource.id;
     let of_ref = |kind: &str, member: &str| {
-        let reference = Members::from([named("type", kind), named(member, id)]);
+        let reference = Members::from_iter([named("type", kind), named(member, id)]);
         (SmolStr::new("ref"), Value::Record(reference))
     };
     let mut members = Members::new();

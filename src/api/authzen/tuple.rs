@@ -1,7 +1,6 @@
 //! The members of a question as they were sent: subject, action, resource, context, and a batch's defaults for them.
 //! Never checks what nobody asks with: a default that every item replaces may be anything.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::api::wire::{Malformed, UID_BYTES_MAX, text};
@@ -9,7 +8,7 @@ use crate::json;
 use crate::value::{SmolStr, Value};
 
 /// The members of a JSON object.
-pub(in crate::api) type Members = BTreeMap<SmolStr, Value>;
+pub(in crate::api) use crate::value::Members;
 
 /// What one question may say. A member that is null counts as left out.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 
 use crate::api::gateway::{Call, Unreadable, unambiguous};
 use crate::json;
-use crate::value::{SmolStr, Value};
+use crate::value::Value;
 
 /// The members that a message may have (JSON-RPC 2.0, sections 4 and 5).
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -103,7 +103,7 @@ fn piece(value: &Value, bytes: &[u8]) -> Result<Piece, Unreadable> {
     Ok(Piece { id: id.unwrap_or_default(), kind })
 }
 
-type Members = std::collections::BTreeMap<SmolStr, Value>;
+use crate::value::Members;
 
 fn is_response(members: &Members, has_id: bool) -> Result<(), Unreadable> {
     let has_one = members.contains_key("result") != members.contains_key("error");

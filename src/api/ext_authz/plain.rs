@@ -1,12 +1,10 @@
 //! Requests over HTTP that are no messages: a method on a path, in terms of a schema that has them.
 //! Never a path that two readers could take for two.
 
-use std::collections::BTreeMap;
-
 use crate::access::{Entity, Question};
 use crate::api::gateway::Unreadable;
 use crate::pdp::Vocabulary;
-use crate::value::{Uid, Value};
+use crate::value::{Members, Uid, Value};
 
 use super::exchange::Exchange;
 
@@ -34,7 +32,7 @@ pub(super) fn question(
     let query = Some(exchange.query()).filter(|query| !query.is_empty()).map(str::to_owned);
     let host = host(&exchange.host, &exchange.scheme);
     let told = [("path", Some(path)), ("host", Some(host)), ("query", query), ("tenant", tenant)];
-    let mut route = Entity { uid: resource.clone(), attributes: BTreeMap::new(), parents: vec![] };
+    let mut route = Entity { uid: resource.clone(), attributes: Members::new(), parents: vec![] };
     for (name, text) in told {
         let Some(text) = text else { continue };
         let describes = names.declares_attribute(ROUTE, name);

@@ -2,7 +2,7 @@
 //! Never takes members that another reader could take for others.
 
 use crate::mcp::method::{self, Target};
-use crate::value::{SmolStr, Value};
+use crate::value::{Members, SmolStr, Value};
 
 use super::Unreadable;
 
@@ -73,11 +73,7 @@ impl Call {
 }
 
 /// Refuses members that are written with other letters than they have: some servers take them all the same.
-fn spelt(
-    of: &str,
-    members: &std::collections::BTreeMap<SmolStr, Value>,
-    known: &[&str],
-) -> Result<(), Unreadable> {
+fn spelt(of: &str, members: &Members, known: &[&str]) -> Result<(), Unreadable> {
     let like_a_known_one =
         |name: &SmolStr| known.iter().any(|known| known != name && folded(known) == folded(name));
     if members.keys().any(like_a_known_one) {

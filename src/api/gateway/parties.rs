@@ -1,7 +1,7 @@
 //! Who asks, as a gateway passes it on: tokens in headers, claims that it has verified, the workload of the connection.
 //! Never believes a claim of an issuer whose claims this gateway is not believed about, nor of a caller without `assert`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -14,7 +14,7 @@ use crate::identity::{
     AgentName, Caller, Claim, Credentials, Proof, Role, SpiffeId, TOKEN_BYTES_MAX, Token, Trust,
 };
 use crate::pdp::Vocabulary;
-use crate::value::{SmolStr, Uid, Value};
+use crate::value::{Members, Uid, Value};
 
 use super::Unreadable;
 
@@ -162,7 +162,7 @@ fn claim(payload: &Struct, known: &Known<'_>) -> Result<Claim, Unreadable> {
     Ok(Claim { principal, actor, earlier_actors })
 }
 
-fn members(object: &Struct, depth: usize) -> Option<BTreeMap<SmolStr, Value>> {
+fn members(object: &Struct, depth: usize) -> Option<Members> {
     let depth = depth.checked_sub(1)?;
     object.fields.iter().map(|(name, plain)| Some((name.into(), value(plain, depth)?))).collect()
 }

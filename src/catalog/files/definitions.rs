@@ -12,7 +12,7 @@ use crate::catalog::facts::{FactsFile, ToolFacts};
 use crate::catalog::{Tool, arguments, digest, headers, mapping, typing};
 use crate::diagnostic::{Diagnostic, File};
 use crate::json;
-use crate::value::{SmolStr, Value, format_smolstr};
+use crate::value::{Members, Value, format_smolstr};
 
 /// What one catalog file may hold.
 const LIMITS: json::Limits = json::Limits { bytes_max: 32 << 20, depth_max: 96, nodes_max: 1 << 21 };
@@ -20,7 +20,7 @@ const LIMITS: json::Limits = json::Limits { bytes_max: 32 << 20, depth_max: 96, 
 /// How long the name of a tool may be, in characters (MCP 2025-11-25, "Tool names").
 const NAME_CHARS_MAX: usize = 128;
 
-type Object = BTreeMap<SmolStr, Value>;
+type Object = Members;
 
 /// The definitions of a catalog file, good and bad.
 pub(super) struct Definitions {

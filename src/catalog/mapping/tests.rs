@@ -123,7 +123,7 @@ fn a_subject_that_the_author_names_is_warned_about() {
 fn the_old_name_is_warned_about_and_a_mapping_in_the_wrong_place_is_refused() {
     let old = found(r#"{"type":"object","x-coaz-mapping":{"resource":[{}]}}"#);
     assert!(matches!(old.as_slice(), [(Level::Warning, message)] if message.contains("old name")), "{old:?}");
-    let beside = Object::from([(MEMBER.into(), Value::Null)]);
+    let beside = Object::from_iter([(MEMBER.into(), Value::Null)]);
     assert!(matches!(faults(&beside, &Value::Null).as_slice(), [(Level::Error, ..)]));
 }
 

@@ -1,12 +1,10 @@
 //! Single keywords of a JSON Schema, read.
 //! Never judges a schema: one that is not well formed reads as one that says nothing.
 
-use std::collections::BTreeMap;
-
-use crate::value::{Shape, SmolStr, Value};
+use crate::value::{Members, Shape, Value};
 
 /// The members of a schema.
-pub(super) type Object = BTreeMap<SmolStr, Value>;
+pub(super) type Object = Members;
 
 /// The part of `root` that a reference of the form `#/a/b` names.
 pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {

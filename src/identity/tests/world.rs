@@ -113,7 +113,7 @@ pub(super) fn config() -> Config {
         |claim: &str, unregistered| HumanClaims { claim: claim.into(), kind: "Human".into(), unregistered };
     let describe = Describe {
         parents: vec![ParentClaim { claim: "groups".into(), kind: "Team".into() }],
-        attributes: BTreeMap::from([("guest".into(), crate::value::Value::Bool(true))]),
+        attributes: [("guest".into(), crate::value::Value::Bool(true))].into_iter().collect(),
     };
     Config {
         audience: vec![PDP.into()],

@@ -70,7 +70,7 @@ fn trust() -> Trust {
     let attributes = [("active", Value::Bool(true)), ("clearances", Value::Set(vec![]))];
     let unregistered = Describe {
         parents: vec![ParentClaim { claim: "groups".into(), kind: "Team".into() }],
-        attributes: attributes.map(|(name, value)| (name.into(), value)).into(),
+        attributes: attributes.into_iter().map(|(name, value)| (name.into(), value)).collect(),
     };
     let issuer = Issuer {
         name: AS.into(),

@@ -21,7 +21,7 @@ pub(super) fn decisions(snapshot: &Snapshot) -> Vec<Decision> {
         described: None,
         token: None,
         task: None,
-        established: std::collections::BTreeMap::new(),
+        established: crate::value::Members::new(),
         now: Timestamp(1_795_255_200_000),
     });
     let questions = questions();
@@ -40,7 +40,9 @@ fn questions() -> Vec<Question> {
             let input = std::iter::once(order).chain(amount.clone().map(|amount| ("amount", amount)));
             let mut call = Question::new(Uid::new("Action", &*id), Uid::new("Tool", &*id));
             call.established =
-                [("input".into(), Value::record(input)), ("input_unseen".into(), Value::Set(vec![]))].into();
+                [("input".into(), Value::record(input)), ("input_unseen".into(), Value::Set(vec![]))]
+                    .into_iter()
+                    .collect();
             all.push(call);
         }
     }

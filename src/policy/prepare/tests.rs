@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::diagnostic::File;
 use crate::policy::compile;
-use crate::value::SmolStr;
+use crate::value::{Members, SmolStr};
 
 const SCHEMA: &str = r#"
 entity Colour enum ["red", "green"];
@@ -68,12 +68,12 @@ fn value() -> impl Strategy<Value = Value> {
                 inner,
                 0..3
             )
-            .prop_map(Value::Record),
+            .prop_map(|members| Value::Record(members.into_iter().collect())),
         ]
     })
 }
 
-fn context() -> impl Strategy<Value = BTreeMap<SmolStr, Value>> {
+fn context() -> impl Strategy<Value = Members> {
     let names = [
         "long",
         "flag",
@@ -94,7 +94,8 @@ fn context() -> impl Strategy<Value = BTreeMap<SmolStr, Value>> {
         value(),
         0..3,
     )
-    .prop_map(|mut context| {
+    .prop_map(|members| {
+        let mut context: Members = members.into_iter().collect();
         context.insert("text".into(), Value::String("t".into()));
         context
     })
@@ -117,7 +118,7 @@ fn facts(principal: Uid) -> Facts {
         described: None,
         token: None,
         task: None,
-        established: BTreeMap::new(),
+        established: Members::new(),
         now: Timestamp(0),
     }
 }

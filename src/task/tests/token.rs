@@ -1,6 +1,5 @@
 //! The token of a task: what was granted comes out of it again, and nothing that was not signed here.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -29,7 +28,7 @@ fn lent(grant: Grant) -> Lent {
     ]);
     let described = Description {
         parents: vec![Uid::new("Team", "support")],
-        attributes: BTreeMap::from([("active".into(), Value::Bool(true))]),
+        attributes: [("active".into(), Value::Bool(true))].into_iter().collect(),
     };
     let basis = Basis {
         revision: "sha256:ab".into(),

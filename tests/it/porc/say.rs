@@ -1,8 +1,6 @@
 //! A request of the library as `ToolHive` would put it.
 //! None where it has no words: most of what a PEP with code can say.
 
-use std::collections::BTreeMap;
-
 use palisade::identity::Directory as _;
 use palisade::mcp::method::{Target, method};
 use palisade::pdp::{Ask, Request};
@@ -29,7 +27,7 @@ pub fn body(request: &Request, snapshot: &Snapshot) -> Option<String> {
     let params = std::str::from_utf8(message.params.sent()?).ok()?;
     let members = match json::parse(params.as_bytes(), json::Limits::default()) {
         Ok(Value::Record(members)) => members,
-        Err(_) if params.is_empty() => BTreeMap::default(),
+        Err(_) if params.is_empty() => palisade::value::Members::new(),
         Ok(_) | Err(_) => return None,
     };
     let named = |member: &str, others: &[&str]| match members.get(member) {

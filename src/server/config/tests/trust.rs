@@ -334,7 +334,7 @@ trust:
     let described = human.unregistered.as_ref().unwrap();
     assert_eq!((described.parents[0].claim.as_str(), described.parents[0].kind.as_str()), ("groups", "Team"));
     let attributes = [("guest".into(), Value::Bool(true)), ("level".into(), Value::Long(1))];
-    assert_eq!(described.attributes, attributes.into());
+    assert_eq!(described.attributes, attributes.into_iter().collect());
 
     assert_eq!(second.algorithms, [Algorithm::Es256, Algorithm::Rs256]);
     assert_eq!((second.kinds.as_slice(), second.lifetime_max_s), (&[TokenKind::AccessToken][..], None));
