@@ -55,6 +55,28 @@ fn a_name_given_twice_is_refused_however_it_is_spelt() {
     assert!(read(r#"{"a":{"a":1},"A":2}"#).is_ok());
 }
 
+/// Few members are kept otherwise than many.
+#[test]
+fn of_many_members_each_is_kept_and_the_first_given_twice_is_refused() {
+    let members: Vec<_> = (0..100).map(|number| format!("\"{}\":{number}", (number * 37) % 100)).collect();
+    let text = format!("{{{}}}", members.join(","));
+    let Value::Record(all) = read(&text).unwrap() else { panic!("an object") };
+    assert_eq!(all.len(), 100);
+    for number in 0..100 {
+        let name = ((number * 37) % 100).to_string();
+        assert_eq!(all.get(name.as_str()), Some(&Value::Long(number)));
+    }
+    assert!(all.keys().is_sorted(), "whoever looks one up relies on it");
+    for (first, second) in [(0, 1), (0, 31), (0, 32), (31, 33), (40, 41), (5, 99), (98, 99)] {
+        let mut twice = members.clone();
+        let name = twice[first].split(':').next().unwrap();
+        twice[second] = format!("{name}:0");
+        let offset = 1 + twice[..second].iter().map(|member| member.len() + 1).sum::<usize>();
+        let text = format!("{{{}}}", twice.join(","));
+        assert_eq!(refused(&text), JsonError::DuplicateMember { offset }, "{first} and {second}");
+    }
+}
+
 #[test]
 fn bytes_that_are_not_utf8_are_refused_wherever_they_stand() {
     for bytes in [&b"\"\xff\""[..], b"{\"\xc3\":1}", b"\"\xed\xa0\x80\"", b"1 \xff"] {

@@ -9,31 +9,39 @@ use std::thread::yield_now;
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
+/// How many pages are written, or changes made, before others have the processor: a twentieth of a millisecond.
+const AT_ONCE: u8 = 16;
+
 thread_local! {
-    /// Whether what this thread writes is long.
-    static IS_LONG: Cell<bool> = const { Cell::new(false) };
+    /// How many are left until then, while what this thread writes is long.
+    static LEFT: Cell<Option<u8>> = const { Cell::new(None) };
 }
 
-/// While it lives, this thread lets others have its processor between two pages: a transaction of many changes writes a
-/// hundred of them in a row, and who waits for the processor may be an answer.
+/// While it lives, this thread lets others have its processor now and then: a transaction of many changes writes a hundred
+/// pages in a row, and who waits for the processor may be an answer. Not after each page, since where others want all of it
+/// each time costs a turn of theirs, and a start may wait for this transaction.
 pub(super) struct Long;
 
 impl Long {
     pub(super) fn begin() -> Self {
-        IS_LONG.set(true);
+        LEFT.set(Some(AT_ONCE));
         Self
     }
 }
 
 impl Drop for Long {
     fn drop(&mut self) {
-        IS_LONG.set(false);
+        LEFT.set(None);
     }
 }
 
-/// Lets others have the processor, where what this thread writes is long.
+/// Counts a page or a change, and lets others have the processor when it is their turn.
 pub(super) fn give_way() {
-    if IS_LONG.get() {
+    let Some(left) = LEFT.get() else { return };
+    if left > 1 {
+        LEFT.set(Some(left - 1));
+    } else {
+        LEFT.set(Some(AT_ONCE));
         yield_now();
     }
 }
@@ -106,13 +114,19 @@ mod tests {
 
     #[test]
     fn a_thread_gives_way_as_long_as_what_it_writes_is_long() {
-        assert!(!IS_LONG.get());
+        give_way();
+        assert_eq!(LEFT.get(), None);
         let failed = std::panic::catch_unwind(|| {
             let _long = Long::begin();
-            assert!(IS_LONG.get());
+            let left = std::iter::repeat_with(|| {
+                give_way();
+                LEFT.get().unwrap()
+            });
+            let wanted = (1..AT_ONCE).rev().chain([AT_ONCE, AT_ONCE - 1]);
+            assert!(left.take(usize::from(AT_ONCE) + 1).eq(wanted));
             panic!("on purpose");
         });
-        assert!(failed.is_err());
-        assert!(!IS_LONG.get(), "a start after it is written without pauses");
+        assert_eq!(failed.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        assert_eq!(LEFT.get(), None, "a start after it is written without pauses");
     }
 }
