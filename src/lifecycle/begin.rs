@@ -36,7 +36,7 @@ pub struct Begun {
     /// The decision.
     pub answer: Answer,
     /// What was lent, or would be; none when it was denied.
-    pub lent: Option<Box<Lent>>,
+    pub lent: Option<Arc<Lent>>,
     /// The task, when it began.
     pub head: Option<Arc<Head>>,
     /// Its token, when it began.
@@ -80,7 +80,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
             *again = credential.as_ref().is_some_and(|credential| self.tasks.was_used(&credential.name));
         }
         let mut answer = moment.decide(&self.pdp, &request)?;
-        let Some(lent) = answer.lent.take() else {
+        let Some(lent) = answer.lent.take().map(Arc::from) else {
             return Ok(Begun { state: self.tasks.revision(), answer, lent: None, head: None, token: None });
         };
         if request.preview {
@@ -133,7 +133,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     async fn write(
         &self,
         request: &Request,
-        lent: &Lent,
+        lent: &Arc<Lent>,
         credential: Option<Credential>,
         asked: Option<(String, AskedBefore)>,
         now: Timestamp,
@@ -168,7 +168,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         };
         self.tell(&asking, Move::Reissued, &About::open(&lent, &head), StateRevision(state))?;
         let token = sign(&lent, For::Us, &self.tasks.issuer())?;
-        Ok(Begun { answer, lent: Some(lent), head: Some(head), token: Some(token), state })
+        Ok(Begun { answer, lent: Some(lent.into()), head: Some(head), token: Some(token), state })
     }
 
     /// The credential of a start, if a token is one. Whether it counts is decided elsewhere.
@@ -185,7 +185,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
 
     async fn write_started(
         &self,
-        lent: &Lent,
+        lent: &Arc<Lent>,
         intent: &str,
         credential: Option<Credential>,
         asked: Option<(String, AskedBefore)>,
@@ -197,9 +197,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let mut last = Fault::Changed;
         for _ in 0..TRIES {
             let mut draft = Draft::default();
-            let key = task_key(lent.grant.id);
-            draft.absent(&key);
-            draft.put(&key, &self.stored(lent, intent)?)?;
+            let _held = draft.begin(&self.followed.ready, lent, self.stored(lent, intent)?)?;
             if let Some(Credential { name, until_s }) = &credential {
                 let key = format!("{USED}{name}");
                 if lent.basis.asking == crate::task::Asking::Start {
@@ -224,7 +222,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
 
     async fn write_part(
         &self,
-        lent: &Lent,
+        lent: &Arc<Lent>,
         intent: &str,
         asked: Option<(String, AskedBefore)>,
     ) -> Result<StateRevision, Fault> {
@@ -243,7 +241,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
 
     async fn try_part(
         &self,
-        lent: &Lent,
+        lent: &Arc<Lent>,
         intent: &str,
         asked: Option<(String, AskedBefore)>,
         parent: &Head,
@@ -262,9 +260,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 let key = task_key(*ancestor).into();
                 draft.0.expects.push(crate::store::Expect::Present(key));
             }
-            let key = task_key(lent.grant.id);
-            draft.absent(&key);
-            draft.put(&key, &self.stored(lent, intent)?)?;
+            let _held = draft.begin(&self.followed.ready, lent, self.stored(lent, intent)?)?;
             self.expect_no_stops(&mut draft, lent)?;
             write_asked(&mut draft, asked.as_ref())?;
             let event = StoredEvent::Started { task: lent.grant.id, expires_s: lent.grant.expires_s };

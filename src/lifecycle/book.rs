@@ -7,11 +7,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::ready::{Held, Ready};
 use crate::store::{Change, Commit, Entry, Expect, Snapshot, StateStore, StoreError};
-use crate::task::{End, State, Stop, Target, TaskId, digest};
+use crate::task::{End, Lent, State, Stop, Target, TaskId, digest};
 
-/// The key of the latest event. Watches see each commit, so each event is seen.
-pub(super) const EVENT: &str = "event";
+/// The key of the latest event of tasks. Watches see each commit, so each event is seen. It sorts right behind the latest task:
+/// a start writes both into one page.
+pub(super) const EVENT: &str = "tasks";
 /// The key of the revision of the bundle that tasks are held against.
 pub(super) const BUNDLE: &str = "bundle";
 
@@ -178,6 +180,21 @@ impl Draft {
     pub(super) fn put(&mut self, key: &str, value: &impl Serialize) -> Result<(), serde_json::Error> {
         self.0.changes.push(Change::put(key, serde_json::to_vec(value)?));
         Ok(())
+    }
+
+    /// Begins a task, and has it ready for who follows as long as the answer is held.
+    pub(super) fn begin<'r>(
+        &mut self,
+        ready: &'r Ready,
+        lent: &Arc<Lent>,
+        stored: Stored,
+    ) -> Result<Held<'r>, serde_json::Error> {
+        let key = task_key(lent.grant.id);
+        self.absent(&key);
+        let change = Change::put(key, serde_json::to_vec(&stored)?);
+        let held = ready.hold(&change, lent, stored);
+        self.0.changes.push(change);
+        Ok(held)
     }
 
     /// Takes a key away.

@@ -10,8 +10,9 @@ use super::Fault;
 use super::book::{
     ASKED, AskedBefore, EVENT, STOP, Stored, StoredEvent, StoredStop, StoredWindow, TASK, USED, Used, WINDOW,
 };
+use super::ready::Ready;
 use crate::store::{Change, Committed, StateRevision, StateStore, StoreError, Watch};
-use crate::task::{Calls, Head, State, Stop, Target, TaskId, Tasks, Window, kept};
+use crate::task::{Calls, Head, Lent, State, Stop, Target, TaskId, Tasks, Window, kept};
 
 /// How many commits become known before those who wait are woken.
 const TOGETHER_MAX: usize = 256;
@@ -87,12 +88,21 @@ fn first<K: Ord>(dates: &mut BTreeSet<(i64, K)>, now_s: i64, count_max: usize) -
     taken
 }
 
+/// What who commits and who follows have in common.
+#[derive(Debug, Clone)]
+pub struct Followed {
+    /// Up to where the registry was told.
+    pub(super) told: watch::Receiver<u64>,
+    pub(super) ready: Arc<Ready>,
+}
+
 /// Follows the state.
 #[derive(Debug)]
 pub struct Follower {
     tasks: TasksOf,
     watch: Watch,
     told: watch::Sender<u64>,
+    ready: Arc<Ready>,
     pub(super) due: Arc<Due>,
     /// What the keys of revocations stand for.
     stops: HashMap<Arc<str>, Target>,
@@ -112,12 +122,13 @@ impl Follower {
     ///
     /// # Errors
     /// [`Fault`] when the state cannot be read, or holds what this version does not know.
-    pub fn start<T: StateStore>(tasks: Arc<Tasks>, store: &T) -> Result<(Self, watch::Receiver<u64>), Fault> {
+    pub fn start<T: StateStore>(tasks: Arc<Tasks>, store: &T) -> Result<(Self, Followed), Fault> {
         let snapshot = store.snapshot().map_err(Fault::Unwritten)?;
         let watch = store.watch(snapshot.revision).map_err(Fault::Unwritten)?;
         let (told, receiver) = watch::channel(snapshot.revision.0);
-        let stops = HashMap::new();
-        let mut follower = Self { tasks: TasksOf(tasks), watch, told, due: Arc::default(), stops };
+        let (ready, stops) = (Arc::<Ready>::default(), HashMap::new());
+        let followed = Followed { told: receiver, ready: ready.clone() };
+        let mut follower = Self { tasks: TasksOf(tasks), watch, told, ready, due: Arc::default(), stops };
         // Parents before their parts, and revocations together.
         let (mut open, mut stops) = (Vec::new(), Vec::new());
         for (key, entry) in &snapshot.entries {
@@ -133,10 +144,10 @@ impl Follower {
         open.sort_by_key(|(lent, _)| lent.grant.depth());
         for (lent, stored) in open {
             // What was charged and not spent when the process ended may have been spent.
-            follower.open(lent, &stored, stored.charged);
+            follower.open(Arc::new(lent), &stored, stored.charged);
         }
         follower.tasks.0.told(snapshot.revision.0);
-        Ok((follower, receiver))
+        Ok((follower, followed))
     }
 
     /// Tells the registry of each commit, as it happens, until the store is closed.
@@ -164,12 +175,7 @@ impl Follower {
 
     fn apply(&mut self, committed: &Committed) -> Result<(), Fault> {
         let Committed { revision: StateRevision(revision), changes } = committed;
-        let event = changes.iter().find(|change| **change.key() == *EVENT).and_then(Change::value);
-        let event: Option<StoredEvent> = event.map(|event| serde_json::from_slice(event)).transpose()?;
-        let ended = match event {
-            Some(StoredEvent::Ended { state, .. }) => state.into(),
-            _ => State::Revoked,
-        };
+        let ended = ended(changes)?;
         for (place, change) in (1..).zip(changes) {
             if place % AT_ONCE == 0 {
                 // Tasks that end by the dozen are long to forget.
@@ -177,7 +183,14 @@ impl Follower {
             }
             match change {
                 Change::Put { key, value } if key.starts_with(TASK) => {
-                    let (lent, stored) = read_task(key, value)?;
+                    let (lent, stored) = match self.ready.take(key, value) {
+                        Some(known) => known,
+                        None => read_task(key, value).map(|(lent, stored)| (Arc::new(lent), stored))?,
+                    };
+                    debug_assert!(
+                        read_task(key, value).is_ok_and(|(read, _)| read == *lent),
+                        "as it is read"
+                    );
                     self.open(lent, &stored, 0);
                 }
                 Change::Put { key, value } => self.put(key, value)?,
@@ -188,7 +201,7 @@ impl Follower {
         Ok(())
     }
 
-    fn open(&self, lent: crate::task::Lent, stored: &Stored, spent: u64) {
+    fn open(&self, lent: Arc<Lent>, stored: &Stored, spent: u64) {
         let tasks = &self.tasks.0;
         let (id, expires_s) = (lent.grant.id, lent.grant.expires_s);
         if let Some(head) = tasks.find(id) {
@@ -196,7 +209,7 @@ impl Follower {
             head.see(&stored.seen);
             if head.lent().grant.expires_s != expires_s || head.lent().basis != lent.basis {
                 self.due.task_is_over(head.lent().grant.expires_s, id);
-                head.change(Arc::new(lent));
+                head.change(lent);
                 self.due.task_at(expires_s, id);
             }
             return;
@@ -210,7 +223,7 @@ impl Follower {
         }
         let calls = Calls::new(lent.grant.calls_max.unwrap_or_default(), stored.charged, spent);
         let wants_more = calls.wants_more();
-        let head = Head::new(Arc::new(lent), parents, calls, &stored.seen, stored.kid.clone());
+        let head = Head::new(lent, parents, calls, &stored.seen, stored.kid.clone());
         let head = Arc::new(head);
         tasks.open(head.clone());
         if wants_more {
@@ -265,12 +278,23 @@ impl Follower {
     }
 }
 
+/// How the tasks ended that a commit takes away.
+fn ended(changes: &[Change]) -> Result<State, Fault> {
+    let event = changes.iter().find(|change| **change.key() == *EVENT).and_then(Change::value);
+    let takes = changes.iter().any(|change| change.value().is_none());
+    let event = event.filter(|_| takes).map(|event| serde_json::from_slice(event)).transpose()?;
+    Ok(match event {
+        Some(StoredEvent::Ended { state, .. }) => state.into(),
+        _ => State::Revoked,
+    })
+}
+
 /// The task of a key.
 fn task_of(key: &str) -> Option<TaskId> {
     key.strip_prefix(TASK)?.parse().ok()
 }
 
-fn read_task(key: &str, value: &[u8]) -> Result<(crate::task::Lent, Stored), Fault> {
+fn read_task(key: &str, value: &[u8]) -> Result<(Lent, Stored), Fault> {
     let stored: Stored = serde_json::from_slice(value)?;
     let lent = kept(stored.lent.get()).ok_or_else(|| Fault::Strange(key.to_owned()))?;
     Ok((lent, stored))

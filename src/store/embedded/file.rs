@@ -19,10 +19,10 @@ use rustix::fs::{Advice, fadvise};
 use super::super::ledger::{History, Ledger};
 use super::super::{Committed, Snapshot, StateRevision};
 use super::mark::Mark;
-use pages::Pages;
 use tables::Content;
 
 pub use error::FileError;
+pub(super) use pages::Pages;
 
 /// The file's name within the data directory.
 const STATE: &str = "state.redb";
@@ -32,6 +32,9 @@ const MARK: &str = "state.mark";
 const BEGUN: &str = "state.redb.new";
 /// What redb may keep of the file in memory, where the ledger has all of it already.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many commits are cut off the history at once: a commit that cuts writes a page or two more.
+const CUT_AT_ONCE: u64 = 16;
 
 /// Makes a database of a file. Tests have one that fails.
 pub(super) type OpenDatabase = Box<dyn Fn(File) -> Result<Database, DatabaseError> + Send>;
@@ -56,9 +59,10 @@ pub(super) struct StateFile {
     database: Option<Open>,
 }
 
-/// A database, and which file it is in.
+/// A database, how far its history is cut, and which file it is in.
 struct Open {
     database: Database,
+    cut: StateRevision,
     device: u64,
     inode: u64,
 }
@@ -98,9 +102,14 @@ impl StateFile {
     /// Writes a group in one transaction. When this returns, it is on the disk; when it fails, nobody knows.
     pub(super) fn write(&mut self, group: &[Arc<Committed>], floor: StateRevision) -> Result<(), FileError> {
         let Some(last) = group.last() else { return Ok(()) };
+        // The last commit stays, whatever the floor.
+        let cut = floor.min(StateRevision(last.revision.0.saturating_sub(1)));
         guarded(&self.path, || {
-            let Some(open) = &self.database else { return Err(redb::Error::DatabaseClosed) };
-            tables::write(&open.database, group, floor)
+            let Some(open) = &mut self.database else { return Err(redb::Error::DatabaseClosed) };
+            let due = (cut.0 >= open.cut.0.saturating_add(CUT_AT_ONCE)).then_some(cut);
+            tables::write(&open.database, group, due)?;
+            open.cut = due.unwrap_or(open.cut);
+            Ok(())
         })?;
         self.look()?;
         self.note(last.revision)
@@ -150,6 +159,7 @@ impl StateFile {
             Ok((database, content))
         })?;
         let content = content.checked(&self.path)?;
+        let cut = content.floor;
         if content.revision < acknowledged {
             return Err(FileError::Behind {
                 path: self.path.clone(),
@@ -160,7 +170,7 @@ impl StateFile {
         }
         // From now on it is shown.
         self.note(content.revision)?;
-        self.database = Some(Open { database, device: found.dev(), inode: found.ino() });
+        self.database = Some(Open { database, cut, device: found.dev(), inode: found.ino() });
         Ok(content)
     }
 

@@ -63,6 +63,40 @@ fn state_and_history_outlive_the_store() {
 }
 
 #[test]
+fn the_file_cuts_its_history_a_dozen_commits_at_once_and_keeps_the_last() {
+    use redb::{ReadableDatabase as _, ReadableTable as _};
+    const KEPT: redb::TableDefinition<u64, Vec<(&str, Option<&[u8]>)>> =
+        redb::TableDefinition::new("palisade.history");
+    let (directory, runtime) = (tempfile::tempdir().unwrap(), runtime());
+    let kept = || -> Vec<u64> {
+        let database = redb::Database::open(directory.path().join("state.redb")).unwrap();
+        let history = database.begin_read().unwrap().open_table(KEPT).unwrap();
+        history.iter().unwrap().map(|row| row.unwrap().0.value()).collect()
+    };
+    let few = History { commits_max: 4, ..HISTORY };
+    let store = Embedded::open(directory.path(), few).unwrap();
+    fill(&runtime, &store, 19);
+    drop(store);
+    assert_eq!(kept(), (1..=19).collect::<Vec<_>>(), "15 are too many");
+    let store = Embedded::open(directory.path(), few).unwrap();
+    fill(&runtime, &store, 1);
+    assert!(store.watch(StateRevision(15)).is_err(), "what the file still has is no history");
+    fill(&runtime, &store, 1);
+    drop(store);
+    assert_eq!(kept(), [17, 18, 19, 20, 21]);
+
+    let none = History { commits_max: 0, ..HISTORY };
+    let store = Embedded::open(directory.path(), none).unwrap();
+    fill(&runtime, &store, 20);
+    assert!(store.watch(StateRevision(40)).is_err());
+    drop(store);
+    let last = kept();
+    assert_eq!(last.last(), Some(&41), "{last:?}");
+    let store = Embedded::open(directory.path(), none).unwrap();
+    assert_eq!(runtime.block_on(store.commit(put("a", ""))).unwrap(), StateRevision(42));
+}
+
+#[test]
 fn its_files_are_for_their_owner_alone() {
     let directory = tempfile::tempdir().unwrap();
     let mode = |name: &str| fs::metadata(directory.path().join(name)).unwrap().permissions().mode() & 0o777;

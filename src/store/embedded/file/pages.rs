@@ -1,12 +1,13 @@
-//! The pages of the state's file, and who has the processor between two of them.
-//! Never keeps a page, and never writes another than it was given.
+//! The pages of the state's file: where the file grew they are made its own before they are used, and others have the
+//! processor between them. Never keeps a page, and never writes over one.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::yield_now;
 
-use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
 /// How many pages are written, or changes made, before others have the processor: a twentieth of a millisecond.
@@ -46,71 +47,174 @@ pub(super) fn give_way() {
     }
 }
 
-/// The file, written with pauses where that takes long.
-#[derive(Debug)]
-pub(super) struct Pages(FileBackend);
+/// Others have the processor next: a part was filled, which takes as long as all that was to be written until then.
+fn give_way_next() {
+    LEFT.set(LEFT.get().map(|_| 1));
+}
 
-impl Pages {
-    pub(super) fn of(file: FileBackend) -> Self {
-        Self(file)
+/// So much of what the file grew by is made its own at once: the pages of one commit.
+const FILL_BYTES: u64 = 64 * 1024;
+
+/// The file, written with pauses where that takes long, and filled before it is used where it grew.
+///
+/// A file that grows is as long as it is told at once, and has its blocks only where it is written: an fsync after a first write
+/// waits for the file system's journal besides, and one after a second does not. So the first write is of zeros, for a dozen
+/// commits together.
+#[derive(Debug)]
+pub(in super::super) struct Pages<B> {
+    file: B,
+    /// The parts of `FILL_BYTES`, by number, that the file grew by and nobody wrote to. It is not known of a file that is opened:
+    /// redb takes what is unused off its end when it closes.
+    unfilled: Mutex<BTreeSet<u64>>,
+}
+
+impl<B: StorageBackend> Pages<B> {
+    pub(in super::super) fn of(file: B) -> Self {
+        Self { file, unfilled: Mutex::default() }
+    }
+
+    fn unfilled(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.unfilled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills the parts that this many bytes will be in.
+    fn fill(&self, offset: u64, length: u64) -> io::Result<()> {
+        let mut unfilled = self.unfilled();
+        for part in offset / FILL_BYTES..(offset + length).div_ceil(FILL_BYTES) {
+            if unfilled.contains(&part) {
+                self.file.write(part * FILL_BYTES, &[0; FILL_BYTES as usize])?;
+                unfilled.remove(&part);
+                give_way_next();
+            }
+        }
+        Ok(())
     }
 }
 
-impl StorageBackend for Pages {
+impl<B: StorageBackend> StorageBackend for Pages<B> {
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.file.len()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
+        self.file.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        let before = self.file.len()?;
+        self.file.set_len(len)?;
+        let mut unfilled = self.unfilled();
+        unfilled.split_off(&(len / FILL_BYTES));
+        unfilled.extend(before.div_ceil(FILL_BYTES)..len / FILL_BYTES);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)?;
+        self.fill(offset, data.len() as u64)?;
+        self.file.write(offset, data)?;
         give_way();
         Ok(())
     }
 
     fn close(&self) -> io::Result<()> {
-        self.0.close()
+        self.file.close()
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock_range(start, end)
+        self.file.try_lock_range(start, end)
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock_shared_range(start, end)
+        self.file.try_lock_shared_range(start, end)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.lock_range(start, end)
+        self.file.lock_range(start, end)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.lock_shared_range(start, end)
+        self.file.lock_shared_range(start, end)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.unlock_range(start, end)
+        self.file.unlock_range(start, end)
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.query_lock_range(start, end)
+        self.file.query_lock_range(start, end)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file in memory, and where it was written to.
+    #[derive(Debug, Default)]
+    struct Written {
+        file: redb::backends::InMemoryBackend,
+        at: Mutex<Vec<(u64, usize)>>,
+        is_full: std::sync::atomic::AtomicBool,
+    }
+
+    impl StorageBackend for Written {
+        fn len(&self) -> io::Result<u64> {
+            self.file.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.file.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.file.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.file.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            if self.is_full.load(std::sync::atomic::Ordering::Relaxed) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.at.lock().unwrap().push((offset, data.len()));
+            self.file.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn where_the_file_grew_it_is_filled_once_before_it_is_used() {
+        const PART: u64 = FILL_BYTES;
+        let pages = Pages::of(Written::default());
+        let written = || std::mem::take(&mut *pages.file.at.lock().unwrap());
+        pages.set_len(PART + 4096).unwrap();
+        pages.set_len(4 * PART + 4096).unwrap();
+        pages.write(PART, &[1; 10]).unwrap();
+        assert_eq!(written(), [(PART, 10)], "a part that was there in part is not known to be unused");
+        pages.write(3 * PART - 4, &[2; 8]).unwrap();
+        let parts = [(2 * PART, PART as usize), (3 * PART, PART as usize)];
+        assert_eq!(written(), [parts[0], parts[1], (3 * PART - 4, 8)], "both that it is in");
+        pages.write(2 * PART + 7, &[3; 2]).unwrap();
+        pages.write(4 * PART, &[4; 9]).unwrap();
+        assert_eq!(written(), [(2 * PART + 7, 2), (4 * PART, 9)]);
+        let mut read = [9; 16];
+        pages.read(3 * PART - 8, &mut read).unwrap();
+        assert_eq!(read, [0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0]);
+
+        // What was cut off is as new, and so is what could not be filled.
+        pages.set_len(2 * PART).unwrap();
+        pages.set_len(4 * PART).unwrap();
+        pages.file.is_full.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(pages.write(2 * PART, &[5]).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        pages.file.is_full.store(false, std::sync::atomic::Ordering::Relaxed);
+        pages.write(2 * PART, &[5]).unwrap();
+        assert_eq!(written(), [parts[0], (2 * PART, 1)]);
+    }
 
     #[test]
     fn a_thread_gives_way_as_long_as_what_it_writes_is_long() {
@@ -128,5 +232,11 @@ mod tests {
         });
         assert_eq!(failed.unwrap_err().downcast_ref(), Some(&"on purpose"));
         assert_eq!(LEFT.get(), None, "a start after it is written without pauses");
+        give_way_next();
+        assert_eq!(LEFT.get(), None, "and so is one that fills a part");
+        let _long = Long::begin();
+        give_way_next();
+        give_way();
+        assert_eq!(LEFT.get(), Some(AT_ONCE), "it gave way at once");
     }
 }

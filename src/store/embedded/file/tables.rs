@@ -1,4 +1,4 @@
-//! The tables of the state's file: every entry, the recent commits, and three numbers.
+//! The tables of the state's file: every entry, the recent commits, and the layout's number.
 //! Never holds half a commit: whatever changes, changes in one transaction.
 
 use std::collections::BTreeMap;
@@ -12,22 +12,21 @@ use super::error::FileError;
 use super::pages::{Long, give_way};
 
 /// The layout of the tables. Another one is another number.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
-/// The numbers, by the names below.
+/// The layout's number, by the name below.
 const META: TableDefinition<&str, u64> = TableDefinition::new("palisade.meta");
 /// Key → the commit that gave the value, the value.
 const ENTRIES: TableDefinition<&str, (u64, &[u8])> = TableDefinition::new("palisade.entries");
 /// A key and what it has from then on.
 type Changed<'c> = (&'c str, Option<&'c [u8]>);
-/// Revision → what the commit changed, in order.
+/// Revision → what the commit changed, in order. The last one is always there, since it says which revision the state has.
 const HISTORY: TableDefinition<u64, Vec<Changed<'static>>> = TableDefinition::new("palisade.history");
 
 const FORMAT_NAME: &str = "format";
-const REVISION: &str = "revision";
-const FLOOR: &str = "floor";
 
 /// All that a file says.
+#[derive(Default)]
 pub(super) struct Content {
     pub(super) revision: StateRevision,
     pub(super) floor: StateRevision,
@@ -50,7 +49,7 @@ impl Content {
                 return Err(FileError::damaged(path, format!("commit {expected} is missing").into()));
             }
         }
-        if expected != self.revision || self.entries.values().any(|entry| entry.changed > self.revision) {
+        if self.entries.values().any(|entry| entry.changed > self.revision) {
             return Err(FileError::damaged(path, "its history and its entries disagree".into()));
         }
         Ok(self)
@@ -63,10 +62,7 @@ pub(super) fn begin(database: &Database) -> Result<(), redb::Error> {
     {
         transaction.open_table(ENTRIES)?;
         transaction.open_table(HISTORY)?;
-        let mut meta = transaction.open_table(META)?;
-        for (name, number) in [(FORMAT_NAME, FORMAT), (REVISION, 0), (FLOOR, 0)] {
-            meta.insert(name, number)?;
-        }
+        transaction.open_table(META)?.insert(FORMAT_NAME, FORMAT)?;
     }
     Ok(transaction.commit()?)
 }
@@ -74,17 +70,16 @@ pub(super) fn begin(database: &Database) -> Result<(), redb::Error> {
 /// A commit of more changes is long enough to let others have the processor while it is written.
 const LONG: usize = 8;
 
-/// Writes a group, and cuts the history up to the floor, in one transaction.
+/// Writes a group, and cuts the history up to a revision, in one transaction.
 pub(super) fn write(
     database: &Database,
     group: &[Arc<Committed>],
-    floor: StateRevision,
+    cut: Option<StateRevision>,
 ) -> Result<(), redb::Error> {
     let _long = group.iter().any(|committed| committed.changes.len() > LONG).then(Long::begin);
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     {
-        let mut meta = transaction.open_table(META)?;
         let mut entries = transaction.open_table(ENTRIES)?;
         let mut history = transaction.open_table(HISTORY)?;
         for Committed { revision: StateRevision(revision), changes } in group.iter().map(AsRef::as_ref) {
@@ -97,10 +92,10 @@ pub(super) fn write(
                 give_way();
             }
             history.insert(*revision, changed)?;
-            meta.insert(REVISION, *revision)?;
         }
-        history.retain_in(..=floor.0, |_, _| false)?;
-        meta.insert(FLOOR, floor.0)?;
+        if let Some(StateRevision(cut)) = cut {
+            history.retain_in(..=cut, |_, _| false)?;
+        }
     }
     Ok(transaction.commit()?)
 }
@@ -112,14 +107,9 @@ fn changed(change: &Change) -> Changed<'_> {
 /// Reads everything.
 pub(super) fn read(database: &Database) -> Result<Content, redb::Error> {
     let transaction = database.begin_read()?;
-    let meta = transaction.open_table(META)?;
-    let number = |name| -> Result<u64, redb::Error> {
-        let found = meta.get(name)?.map(|number| number.value());
-        found.ok_or_else(|| redb::Error::Corrupted(format!("it has no {name}")))
-    };
-    let (format, revision, floor) =
-        (number(FORMAT_NAME)?, StateRevision(number(REVISION)?), StateRevision(number(FLOOR)?));
-    let mut content = Content { revision, floor, entries: BTreeMap::new(), past: vec![], format };
+    let format = transaction.open_table(META)?.get(FORMAT_NAME)?.map(|number| number.value());
+    let format = format.ok_or_else(|| redb::Error::Corrupted(format!("it has no {FORMAT_NAME}")))?;
+    let mut content = Content { format, ..Content::default() };
     // What another format's tables look like is not for us to say.
     if format != FORMAT {
         return Ok(content);
@@ -137,6 +127,10 @@ pub(super) fn read(database: &Database) -> Result<Content, redb::Error> {
             None => Change::delete(key),
         });
         let (revision, changes) = (StateRevision(revision.value()), changes.collect());
+        if content.past.is_empty() {
+            content.floor = StateRevision(revision.0.saturating_sub(1));
+        }
+        content.revision = revision;
         content.past.push(Arc::new(Committed { revision, changes }));
     }
     Ok(content)

@@ -135,7 +135,7 @@ fn a_database_of_something_else_and_another_format_are_refused() {
     assert!(error.to_string().contains("(a redb database of something else)"), "{error}");
     assert_helps(&error, &written);
 
-    for (format, history) in [(1, "palisade.history"), (3, "palisade.past")] {
+    for (format, history) in [(2, "palisade.history"), (4, "palisade.past")] {
         written.try_with(&written.state).unwrap();
         let database = redb::Database::create(written.path("state.redb")).unwrap();
         let transaction = database.begin_write().unwrap();
@@ -147,7 +147,7 @@ fn a_database_of_something_else_and_another_format_are_refused() {
         transaction.commit().unwrap();
         drop(database);
         let error = refused(written.directory.path());
-        let said = format!("is no state file of this version (format {format}, not 2)");
+        let said = format!("is no state file of this version (format {format}, not 3)");
         assert!(error.to_string().contains(&said), "{error}");
         assert_helps(&error, &written);
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
-use super::super::file::builder;
+use super::super::file::{Pages, builder};
 use super::*;
 
 /// When the disk fails. Shared by all openings of a file.
@@ -123,7 +123,7 @@ fn open_on(directory: &Path, plan: &Arc<Plan>) -> Embedded {
     let plan = plan.clone();
     let on_disk = move |file: File| {
         let (twin, plan) = (file.try_clone()?, plan.clone());
-        builder().create_with_backend(Disk { inner: FileBackend::new(file)?, file: twin, plan })
+        builder().create_with_backend(Pages::of(Disk { inner: FileBackend::new(file)?, file: twin, plan }))
     };
     Embedded::open_with(directory, HISTORY, Box::new(on_disk), Duration::from_millis(5)).unwrap()
 }
