@@ -31,7 +31,7 @@ pub use begin::{Begun, Wish};
 pub use close::Closed;
 pub use drift::{DriftRules, Drifted, Preview, Review, review};
 pub use exchange::{Exchange, Exchanged, Inspected};
-pub use follow::{Followed, Follower};
+pub use follow::{Follower, Link};
 pub use keep::Keeper;
 pub use look::{Event, Events, Page, Shown};
 pub use revoke::Asker;
@@ -101,7 +101,7 @@ pub struct Lifecycle<S, T> {
     pdp: Arc<Pdp<S>>,
     tasks: Arc<Tasks>,
     store: Arc<T>,
-    followed: Followed,
+    link: Link,
     /// What becomes of a signing key that is revoked.
     retire: Retire,
     /// Who writes a window.
@@ -153,16 +153,16 @@ impl<'a> Asking<'a> {
 }
 
 impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
-    /// The life of the tasks that `pdp` serves, kept in `store`. `followed` is the follower's. `retire` is called with the name of a
+    /// The life of the tasks that `pdp` serves, kept in `store`. `link` is the follower's. `retire` is called with the name of a
     /// signing key that is revoked.
     pub fn new(
         pdp: Arc<Pdp<S>>,
         tasks: Arc<Tasks>,
         store: Arc<T>,
-        followed: Followed,
+        link: Link,
         retire: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        Self { pdp, tasks, store, followed, retire: Box::new(retire), turns: Turns::default() }
+        Self { pdp, tasks, store, link, retire: Box::new(retire), turns: Turns::default() }
     }
 
     /// The PDP that decides.
@@ -185,7 +185,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
     /// Waits until decisions know a commit.
     async fn until_told(&self, revision: StateRevision) -> Result<(), StoreError> {
         // The follower lives as long as the server; without it nothing more is acknowledged.
-        let told = self.followed.told.clone().wait_for(|told| *told >= revision.0).await.map(|_| ());
+        let told = self.link.told.clone().wait_for(|told| *told >= revision.0).await.map(|_| ());
         told.map_err(|_| StoreError::Closed)
     }
 

@@ -46,9 +46,8 @@ impl<T: StateStore> World<T> {
         let tasks = Arc::new(Tasks::new(rules(), issuer, wanted));
         let pdp = Arc::new(refund::pdp(snapshot).with_tasks(tasks.clone()));
         let store = Arc::new(store);
-        let (follower, followed) = Follower::start(tasks.clone(), &*store).expect("a state that can be read");
-        let life =
-            Arc::new(Lifecycle::new(pdp.clone(), tasks.clone(), store.clone(), followed, |_kid| Ok(())));
+        let (follower, link) = Follower::start(tasks.clone(), &*store).expect("a state that can be read");
+        let life = Arc::new(Lifecycle::new(pdp.clone(), tasks.clone(), store.clone(), link, |_kid| Ok(())));
         let stop = CancellationToken::new();
         let keeper = Keeper::new(life.clone(), &follower, wanting, || NOW);
         runtime.spawn(keeper.run(stop.child_token()));

@@ -197,7 +197,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
         let mut last = Fault::Changed;
         for _ in 0..TRIES {
             let mut draft = Draft::default();
-            let _held = draft.begin(&self.followed.ready, lent, self.stored(lent, intent)?)?;
+            let _held = draft.begin(&self.link.ready, lent, self.stored(lent, intent)?)?;
             if let Some(Credential { name, until_s }) = &credential {
                 let key = format!("{USED}{name}");
                 if lent.basis.asking == crate::task::Asking::Start {
@@ -260,7 +260,7 @@ impl<S: AuditSink + 'static, T: StateStore> Lifecycle<S, T> {
                 let key = task_key(*ancestor).into();
                 draft.0.expects.push(crate::store::Expect::Present(key));
             }
-            let _held = draft.begin(&self.followed.ready, lent, self.stored(lent, intent)?)?;
+            let _held = draft.begin(&self.link.ready, lent, self.stored(lent, intent)?)?;
             self.expect_no_stops(&mut draft, lent)?;
             write_asked(&mut draft, asked.as_ref())?;
             let event = StoredEvent::Started { task: lent.grant.id, expires_s: lent.grant.expires_s };

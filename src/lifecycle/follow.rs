@@ -90,7 +90,7 @@ fn first<K: Ord>(dates: &mut BTreeSet<(i64, K)>, now_s: i64, count_max: usize) -
 
 /// What who commits and who follows have in common.
 #[derive(Debug, Clone)]
-pub struct Followed {
+pub struct Link {
     /// Up to where the registry was told.
     pub(super) told: watch::Receiver<u64>,
     pub(super) ready: Arc<Ready>,
@@ -122,12 +122,12 @@ impl Follower {
     ///
     /// # Errors
     /// [`Fault`] when the state cannot be read, or holds what this version does not know.
-    pub fn start<T: StateStore>(tasks: Arc<Tasks>, store: &T) -> Result<(Self, Followed), Fault> {
+    pub fn start<T: StateStore>(tasks: Arc<Tasks>, store: &T) -> Result<(Self, Link), Fault> {
         let snapshot = store.snapshot().map_err(Fault::Unwritten)?;
         let watch = store.watch(snapshot.revision).map_err(Fault::Unwritten)?;
         let (told, receiver) = watch::channel(snapshot.revision.0);
         let (ready, stops) = (Arc::<Ready>::default(), HashMap::new());
-        let followed = Followed { told: receiver, ready: ready.clone() };
+        let link = Link { told: receiver, ready: ready.clone() };
         let mut follower = Self { tasks: TasksOf(tasks), watch, told, ready, due: Arc::default(), stops };
         // Parents before their parts, and revocations together.
         let (mut open, mut stops) = (Vec::new(), Vec::new());
@@ -147,7 +147,7 @@ impl Follower {
             follower.open(Arc::new(lent), &stored, stored.charged);
         }
         follower.tasks.0.told(snapshot.revision.0);
-        Ok((follower, followed))
+        Ok((follower, link))
     }
 
     /// Tells the registry of each commit, as it happens, until the store is closed.

@@ -18,7 +18,7 @@ use crate::api::Clock as _;
 use crate::audit::AuditSink;
 use crate::diagnostic::chain;
 use crate::identity::OwnIssuer;
-use crate::lifecycle::{DriftRules, Fault, Followed, Follower, Keeper, Lifecycle, wanting};
+use crate::lifecycle::{DriftRules, Fault, Follower, Keeper, Lifecycle, Link, wanting};
 use crate::pdp::Pdp;
 use crate::store::{Embedded, FileError, History};
 use crate::task::{Ceiling, Rules, Target, TaskId, Tasks};
@@ -45,7 +45,7 @@ pub struct Lending {
     pub signing: Arc<Signing>,
     store: Arc<Embedded>,
     follower: Follower,
-    followed: Followed,
+    link: Link,
     wanting: mpsc::UnboundedReceiver<TaskId>,
     drift: DriftRules,
 }
@@ -77,7 +77,7 @@ impl Lending {
         // Keys that changed between the two lines above.
         tasks.issue_as(signing.issuer());
         let store = Arc::new(Embedded::open(data.path(), History::default())?);
-        let (follower, followed) = Follower::start(tasks.clone(), &*store)?;
+        let (follower, link) = Follower::start(tasks.clone(), &*store)?;
         // A process that ended between the two has revoked a key and not retired it.
         for kid in tasks.stops().iter().filter_map(|(target, _)| key_of(target)) {
             match signing.retire(&kid, now_s) {
@@ -88,7 +88,7 @@ impl Lending {
         let open = tasks.open_len();
         tracing::info!(open, state = tasks.revision(), "the state of tasks is known");
         let drift = DriftRules { grace: config.drift_grace, share_max: config.drift_share_max };
-        Ok(Some(Self { tasks, signing, store, follower, followed, wanting, drift }))
+        Ok(Some(Self { tasks, signing, store, follower, link, wanting, drift }))
     }
 
     /// The life of these tasks, decided by `pdp`.
@@ -96,7 +96,7 @@ impl Lending {
         let signing = self.signing.clone();
         let retire =
             move |kid: &str| signing.retire(kid, clock::now().seconds()).map_err(|error| chain(&error));
-        Arc::new(Lifecycle::new(pdp, self.tasks.clone(), self.store.clone(), self.followed.clone(), retire))
+        Arc::new(Lifecycle::new(pdp, self.tasks.clone(), self.store.clone(), self.link.clone(), retire))
     }
 
     /// What the administration counts.
@@ -115,7 +115,7 @@ impl Lending {
         published: watch::Receiver<u64>,
         running: &mut Running,
     ) {
-        let Self { tasks: _, signing, store: _, follower, followed: _, wanting, drift } = self;
+        let Self { tasks: _, signing, store: _, follower, link: _, wanting, drift } = self;
         running.spawn("signing", |stop| signing.run(|| clock::now().seconds(), stop));
         let drifting = life.clone();
         running.spawn("drift", |stop| {

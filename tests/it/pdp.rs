@@ -358,8 +358,8 @@ fn lend(
     let tasks = Arc::new(Tasks::new(rules, own_issuer(), wanted));
     let pdp = Arc::new(pdp.with_tasks(tasks.clone()));
     let state = Arc::new(store::Memory::new(history));
-    let (follower, followed) = Follower::start(tasks.clone(), &*state).unwrap();
-    let life = Arc::new(Lifecycle::new(pdp.clone(), tasks, state, followed, |_kid| Ok(())));
+    let (follower, link) = Follower::start(tasks.clone(), &*state).unwrap();
+    let life = Arc::new(Lifecycle::new(pdp.clone(), tasks, state, link, |_kid| Ok(())));
     // The sweep looks at this clock: tests expire tasks by their own.
     let keeper = Keeper::new(life.clone(), &follower, wanting, || NOW);
     tokio::spawn(keeper.run(stop.child_token()));

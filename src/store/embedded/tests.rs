@@ -65,8 +65,8 @@ fn state_and_history_outlive_the_store() {
 #[test]
 fn the_file_cuts_its_history_a_dozen_commits_at_once_and_keeps_the_last() {
     use redb::{ReadableDatabase as _, ReadableTable as _};
-    const KEPT: redb::TableDefinition<u64, Vec<(&str, Option<&[u8]>)>> =
-        redb::TableDefinition::new("palisade.history");
+    type Changed = (&'static str, Option<&'static [u8]>);
+    const KEPT: redb::TableDefinition<u64, Vec<Changed>> = redb::TableDefinition::new("palisade.history");
     let (directory, runtime) = (tempfile::tempdir().unwrap(), runtime());
     let kept = || -> Vec<u64> {
         let database = redb::Database::open(directory.path().join("state.redb")).unwrap();

@@ -52,19 +52,20 @@ fn give_way_next() {
     LEFT.set(LEFT.get().map(|_| 1));
 }
 
-/// So much of what the file grew by is made its own at once: the pages of one commit.
-const FILL_BYTES: u64 = 64 * 1024;
+/// So much of what the file grew by is made its own at once: sixteen pages.
+static FILL: [u8; 64 * 1024] = [0; 64 * 1024];
+const FILL_BYTES: u64 = FILL.len() as u64;
 
 /// The file, written with pauses where that takes long, and filled before it is used where it grew.
 ///
 /// A file that grows is as long as it is told at once, and has its blocks only where it is written: an fsync after a first write
-/// waits for the file system's journal besides, and one after a second does not. So the first write is of zeros, for a dozen
-/// commits together.
+/// waits for the file system's journal besides, and one after a second does not. So the first write is of zeros, for
+/// some commits together.
 #[derive(Debug)]
 pub(in super::super) struct Pages<B> {
     file: B,
-    /// The parts of `FILL_BYTES`, by number, that the file grew by and nobody wrote to. It is not known of a file that is opened:
-    /// redb takes what is unused off its end when it closes.
+    /// The parts of `FILL_BYTES`, by number, that the file grew by and nobody wrote to. Of a file that is opened it is not known:
+    /// redb takes what is unused off its end when it closes, and what a crash left there is used as it is.
     unfilled: Mutex<BTreeSet<u64>>,
 }
 
@@ -82,7 +83,7 @@ impl<B: StorageBackend> Pages<B> {
         let mut unfilled = self.unfilled();
         for part in offset / FILL_BYTES..(offset + length).div_ceil(FILL_BYTES) {
             if unfilled.contains(&part) {
-                self.file.write(part * FILL_BYTES, &[0; FILL_BYTES as usize])?;
+                self.file.write(part * FILL_BYTES, &FILL)?;
                 unfilled.remove(&part);
                 give_way_next();
             }
@@ -197,7 +198,7 @@ mod tests {
         pages.write(PART, &[1; 10]).unwrap();
         assert_eq!(written(), [(PART, 10)], "a part that was there in part is not known to be unused");
         pages.write(3 * PART - 4, &[2; 8]).unwrap();
-        let parts = [(2 * PART, PART as usize), (3 * PART, PART as usize)];
+        let parts = [(2 * PART, FILL.len()), (3 * PART, FILL.len())];
         assert_eq!(written(), [parts[0], parts[1], (3 * PART - 4, 8)], "both that it is in");
         pages.write(2 * PART + 7, &[3; 2]).unwrap();
         pages.write(4 * PART, &[4; 9]).unwrap();
