@@ -1,5 +1,6 @@
 """The real Envoy as docs/gateways/envoy.md says to configure it, before a real MCP server, with a real Palisade behind it.
-Never has a configuration of its own: what stands on the page is changed in ports, tokens and names alone.
+Never has a configuration of its own: what stands on the page is changed in ports, tokens and names alone, and in how long Envoy
+waits for an answer, since a machine that others use too may stand still for longer than a person would want to wait.
 """
 
 import asyncio
@@ -34,6 +35,8 @@ NO_PERMIT = "no policy permits this step to the party that the agent acts for"
 ISSUER = "https://idp.acme.example"
 TOKEN = "the-token-of-this-envoy"
 ANSWER_S = 15
+# How long Envoy waits, where that is not what a test is about; less than any client here does.
+PATIENT = "8s"
 # Who is in the team that works with each server, and through which agent.
 PARTIES = {"crm": ("ana", "support-bot"), "everything": ("bo", "coder")}
 
@@ -161,10 +164,12 @@ def gateway(
     tls: str = "",
     socket: Path | None = None,
     permissive: bool = False,
+    waits: str = PATIENT,
     **settings: str,
 ) -> Iterator[Gateway]:
     """All of it, before the server `name`; with further filters before the one that asks, TLS before Envoy, a unix socket to
-    Palisade, a policy that permits everything in place of the shipped ones, and other settings of Palisade."""
+    Palisade, a policy that permits everything in place of the shipped ones, how long Envoy waits for it, and other settings of
+    Palisade."""
     issuer = Issuer(scratch)
     if permissive:
         permit_everything(running.copy_bundle(scratch / "bundle"))
@@ -173,7 +178,7 @@ def gateway(
         also = [f"unix:{socket}"] if socket else []
         palisade = stack.enter_context(running.palisade(scratch, *also, configured=configured))
         server = stack.enter_context(running.crm(scratch, None) if name == "crm" else running.everything(scratch))
-        bootstrap = before(server, palisade, name, socket)
+        bootstrap = changed(before(server, palisade, name, socket), **{" timeout: 1s": f" timeout: {waits}"})
         if filters:
             asks = "                  - name: envoy.filters.http.ext_authz\n"
             earlier = indent(filters.replace("/etc/envoy/jwks.json", str(issuer.keys)), " " * 20)

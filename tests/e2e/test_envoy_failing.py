@@ -41,7 +41,7 @@ def test_a_slow_palisade_is_not_waited_for_and_a_quick_one_is_heard_again(tmp_pa
                 envoy.palisade.process.signal(signal.SIGCONT)
             await all_run(envoy, sessions)
 
-    with gateway(tmp_path) as envoy:
+    with gateway(tmp_path, waits=f"{TIMEOUT_S}s") as envoy:
         asyncio.run(steps(envoy))
 
 
