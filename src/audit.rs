@@ -5,10 +5,12 @@ mod administered;
 mod decided;
 pub mod digest;
 mod instant;
+mod line;
 mod memory;
 mod moved;
 mod open;
 mod outcome;
+mod party;
 mod published;
 mod resumed;
 mod searched;
@@ -31,8 +33,7 @@ pub use searched::{SearchKind, Searched};
 /// `task`, `searched`, `admin`, `resumed`.
 ///
 /// Records borrow what they tell, so that telling costs no copies.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy)]
 pub enum Record<'a> {
     /// An answer, permit or deny.
     Decided(&'a Decided<'a>),
@@ -57,9 +58,35 @@ impl Record<'_> {
     /// [`AuditError::Encode`], which no record of ours is known to cause.
     pub fn to_json(&self) -> Result<Vec<u8>, AuditError> {
         let mut line = Vec::with_capacity(2048);
-        serde_json::to_writer(&mut line, self).map_err(AuditError::Encode)?;
+        self.write(&mut line)?;
         Ok(line)
     }
+
+    /// The same at the end of `line`; a part of it may be there after an error.
+    ///
+    /// # Errors
+    /// As [`Self::to_json`].
+    pub fn write(&self, line: &mut Vec<u8>) -> Result<(), AuditError> {
+        match self {
+            // Every answer waits for its line: this one is written by hand, the others are derived.
+            Self::Decided(decided) => {
+                let mut object = line::Object::begin(line);
+                decided.write(&mut object);
+                object.end();
+                Ok(())
+            }
+            Self::Published(published) => derived(line, published),
+            Self::Outcome(reported) => derived(line, reported),
+            Self::Task(moved) => derived(line, moved),
+            Self::Searched(searched) => derived(line, searched),
+            Self::Admin(administered) => derived(line, administered),
+            Self::Resumed(resumed) => derived(line, resumed),
+        }
+    }
+}
+
+fn derived(line: &mut Vec<u8>, record: &impl Serialize) -> Result<(), AuditError> {
+    serde_json::to_writer(line, record).map_err(AuditError::Encode)
 }
 
 /// Takes records. It is given the record and not its bytes, so that evidence of tampering can be added here.

@@ -183,6 +183,16 @@ pub enum Effect {
     Forbid,
 }
 
+impl Effect {
+    /// As it stands in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::Forbid => "forbid",
+        }
+    }
+}
+
 /// For whom a policy was evaluated. A call without an actor has only the principal's half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -191,6 +201,16 @@ pub enum Half {
     Principal,
     /// With the agent that uses it as Cedar's `principal`.
     Actor,
+}
+
+impl Half {
+    /// As it stands in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Principal => "principal",
+            Self::Actor => "actor",
+        }
+    }
 }
 
 /// A policy that made the difference.

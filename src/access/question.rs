@@ -18,38 +18,44 @@ impl Timestamp {
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
+
+    /// RFC 3339 in UTC with milliseconds, which Cedar's `datetime` reads too: `2026-11-21T10:00:00.000Z`. Instants
+    /// beyond four-digit years are shown as the nearest one.
+    pub fn rfc3339(self) -> String {
+        let ms = self.0.clamp(RANGE_MS.0, RANGE_MS.1);
+        // `time` has every second of the range.
+        let at =
+            OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let ms = u32::try_from(ms.rem_euclid(1000)).unwrap_or_default();
+        // Digit by digit: every record has an instant, and the formatting machinery costs as much as a condition.
+        let parts = [
+            (at.year().unsigned_abs(), 1000, '-'),
+            (u8::from(at.month()).into(), 10, '-'),
+            (at.day().into(), 10, 'T'),
+            (at.hour().into(), 10, ':'),
+            (at.minute().into(), 10, ':'),
+            (at.second().into(), 10, '.'),
+            (ms, 100, 'Z'),
+        ];
+        let mut text = String::with_capacity(24);
+        for (number, mut place, end) in parts {
+            while place > 0 {
+                text.extend(char::from_digit(number / place % 10, 10));
+                place /= 10;
+            }
+            text.push(end);
+        }
+        text
+    }
 }
 
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: what RFC 3339 can write.
 const RANGE_MS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
-/// RFC 3339 in UTC with milliseconds, which Cedar's `datetime` reads too: `2026-11-21T10:00:00.000Z`. Instants
-/// beyond four-digit years are shown as the nearest one.
+/// As [`Timestamp::rfc3339`].
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0.clamp(RANGE_MS.0, RANGE_MS.1);
-        let at =
-            OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).map_err(|_| fmt::Error)?;
-        let (hour, minute, second, ms) = at.to_hms_milli();
-        let (year, month, day) = (at.year().unsigned_abs(), u32::from(u8::from(at.month())), at.day().into());
-        // Digit by digit: every record has an instant, and the formatting machinery costs as much as a condition.
-        let mut text = String::with_capacity(24);
-        let parts = [
-            (year, 4, '-'),
-            (month, 2, '-'),
-            (day, 2, 'T'),
-            (hour.into(), 2, ':'),
-            (minute.into(), 2, ':'),
-            (second.into(), 2, '.'),
-            (ms.into(), 3, 'Z'),
-        ];
-        for (number, digits, end) in parts {
-            for place in (0..digits).rev() {
-                text.extend(char::from_digit(number / 10_u32.pow(place) % 10, 10));
-            }
-            text.push(end);
-        }
-        f.write_str(&text)
+        f.write_str(&self.rfc3339())
     }
 }
 

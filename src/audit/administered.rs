@@ -18,6 +18,7 @@ pub enum Administration {
 
 /// A call that was not a question, or that its caller may not make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "admin")]
 pub struct Administered<'a> {
     /// When.
     #[serde(serialize_with = "instant::serialize")]

@@ -1,19 +1,11 @@
 //! The record of one answer.
 //! Never holds arguments, credentials or entity values: arguments stand as a keyed digest.
 
-#![expect(
-    clippy::ref_option_ref,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes fields by reference"
-)]
+use serde::Serialize;
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
-
-use super::instant;
+use super::line::Object;
 use crate::access::{
-    Decision, DecisionId, Determining, Effect, Half, Obligation, ObligationType, Outcome, PolicyError,
-    Revision, Timestamp,
+    Decision, DecisionId, Determining, Obligation, Outcome, PolicyError, Revision, Timestamp,
 };
 use crate::identity::{Assurance, TokenFacts, Verified};
 use crate::value::Uid;
@@ -59,21 +51,28 @@ impl Face {
 }
 
 /// What an answer is for, when no step follows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Somebody only wants to know.
     Preview,
 }
 
-/// An answer and all that is known about the question. Members without a value are left out of the line.
-#[derive(Debug, Clone, Serialize)]
+impl Mode {
+    /// As it stands in records.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Preview => "preview",
+        }
+    }
+}
+
+/// An answer and all that is known about the question. Members without a value are left out of the line, and so are
+/// empty texts and lists.
+#[derive(Debug, Clone)]
 pub struct Decided<'a> {
     /// When it was decided.
-    #[serde(serialize_with = "instant::serialize")]
     pub time: Timestamp,
-    /// The decision's id; what the call did is joined to it.
-    #[serde(rename = "decision")]
+    /// The decision's id, in the member `decision`; what the call did is joined to it.
     pub id: &'a DecisionId,
     /// The revision of the bundle that decided.
     pub revision: &'a Revision,
@@ -82,100 +81,72 @@ pub struct Decided<'a> {
     /// The name of the PEP.
     pub caller: &'a str,
     /// The caller's own id for the request.
-    #[serde(skip_serializing_if = "absent")]
     pub request_id: Option<&'a str>,
     /// The party whose authority is used. Only a claim unless `assurance` is there too.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
     pub principal: Option<&'a Uid>,
     /// The agent that uses it.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
     pub actor: Option<&'a Uid>,
     /// Earlier actors, the most recent first.
-    #[serde(skip_serializing_if = "<[Uid]>::is_empty", serialize_with = "uids")]
     pub earlier_actors: &'a [Uid],
     /// How sure we are of the principal; none when nobody was established.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub assurance: Option<Assurance>,
     /// How sure we are of the actor.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_assurance: Option<Assurance>,
     /// The token that showed the principal.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenSeen<'a>>,
     /// The token of its own that showed the actor.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_token: Option<TokenSeen<'a>>,
     /// The subject's token that its issuer did sign, and that was refused for something else: whose was it?
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_token: Option<TokenSeen<'a>>,
     /// The session.
-    #[serde(skip_serializing_if = "absent")]
     pub session: Option<&'a str>,
     /// The task.
-    #[serde(skip_serializing_if = "absent")]
     pub task: Option<&'a str>,
     /// Whether the task's token was verified here; none when the task is only what the caller says.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub task_assurance: Option<Assurance>,
     /// What the task is for.
-    #[serde(skip_serializing_if = "absent")]
     pub purpose: Option<&'a str>,
     /// Whether only the answer was wanted.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// The agent's own words.
-    #[serde(skip_serializing_if = "absent")]
     pub intent: Option<&'a str>,
     /// The MCP server, by catalog id.
-    #[serde(skip_serializing_if = "absent")]
     pub server: Option<&'a str>,
     /// The MCP method.
-    #[serde(skip_serializing_if = "absent")]
     pub method: Option<&'a str>,
     /// The tool, by its name on the server.
-    #[serde(skip_serializing_if = "absent")]
     pub tool: Option<&'a str>,
     /// The Cedar action.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
     pub action: Option<&'a Uid>,
     /// The Cedar resource.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
     pub resource: Option<&'a Uid>,
     /// Further resources of the same message, decided on as well.
-    #[serde(skip_serializing_if = "<[Uid]>::is_empty", serialize_with = "uids")]
     pub also: &'a [Uid],
     /// Cedar's principal, when it is neither `principal` nor `actor`: a server that asks on its own.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_uid")]
     pub authority: Option<&'a Uid>,
     /// The data classes of the resource: ids of `DataClass` entities.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_classes: Vec<&'a str>,
     /// The keyed digest of the arguments, see [`super::digest`].
-    #[serde(skip_serializing_if = "absent")]
     pub arguments_digest: Option<&'a str>,
     /// The answer: the members `outcome`, `reason`, `reason_text`, `determining`, `errors`,
     /// `obligations`.
-    #[serde(flatten, serialize_with = "answer")]
     pub decision: &'a Decision,
     /// The W3C trace id, 32 hexadecimal digits.
-    #[serde(skip_serializing_if = "absent")]
     pub trace_id: Option<&'a str>,
     /// From the request's arrival to this record, in microseconds.
     pub duration_us: u64,
 }
 
 /// A token as records name it: never the token itself.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct TokenSeen<'a> {
     /// Who issued it.
     pub issuer: &'a str,
     /// What kind of token it is.
     pub kind: &'static str,
     /// Its `jti`.
-    #[serde(skip_serializing_if = "absent")]
     pub id: Option<&'a str>,
     /// Who saw the proof of its key: `pdp`, `pep` or `none`. Absent when it was refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<&'static str>,
 }
 
@@ -192,109 +163,125 @@ impl<'a> TokenSeen<'a> {
     }
 }
 
-/// An empty text says as little as none.
-pub(super) fn absent(text: &Option<&str>) -> bool {
-    text.is_none_or(str::is_empty)
-}
+impl Decided<'_> {
+    /// The members of its line.
+    pub(super) fn write(&self, line: &mut Object<'_>) {
+        line.text("type", "decided");
+        line.text("time", &self.time.rfc3339());
+        line.text("decision", &self.id.0);
+        line.text("revision", &self.revision.0);
+        line.text("face", self.face.name());
+        line.text("caller", self.caller);
+        line.optional("request_id", self.request_id);
+        self.who(line);
+        line.optional("session", self.session);
+        line.optional("task", self.task);
+        line.optional("task_assurance", self.task_assurance.map(Assurance::name));
+        line.optional("purpose", self.purpose);
+        line.optional("mode", self.mode.map(Mode::name));
+        line.optional("intent", self.intent);
+        self.what(line);
+        answer(self.decision, line);
+        line.optional("trace_id", self.trace_id);
+        line.number("duration_us", self.duration_us);
+    }
 
-/// An entity's id as it stands in records: `{"type": "Human", "id": "ana"}`.
-#[derive(Serialize)]
-struct Party<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    id: &'a str,
-}
+    fn who(&self, line: &mut Object<'_>) {
+        party(line, "principal", self.principal);
+        party(line, "actor", self.actor);
+        parties(line, "earlier_actors", self.earlier_actors);
+        line.optional("assurance", self.assurance.map(Assurance::name));
+        line.optional("actor_assurance", self.actor_assurance.map(Assurance::name));
+        token(line, "token", self.token.as_ref());
+        token(line, "actor_token", self.actor_token.as_ref());
+        token(line, "refused_token", self.refused_token.as_ref());
+    }
 
-impl<'a> From<&'a Uid> for Party<'a> {
-    fn from(uid: &'a Uid) -> Self {
-        Self { kind: &uid.kind, id: &uid.id }
+    fn what(&self, line: &mut Object<'_>) {
+        line.optional("server", self.server);
+        line.optional("method", self.method);
+        line.optional("tool", self.tool);
+        party(line, "action", self.action);
+        party(line, "resource", self.resource);
+        parties(line, "also", self.also);
+        party(line, "authority", self.authority);
+        if !self.data_classes.is_empty() {
+            line.texts("data_classes", self.data_classes.iter().copied());
+        }
+        line.optional("arguments_digest", self.arguments_digest);
     }
 }
 
-pub(super) fn optional_uid<S: Serializer>(uid: &Option<&Uid>, serializer: S) -> Result<S::Ok, S::Error> {
-    uid.map(Party::from).serialize(serializer)
+fn party(line: &mut Object<'_>, name: &'static str, uid: Option<&Uid>) {
+    if let Some(uid) = uid {
+        line.object(name, |party| named(party, uid));
+    }
 }
 
-pub(super) fn uids<S: Serializer>(uids: &[Uid], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(uids.iter().map(Party::from))
+fn parties(line: &mut Object<'_>, name: &'static str, uids: &[Uid]) {
+    if !uids.is_empty() {
+        line.objects(name, uids, named);
+    }
 }
 
-fn answer<S: Serializer>(decision: &Decision, serializer: S) -> Result<S::Ok, S::Error> {
+fn named(party: &mut Object<'_>, uid: &Uid) {
+    party.text("type", &uid.kind);
+    party.text("id", &uid.id);
+}
+
+fn token(line: &mut Object<'_>, name: &'static str, seen: Option<&TokenSeen<'_>>) {
+    let Some(TokenSeen { issuer, kind, id, binding }) = seen else { return };
+    line.object(name, |token| {
+        token.text("issuer", issuer);
+        token.text("kind", kind);
+        token.optional("id", *id);
+        token.optional("binding", *binding);
+    });
+}
+
+fn answer(decision: &Decision, line: &mut Object<'_>) {
     let Decision { outcome, reason, determining, errors, obligations, withheld } = decision;
-    let mut line = serializer.serialize_map(None)?;
     match outcome {
-        Outcome::Permit => line.serialize_entry("outcome", "permit")?,
+        Outcome::Permit => line.text("outcome", "permit"),
         Outcome::Deny(why) => {
-            line.serialize_entry("outcome", "deny")?;
-            line.serialize_entry("reason", why.name())?;
+            line.text("outcome", "deny");
+            line.text("reason", why.name());
         }
     }
-    if !reason.is_empty() {
-        line.serialize_entry("reason_text", reason)?;
-    }
-    let policies: Vec<Policy> = determining.iter().map(Policy::from).collect();
-    line.serialize_entry("determining", &policies)?;
+    line.optional("reason_text", Some(reason));
+    line.objects("determining", determining, policy);
     if !errors.is_empty() {
-        let failures: Vec<Failure> = errors.iter().map(Failure::from).collect();
-        line.serialize_entry("errors", &failures)?;
+        line.objects("errors", errors, failure);
     }
     if !(obligations.is_empty() && withheld.is_empty()) {
-        let told = obligations.iter().map(|one| Duty::of(one, true));
-        let duties: Vec<Duty<'_>> = told.chain(withheld.iter().map(|one| Duty::of(one, false))).collect();
-        line.serialize_entry("obligations", &duties)?;
-    }
-    line.end()
-}
-
-#[derive(Serialize)]
-struct Policy<'a> {
-    id: &'a str,
-    effect: Effect,
-    half: Half,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    controls: Vec<&'a str>,
-}
-
-impl<'a> From<&'a Determining> for Policy<'a> {
-    fn from(policy: &'a Determining) -> Self {
-        let Determining { id, effect, half, annotations } = policy;
-        let controls = annotations.get("control").map_or_else(Vec::new, |list| {
-            list.split(|c: char| c == ',' || c.is_whitespace())
-                .filter(|control| !control.is_empty())
-                .collect()
-        });
-        Self { id, effect: *effect, half: *half, controls }
+        let told = obligations.iter().map(|one| (one, true));
+        line.objects("obligations", told.chain(withheld.iter().map(|one| (one, false))), duty);
     }
 }
 
-/// An obligation: what it says is in the policy.
-#[derive(Serialize)]
-struct Duty<'a> {
-    id: &'a str,
-    #[serde(rename = "type")]
-    kind: ObligationType,
-    /// Whether the enforcement point was told.
-    sent: bool,
-}
-
-impl<'a> Duty<'a> {
-    fn of(obligation: &'a Obligation, sent: bool) -> Self {
-        Self { id: &obligation.id, kind: obligation.kind, sent }
+fn policy(line: &mut Object<'_>, policy: &Determining) {
+    let Determining { id, effect, half, annotations } = policy;
+    line.text("id", id);
+    line.text("effect", effect.name());
+    line.text("half", half.name());
+    let list = annotations.get("control").map(String::as_str).unwrap_or_default();
+    let controls = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|control| !control.is_empty());
+    if controls.clone().next().is_some() {
+        line.texts("controls", controls);
     }
 }
 
-#[derive(Serialize)]
-struct Failure<'a> {
-    policy: &'a str,
-    half: Half,
-    /// The kind of failure: the engine's own words may quote arguments.
-    #[serde(rename = "failure")]
-    kind: &'a str,
+/// The kind of failure: the engine's own words may quote arguments.
+fn failure(line: &mut Object<'_>, error: &PolicyError) {
+    let PolicyError { id, half, kind, message: _ } = error;
+    line.text("policy", id);
+    line.text("half", half.name());
+    line.text("failure", kind);
 }
 
-impl<'a> From<&'a PolicyError> for Failure<'a> {
-    fn from(error: &'a PolicyError) -> Self {
-        let PolicyError { id, half, kind, message: _ } = error;
-        Self { policy: id, half: *half, kind }
-    }
+/// What an obligation says is in the policy; here, whether the enforcement point was told.
+fn duty(line: &mut Object<'_>, (obligation, sent): (&Obligation, bool)) {
+    line.text("id", &obligation.id);
+    line.text("type", obligation.kind.name());
+    line.flag("sent", sent);
 }

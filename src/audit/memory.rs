@@ -27,7 +27,7 @@ impl Memory {
 
 impl AuditSink for Memory {
     fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError> {
-        let record = serde_json::to_value(record).map_err(AuditError::Encode)?;
+        let record = serde_json::from_slice(&record.to_json()?).map_err(AuditError::Encode)?;
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.push_back(record);
         while records.len() > self.records_max {

@@ -9,7 +9,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::decided::{optional_uid, uids};
+use super::party::{optional_uid, uids};
 use super::{Face, instant};
 use crate::access::{DecisionId, Timestamp};
 use crate::identity::Assurance;
@@ -62,6 +62,7 @@ impl Move {
 
 /// What became of a task, or of authority at large. Members without a value are left out of the line.
 #[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "task")]
 pub struct TaskMoved<'a> {
     /// When.
     #[serde(serialize_with = "instant::serialize")]

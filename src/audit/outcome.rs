@@ -34,6 +34,7 @@ impl Ending {
 
 /// What a permitted call did, as the caller that got the decision reports it.
 #[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "outcome")]
 pub struct Reported<'a> {
     /// When the report was recorded.
     #[serde(serialize_with = "instant::serialize")]

@@ -26,6 +26,7 @@ pub enum Cause {
 
 /// Another bundle comes into force. Written before it does.
 #[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "published")]
 pub struct Published<'a> {
     /// When.
     #[serde(serialize_with = "instant::serialize")]

@@ -8,6 +8,7 @@ use crate::access::Timestamp;
 
 /// The sink writes again after a time in which it could not; a reader sees from it that a gap was an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "resumed")]
 pub struct Resumed {
     /// When writing succeeded again.
     #[serde(serialize_with = "instant::serialize")]

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::decided::{absent, optional_uid};
+use super::party::optional_uid;
 use super::{Face, instant};
 use crate::access::{DecisionId, DenyReason, Revision, Timestamp};
 use crate::identity::Assurance;
@@ -42,6 +42,7 @@ impl SearchKind {
 
 /// A search, or one page of it. Members without a value are left out of the line.
 #[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "searched")]
 pub struct Searched<'a> {
     /// When.
     #[serde(serialize_with = "instant::serialize")]
@@ -101,4 +102,9 @@ pub struct Searched<'a> {
     pub trace_id: Option<&'a str>,
     /// Microseconds from the arrival of the request to this record.
     pub duration_us: u64,
+}
+
+/// An empty text says as little as none.
+fn absent(text: &Option<&str>) -> bool {
+    text.is_none_or(str::is_empty)
 }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::access::{
-    Decision, DecisionId, DenyReason, Determining, Effect, Half, Outcome, PolicyError, Revision, Timestamp,
+    Decision, DecisionId, DenyReason, Determining, Effect, Half, Obligation, ObligationType, Outcome,
+    PolicyError, Revision, Timestamp,
 };
 use crate::identity::Assurance;
 use crate::value::Uid;
@@ -119,6 +120,58 @@ fn what_is_not_known_is_left_out() {
         json!({"type": "decided", "time": "2026-11-21T10:00:00.042Z", "decision": "0193", "revision": "sha256:ab",
                "face": "grpc", "caller": "gw", "outcome": "permit", "determining": [], "duration_us": 12})
     );
+}
+
+#[test]
+fn all_that_can_be_known_stands_in_this_order() {
+    let (id, revision) = (DecisionId("0193".into()), Revision("sha256:ab".into()));
+    let policy = |id: &str, half| Determining {
+        id: id.into(),
+        effect: Effect::Permit,
+        half,
+        annotations: Arc::new(BTreeMap::from([("control".to_owned(), " ,".to_owned())])),
+    };
+    let duty = |id: &str, kind| Obligation { id: id.into(), kind, properties: Arc::default() };
+    let decision = Decision {
+        determining: vec![policy("one", Half::Principal), policy("two", Half::Actor)],
+        obligations: vec![duty("p/a", ObligationType::StepUp)],
+        withheld: vec![duty("p/b", ObligationType::SessionTermination)],
+        ..Decision::pass()
+    };
+    let uids = ["a", "b\\\"c", "\u{7f}é\u{1f}"].map(|id| Uid::new("T", id));
+    let [first, second, third] = &uids;
+    let seen = |id, binding| Some(TokenSeen { issuer: "https://idp", kind: "oidc", id, binding });
+    let decided = Decided {
+        request_id: Some("r-1"),
+        principal: Some(first),
+        actor: Some(second),
+        earlier_actors: &uids,
+        assurance: Some(Assurance::Verified),
+        actor_assurance: Some(Assurance::Asserted),
+        token: seen(Some("t-1"), Some("pdp")),
+        actor_token: seen(None, Some("none")),
+        refused_token: seen(Some(""), None),
+        session: Some("s\t1"),
+        task: Some("tsk_1"),
+        task_assurance: Some(Assurance::Verified),
+        purpose: Some("refund"),
+        mode: Some(Mode::Preview),
+        intent: Some("a \"b\"\r\n\u{8}\u{c}"),
+        server: Some("crm"),
+        method: Some("tools/call"),
+        tool: Some("refund"),
+        action: Some(first),
+        resource: Some(third),
+        also: &uids[1..2],
+        authority: Some(third),
+        data_classes: vec!["payment", "pii"],
+        arguments_digest: Some("hmac-sha256:00"),
+        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
+        duration_us: u64::MAX,
+        ..decided(&id, &revision, &decision)
+    };
+    let line = Record::Decided(&decided).to_json().unwrap();
+    assert_eq!(String::from_utf8(line).unwrap(), include_str!("../../tests/data/decided.jsonl").trim_end());
 }
 
 #[test]

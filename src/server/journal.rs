@@ -27,6 +27,9 @@ const FOLDER: &str = "audit";
 /// How often it is checked that the path still leads to the file that is being written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// What a line of an answer takes, about.
+const LINE_BYTES: usize = 2048;
+
 /// How the journal is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -218,17 +221,15 @@ impl Journal {
 
 impl AuditSink for Journal {
     fn record(&self, record: &Record<'_>) -> Result<Receipt, AuditError> {
-        let lines = self.line(record)?;
-        self.put(&lines, 1).map(|()| Receipt::written())
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        self.line(&mut line, record)?;
+        self.put(&line, 1).map(|()| Receipt::written())
     }
 
     /// All lines with one write(2), so that they fail together; a record that is too long fails alone.
     fn record_all(&self, records: &[Record<'_>]) -> Vec<Result<Receipt, AuditError>> {
-        let mut lines = Vec::new();
-        let mut fates: Vec<Result<(), AuditError>> = Vec::with_capacity(records.len());
-        for record in records {
-            fates.push(self.line(record).map(|line| lines.extend_from_slice(&line)));
-        }
+        let mut lines = Vec::with_capacity(records.len().saturating_mul(LINE_BYTES));
+        let fates: Vec<_> = records.iter().map(|record| self.line(&mut lines, record)).collect();
         let count = fates.iter().filter(|fate| fate.is_ok()).count() as u64;
         let written = if count == 0 { Ok(()) } else { self.put(&lines, count) };
         let refused = match &written {
@@ -244,12 +245,19 @@ impl AuditSink for Journal {
 }
 
 impl Journal {
-    /// A record as a line with its end.
-    fn line(&self, record: &Record<'_>) -> Result<Vec<u8>, AuditError> {
-        let mut line = record.to_json()?;
-        line.push(b'\n');
-        let (bytes, limit_bytes) = (line.len(), self.config.line_bytes_max);
-        if bytes > limit_bytes { Err(AuditError::TooLong { bytes, limit_bytes }) } else { Ok(line) }
+    /// Adds a record as a line with its end; nothing of it where it cannot be one.
+    fn line(&self, lines: &mut Vec<u8>, record: &Record<'_>) -> Result<(), AuditError> {
+        let before = lines.len();
+        let mut written = record.write(lines);
+        lines.push(b'\n');
+        let (bytes, limit_bytes) = (lines.len().saturating_sub(before), self.config.line_bytes_max);
+        if bytes > limit_bytes {
+            written = written.and(Err(AuditError::TooLong { bytes, limit_bytes }));
+        }
+        if written.is_err() {
+            lines.truncate(before);
+        }
+        written
     }
 
     /// Appends so many lines, all or none.

@@ -57,7 +57,7 @@ impl AuditSink for Fickle {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(AuditError::TooLong { bytes: 1, limit_bytes: 0 });
         }
-        self.records.lock().unwrap().push(serde_json::to_value(record).unwrap());
+        self.records.lock().unwrap().push(serde_json::from_slice(&record.to_json().unwrap()).unwrap());
         Ok(Receipt::written())
     }
 }
