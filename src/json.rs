@@ -1,13 +1,13 @@
 //! A strict, bounded JSON reader: what two parsers could read in two ways is refused.
 //! Never guesses, never rounds a number, and never puts content into an error.
 
+mod read;
 mod text;
 
-use std::collections::BTreeMap;
+use jiter::{JiterError, JiterErrorType, JsonErrorType};
 
-use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
-
-use crate::value::{Members, SmolStr, Value};
+use crate::value::Value;
+pub use read::{Next, read};
 pub use text::{bytes_at, items_bytes, member_bytes, members_bytes, object_text};
 
 /// How much JSON a reader accepts. Everything beyond is refused before it is built.
@@ -156,31 +156,7 @@ impl JsonError {
 ///
 /// Integers that an `i64` holds become [`Value::Long`], every other number keeps its text.
 pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
-    parse_noting(bytes, limits, &[]).map(|(value, _)| value)
-}
-
-/// The same, with what [`bytes_at`] would find at a path; none when the path is empty.
-pub fn parse_noting<'a>(
-    bytes: &'a [u8],
-    limits: Limits,
-    path: &[&str],
-) -> Result<(Value, Option<&'a [u8]>), JsonError> {
-    if bytes.len() > limits.bytes_max {
-        return Err(JsonError::TooLong { bytes: bytes.len(), bytes_max: limits.bytes_max });
-    }
-    std::str::from_utf8(bytes).map_err(|e| JsonError::NotUtf8 { offset: e.valid_up_to() })?;
-    let mut reader = Reader {
-        bytes,
-        jiter: Jiter::new(bytes),
-        depth_max: limits.depth_max.min(DEPTH_CEILING),
-        nodes_max: limits.nodes_max,
-        nodes: 0,
-        noted: None,
-    };
-    let first = reader.jiter.peek()?;
-    let value = reader.value(first, 1, path)?;
-    reader.jiter.finish()?;
-    Ok((value, reader.noted))
+    read(bytes, limits, |all| all.value_noting(&[])).map(|(value, _)| value)
 }
 
 /// Whether a value nests at most `depth_max` levels and holds at most `nodes_max` values, as [`parse`] counts them.
@@ -228,113 +204,6 @@ fn serde_number(text: &str) -> serde_json::Value {
     // `Value::Number` holds JSON number text, which always parses; NaN would become null.
     let number = text.parse::<f64>().unwrap_or(f64::NAN).clamp(f64::MIN, f64::MAX);
     number.into()
-}
-
-/// A value under construction, with what it may still cost.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    jiter: Jiter<'a>,
-    depth_max: usize,
-    nodes_max: usize,
-    nodes: usize,
-    /// The text of the value that was to be noted.
-    noted: Option<&'a [u8]>,
-}
-
-impl Reader<'_> {
-    /// `path` leads on to what is to be noted; empty where that is not in here.
-    fn value(&mut self, first: Peek, depth: usize, path: &[&str]) -> Result<Value, JsonError> {
-        let offset = self.jiter.current_index();
-        if depth > self.depth_max {
-            return Err(JsonError::TooDeep { offset, depth_max: self.depth_max });
-        }
-        self.nodes += 1;
-        if self.nodes > self.nodes_max {
-            return Err(JsonError::TooManyValues { offset, nodes_max: self.nodes_max });
-        }
-        match first {
-            Peek::Null => {
-                self.jiter.known_null()?;
-                Ok(Value::Null)
-            }
-            Peek::True | Peek::False => Ok(Value::Bool(self.jiter.known_bool(first)?)),
-            Peek::String => Ok(Value::String(self.jiter.known_str()?.into())),
-            Peek::Array => self.array(depth),
-            Peek::Object => self.object(depth, path),
-            Peek::NaN | Peek::Infinity => Err(JsonError::Number { offset }),
-            number if number.is_num() => self.number(number, offset),
-            _ => Err(JsonError::Syntax { offset, expected: "a JSON value" }),
-        }
-    }
-
-    fn array(&mut self, depth: usize) -> Result<Value, JsonError> {
-        let mut items = Vec::new();
-        let mut next = self.jiter.known_array()?;
-        while let Some(first) = next {
-            items.push(self.value(first, depth + 1, &[])?);
-            next = self.jiter.array_step()?;
-        }
-        Ok(Value::Set(items))
-    }
-
-    fn object(&mut self, depth: usize, path: &[&str]) -> Result<Value, JsonError> {
-        let mut members = Gathered::default();
-        let mut offset = self.jiter.current_index();
-        let mut next = self.jiter.known_object()?.map(SmolStr::new);
-        while let Some(name) = next {
-            let first = self.jiter.peek()?;
-            let start = self.jiter.current_index();
-            let on = path.split_first().filter(|(next, _)| name == **next).map(|(_, rest)| rest);
-            let value = self.value(first, depth + 1, on.unwrap_or_default())?;
-            if on.is_some_and(<[_]>::is_empty) {
-                self.noted = self.bytes.get(start..self.jiter.current_index());
-            }
-            if !members.add(name, value) {
-                return Err(JsonError::DuplicateMember { offset: self.next_quote(offset) });
-            }
-            offset = self.jiter.current_index();
-            next = self.jiter.next_key()?.map(SmolStr::new);
-        }
-        Ok(Value::Record(members.all()))
-    }
-
-    /// Where the string behind `offset` begins, with white space and a comma before it.
-    fn next_quote(&self, offset: usize) -> usize {
-        let behind = self.bytes.get(offset..).unwrap_or_default();
-        offset + behind.iter().position(|byte| *byte == b'"').unwrap_or(0)
-    }
-
-    fn number(&mut self, first: Peek, offset: usize) -> Result<Value, JsonError> {
-        let digits = self.jiter.known_number_bytes(first)?;
-        let text = std::str::from_utf8(digits).map_err(|_| JsonError::Number { offset })?;
-        Ok(text.parse().map_or_else(|_| Value::Number(text.into()), Value::Long))
-    }
-}
-
-/// How many members of an object are kept in order as they come. To put one between many costs time for each of them.
-const FEW: usize = 32;
-
-/// The members of an object that is being read.
-#[derive(Default)]
-struct Gathered {
-    few: Members,
-    others: BTreeMap<SmolStr, Value>,
-}
-
-impl Gathered {
-    /// Adds a member, unless one of its name is there.
-    fn add(&mut self, name: SmolStr, value: Value) -> bool {
-        if self.few.len() < FEW {
-            return self.few.try_insert(name, value).is_none();
-        }
-        !self.few.contains_key(&name) && self.others.insert(name, value).is_none()
-    }
-
-    fn all(self) -> Members {
-        let Self { mut few, others } = self;
-        few.extend(others);
-        few
-    }
 }
 
 impl From<JiterError> for JsonError {

@@ -43,7 +43,6 @@ pub use metadata::{Metadata, Sign};
 pub use names::Types;
 pub(in crate::api) use refusal::Refused;
 use search::For;
-use tuple::{ARGUMENTS, Tuple};
 pub(in crate::api) use tuple::{Members, object, required_object, wrong};
 
 /// Where one question is asked.
@@ -218,12 +217,13 @@ impl<S: AuditSink + 'static> AuthZen<S> {
     /// One question: the members beside each other in the body.
     async fn evaluate(&self, asker: &Asker, bytes: &[u8]) -> Result<Response, Refused> {
         let explains = asker.caller.may(Role::Explain);
-        let (members, arguments) = body::question(bytes, &self.inner.limits, &ARGUMENTS)?;
+        let tuple = body::question(bytes, &self.inner.limits)?;
         let current = self.inner.pdp.current();
         let request = {
             let scope =
                 Scope { names: current.vocabulary(), types: &self.inner.types, caller: &asker.caller };
-            self.admit(asker, decode::decode(Tuple::take(members, bytes).noting(arguments), &scope)?)?
+            let decoded = decode::decode(tuple, &scope)?;
+            Box::new(self.admit(asker, decoded)?)
         };
         let explain = request.explain;
         let pending = self.inner.together.evaluate(request, Some(current), asker.arrived).await;

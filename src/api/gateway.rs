@@ -144,7 +144,7 @@ impl<S: AuditSink + 'static> Front<S> {
         let Self { pdp, clock, together, .. } = self;
         let pending = if requests.len() == 1 {
             let only = requests.pop().ok_or_else(grpc::defect)?;
-            vec![together.evaluate(only, Some(current), arrived).await.ok_or_else(grpc::defect)?]
+            vec![together.evaluate(Box::new(only), Some(current), arrived).await.ok_or_else(grpc::defect)?]
         } else {
             let elapsed_us = since(arrived);
             let occasion = || Occasion { id: clock.decision_id(), now: clock.now(), elapsed_us: &elapsed_us };

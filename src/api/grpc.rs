@@ -105,7 +105,8 @@ impl<S: AuditSink + 'static> Authorization<S> {
         let arrived = Instant::now();
         let request = self.admit(caller, request, trace_id)?;
         let request_id = request.request_id.clone();
-        let pending = self.inner.together.evaluate(request, None, arrived).await.ok_or_else(defect)?;
+        let pending =
+            self.inner.together.evaluate(Box::new(request), None, arrived).await.ok_or_else(defect)?;
         Self::settle(caller, request_id, pending)
     }
 

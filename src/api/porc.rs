@@ -95,7 +95,7 @@ impl<S: AuditSink + 'static> Porc<S> {
             decode::decode(members, &bytes, &scope)?
         };
         let request = self.admit(&caller, parts, preview, decoded)?;
-        let pending = together.evaluate(request, Some(current), arrived).await;
+        let pending = together.evaluate(Box::new(request), Some(current), arrived).await;
         let answer = pending.ok_or_else(Refused::defect)?.settle()?;
         tracing::debug!(decision = %answer.id, outcome = ?answer.decision.outcome, "decided");
         let said: &'static [u8] =

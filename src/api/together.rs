@@ -48,7 +48,7 @@ struct Share {
 
 /// A call that waits. When nobody is left to hear, it is decided and recorded all the same: it was asked.
 struct Waiting {
-    request: Request,
+    request: Box<Request>,
     /// What was in force when it was read, if that matters.
     read: Option<Current>,
     arrived: Instant,
@@ -120,7 +120,7 @@ impl<S: AuditSink + 'static> Together<S> {
     /// On what was in force when it was read (`read`), else on what is then. None when deciding panicked.
     pub(super) async fn evaluate(
         self: &Arc<Self>,
-        request: Request,
+        request: Box<Request>,
         read: Option<Current>,
         arrived: Instant,
     ) -> Option<Pending> {
@@ -154,10 +154,15 @@ impl<S: AuditSink + 'static> Together<S> {
         let Some(share) = self.shares.get(at) else { return };
         let mut waiting = std::mem::take(&mut *share.lock());
         share.learn(waiting.len());
-        while !waiting.is_empty() {
-            let rest = waiting.split_off(waiting.len().min(TOGETHER_MAX));
+        while let Some(first) = waiting.first() {
+            let now = self.pdp.current();
+            let current = first.read.as_ref().unwrap_or(&now).clone();
+            let is_same = |other: &&Waiting| other.read.as_ref().unwrap_or(&now).is(&current);
+            // All at once, but for those that were read before something else was published.
+            let same = waiting.iter().take(TOGETHER_MAX).take_while(is_same).count();
+            let rest = waiting.split_off(same);
             // Nobody is answered whose go fails, and nobody else fails with it.
-            if catch_unwind(AssertUnwindSafe(|| self.decide(waiting))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| self.decide(waiting, current))).is_err() {
                 tracing::error!("deciding panicked; please report it");
             }
             waiting = rest;
@@ -167,21 +172,13 @@ impl<S: AuditSink + 'static> Together<S> {
         }
     }
 
-    fn decide(&self, go: Vec<Waiting>) {
-        let now = self.pdp.current();
-        let on = |waiting: &Waiting| waiting.read.clone().unwrap_or_else(|| now.clone());
+    fn decide(&self, go: Vec<Waiting>, current: Current) {
         let clocks: Vec<_> = go.iter().map(|waiting| since(waiting.arrived)).collect();
-        let mut clocks_left = clocks.iter();
-        let mut pending = Vec::with_capacity(go.len());
-        // All at once, but for those that were read before something else was published.
-        for same in go.chunk_by(|one, other| on(one).is(&on(other))) {
-            let asked = same.iter().zip(&mut clocks_left).map(|(waiting, elapsed_us)| {
-                let occasion: Occasion<'_> = self.occasion(elapsed_us);
-                (&waiting.request, occasion)
-            });
-            let current = same.first().map_or_else(|| now.clone(), on);
-            pending.extend(self.pdp.batch_on(current).evaluate(asked));
-        }
+        let asked = go.iter().zip(&clocks).map(|(waiting, elapsed_us)| {
+            let occasion: Occasion<'_> = self.occasion(elapsed_us);
+            (&*waiting.request, occasion)
+        });
+        let pending = self.pdp.batch_on(current).evaluate(asked);
         for (Waiting { decided, .. }, pending) in go.into_iter().zip(pending) {
             // The caller may have gone.
             let _ = decided.send(pending);

@@ -252,7 +252,7 @@ proptest! {
     ) {
         let text = if pretty { serde_json::to_vec_pretty(&sent) } else { serde_json::to_vec(&sent) }.unwrap();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        let (value, noted) = parse_noting(&text, Limits::default(), &path).unwrap();
+        let (value, noted) = super::read(&text, Limits::default(), |next| next.value_noting(&path)).unwrap();
         prop_assert_eq!(noted, bytes_at(&text, &path));
         prop_assert_eq!(value, parse(&text, Limits::default()).unwrap());
     }

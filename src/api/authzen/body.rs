@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use super::refusal::Refused;
-use super::tuple::Members;
+use super::tuple::{Members, Tuple};
 use crate::api::Limits;
 use crate::json;
 use crate::value::Value;
@@ -82,36 +82,30 @@ pub(in crate::api) fn members(
     limits: &Limits,
     questions_max: usize,
 ) -> Result<Members, Refused> {
-    members_with(bytes, limits, questions_max, &[]).map(|(members, _)| members)
+    match json::parse(bytes, within(bytes, limits, questions_max)?)? {
+        Value::Record(members) => Ok(members),
+        other => Err(no_object(&other)),
+    }
 }
 
-/// The same of one question, with the text of what stands at a path.
-pub(super) fn question<'b>(
-    bytes: &'b [u8],
-    limits: &Limits,
-    path: &[&str],
-) -> Result<(Members, Option<&'b [u8]>), Refused> {
-    members_with(bytes, limits, 1, path)
+/// The one question that a body is.
+pub(super) fn question<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Tuple<'b>, Refused> {
+    let within = within(bytes, limits, 1)?;
+    json::read(bytes, within, |body| Tuple::read(body, bytes))?.map_err(|other| no_object(&other))
 }
 
-fn members_with<'b>(
-    bytes: &'b [u8],
-    limits: &Limits,
-    questions_max: usize,
-    path: &[&str],
-) -> Result<(Members, Option<&'b [u8]>), Refused> {
+fn no_object(found: &Value) -> Refused {
+    Refused::malformed(format!("the body must be a JSON object, found {}", found.kind()))
+}
+
+/// What is read of a body, if there is one.
+fn within(bytes: &[u8], limits: &Limits, questions_max: usize) -> Result<json::Limits, Refused> {
     if bytes.is_empty() {
         return Err(Refused::malformed("the body is empty; send a JSON object"));
     }
-    let limits = json::Limits {
+    Ok(json::Limits {
         bytes_max: limits.body_bytes_max,
         depth_max: limits.context_depth_max.saturating_add(DEPTH_AROUND),
         nodes_max: limits.context_nodes_max.saturating_mul(questions_max).min(NODES_MAX),
-    };
-    match json::parse_noting(bytes, limits, path)? {
-        (Value::Record(members), text) => Ok((members, text)),
-        (other, _) => {
-            Err(Refused::malformed(format!("the body must be a JSON object, found {}", other.kind())))
-        }
-    }
+    })
 }

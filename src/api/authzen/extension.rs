@@ -198,7 +198,7 @@ fn entities(field: &str, value: Value) -> Result<Vec<Named>, Malformed> {
         let problem = format!("has {} items, more than the limit of {ENTITIES_MAX}", items.len());
         return Err(Malformed::new(field, problem));
     }
-    items.into_iter().map(|item| Named::read(field, Some(item))).collect()
+    items.into_iter().map(|item| Named::of(field, item)).collect()
 }
 
 fn headers(field: &str, value: Value) -> Result<Vec<(String, String)>, Malformed> {

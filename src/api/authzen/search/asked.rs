@@ -7,9 +7,7 @@ use crate::access::Question;
 use crate::api::authzen::coaz;
 use crate::api::authzen::decode::{self, Parts, Scope, Told, action_uid};
 use crate::api::authzen::extension::{Extension, Understood};
-use crate::api::authzen::tuple::{
-    Action, Members, Named, Tuple, object, picked, required_object, required_text,
-};
+use crate::api::authzen::tuple::{Action, Members, Named, Tuple, object};
 use crate::api::wire::Malformed;
 use crate::identity::Claim;
 use crate::pdp::{Ask, Sought, Unclear};
@@ -33,7 +31,7 @@ pub(super) fn asked(
 ) -> Result<Asked, Malformed> {
     let Tuple { subject, action, resource, context, client, sent } = Tuple::take(members, bytes);
     let subject = match sought {
-        For::Subject => kind_of("subject", subject)?,
+        For::Subject => Named::sought("subject", subject)?,
         For::Resource | For::Action => Named::read("subject", subject)?,
     };
     let action = match sought {
@@ -41,7 +39,7 @@ pub(super) fn asked(
         For::Subject | For::Resource => Action::read(action)?,
     };
     let resource = match sought {
-        For::Resource => kind_of("resource", resource)?,
+        For::Resource => Named::sought("resource", resource)?,
         For::Subject | For::Action => Named::read("resource", resource)?,
     };
     let mut context = object("context", context)?;
@@ -75,15 +73,6 @@ pub(super) fn asked(
         For::Action => Sought::Actions,
     };
     Ok(Asked { claim, ask, told: extension.told, sought, shape })
-}
-
-/// What is looked for: its type, and of its properties only where it may be.
-fn kind_of(field: &str, value: Option<Value>) -> Result<Named, Malformed> {
-    let [kind, properties] = picked(required_object(field, value)?, ["type", "properties"]);
-    let kind = required_text(field, "type", kind)?;
-    let properties = object(format_args!("{field}.properties"), properties)?;
-    let properties = properties.into_iter().filter(|(name, _)| name == "server").collect();
-    Ok(Named { kind, id: SmolStr::default(), properties })
 }
 
 fn generic(
