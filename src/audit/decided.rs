@@ -67,7 +67,7 @@ impl Mode {
 }
 
 /// An answer and all that is known about the question. Members without a value are left out of the line, and so are
-/// empty texts and lists.
+/// most empty texts and lists; `caller` and `determining` always stand there.
 #[derive(Debug, Clone)]
 pub struct Decided<'a> {
     /// When it was decided.

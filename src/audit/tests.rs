@@ -125,15 +125,15 @@ fn what_is_not_known_is_left_out() {
 #[test]
 fn all_that_can_be_known_stands_in_this_order() {
     let (id, revision) = (DecisionId("0193".into()), Revision("sha256:ab".into()));
-    let policy = |id: &str, half| Determining {
+    let policy = |id: &str, half, controls: &str| Determining {
         id: id.into(),
         effect: Effect::Permit,
         half,
-        annotations: Arc::new(BTreeMap::from([("control".to_owned(), " ,".to_owned())])),
+        annotations: Arc::new(BTreeMap::from([("control".to_owned(), controls.to_owned())])),
     };
     let duty = |id: &str, kind| Obligation { id: id.into(), kind, properties: Arc::default() };
     let decision = Decision {
-        determining: vec![policy("one", Half::Principal), policy("two", Half::Actor)],
+        determining: vec![policy("one", Half::Principal, " ,"), policy("two", Half::Actor, "")],
         obligations: vec![duty("p/a", ObligationType::StepUp)],
         withheld: vec![duty("p/b", ObligationType::SessionTermination)],
         ..Decision::pass()
@@ -170,8 +170,24 @@ fn all_that_can_be_known_stands_in_this_order() {
         duration_us: u64::MAX,
         ..decided(&id, &revision, &decision)
     };
-    let line = Record::Decided(&decided).to_json().unwrap();
-    assert_eq!(String::from_utf8(line).unwrap(), include_str!("../../tests/data/decided.jsonl").trim_end());
+    let denied = Decision {
+        outcome: Outcome::Deny(DenyReason::Forbidden),
+        reason: "no\u{1f}".to_owned(),
+        determining: vec![Determining { effect: Effect::Forbid, ..policy("three", Half::Actor, "A-1, B\n") }],
+        errors: vec![PolicyError {
+            id: "p1".into(),
+            half: Half::Principal,
+            kind: "integer overflow",
+            message: "the value 4711".to_owned(),
+        }],
+        ..Decision::pass()
+    };
+    let lines = [&decided, &Decided { decision: &denied, ..decided.clone() }].map(|decided| {
+        let mut line = Record::Decided(decided).to_json().unwrap();
+        line.push(b'\n');
+        String::from_utf8(line).unwrap()
+    });
+    assert_eq!(lines.concat(), include_str!("../../tests/data/decided.jsonl"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Calls at once: decided together, answered apart.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -9,13 +10,14 @@ use futures_util::poll;
 use tonic::{Code, Status};
 
 use super::*;
-use crate::access::{DecisionId, Timestamp};
+use crate::access::{DecisionId, Question, Timestamp};
 use crate::api::Authorization;
 use crate::api::proto::v1;
 use crate::api::{Clock, Limits};
-use crate::audit::{AuditError, Receipt, Record};
-use crate::identity::{Caller, Callers, Role, Servers};
-use crate::pdp::Pdp;
+use crate::audit::{AuditError, Face, Receipt, Record};
+use crate::identity::{Caller, Callers, Claim, Credentials, Role, Servers};
+use crate::pdp::{Ask, Pdp};
+use crate::value::Uid;
 
 /// Takes some records and no more, and counts how often it was given any.
 struct Room {
@@ -52,22 +54,22 @@ impl Clock for Still {
     }
 }
 
-fn service(room: usize) -> Authorization<Room> {
+/// Where Ana may look at one of two documents.
+fn pdp(doc: &str, room: usize) -> Pdp<Room> {
     let schema = "entity User, Doc; action look appliesTo { principal: [User], resource: [Doc] };";
     let entities = r#"[{"uid": {"type": "User", "id": "ana"}, "attrs": {}, "parents": []},
         {"uid": {"type": "Doc", "id": "open"}, "attrs": {}, "parents": []},
         {"uid": {"type": "Doc", "id": "shut"}, "attrs": {}, "parents": []}]"#;
-    let policy = r#"permit (principal, action, resource == Doc::"open");"#;
+    let policy = format!(r#"permit (principal, action, resource == Doc::"{doc}");"#);
     let files =
-        [("schemas/s.cedarschema", schema), ("entities/e.json", entities), ("policies/p.cedar", policy)];
+        [("schemas/s.cedarschema", schema), ("entities/e.json", entities), ("policies/p.cedar", &policy)];
     let sink =
         Room { left: AtomicUsize::new(room), writes: AtomicUsize::new(0), broken: AtomicBool::new(false) };
-    Authorization::new(
-        Arc::new(Pdp::over(&files, sink)),
-        Callers::default(),
-        Arc::new(Still),
-        Limits::default(),
-    )
+    Pdp::over(&files, sink)
+}
+
+fn service(room: usize) -> Authorization<Room> {
+    Authorization::new(Arc::new(pdp("open", room)), Callers::default(), Arc::new(Still), Limits::default())
 }
 
 /// The share of this thread.
@@ -117,6 +119,48 @@ async fn calls_that_come_together_are_recorded_together_and_answered_apart() {
     let sink = service.inner.pdp.sink();
     assert_eq!(sink.left.load(Ordering::SeqCst), 60, "each has a record");
     assert_eq!(sink.writes.load(Ordering::SeqCst), 3, "40 calls in goes of 16");
+}
+
+#[tokio::test]
+async fn each_call_is_decided_on_what_was_in_force_when_it_was_read() {
+    let service = service(100);
+    let pdp_here = &service.inner.pdp;
+    let _another = share(&service).begin();
+    let read = pdp_here.current();
+    pdp_here.publish(pdp("shut", 0).snapshot());
+    // Some say when they were read, and some are decided on what is in force then.
+    let call = async |read: Option<Current>| {
+        let pending = service.inner.together.evaluate(Box::new(looks_at("open")), read, Instant::now()).await;
+        pending.unwrap().settle().unwrap().decision.outcome.is_permit()
+    };
+    let reads = [Some(&read), None, None, Some(&read), Some(&read), None];
+    let permitted = join_all(reads.map(|read| call(read.cloned()))).await;
+    assert_eq!(permitted, [true, false, false, true, true, false]);
+    assert_eq!(
+        pdp_here.sink().writes.load(Ordering::SeqCst),
+        4,
+        "those beside each other that agree go together"
+    );
+}
+
+fn looks_at(doc: &str) -> Request {
+    Request {
+        face: Face::Grpc,
+        caller: gateway(),
+        request_id: String::new(),
+        claim: Some(Claim { principal: Uid::new("User", "ana"), actor: None, earlier_actors: vec![] }),
+        credentials: Credentials::default(),
+        ask: Ask::Access(Question::new(Uid::new("Action", "look"), Uid::new("Doc", doc))),
+        session: None,
+        task: None,
+        purpose: None,
+        intent: None,
+        preview: false,
+        min_state: 0,
+        understands: BTreeSet::new(),
+        explain: false,
+        trace_id: None,
+    }
 }
 
 #[tokio::test]
