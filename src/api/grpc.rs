@@ -160,7 +160,7 @@ impl<S: AuditSink + 'static> Authorization<S> {
     }
 
     /// Decodes, and checks what the caller may ask at all.
-    fn admit(
+    pub(super) fn admit(
         &self,
         caller: &Arc<Caller>,
         request: v1::AuthorizeRequest,

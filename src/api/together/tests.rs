@@ -1,6 +1,5 @@
 //! Calls at once: decided together, answered apart.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -10,14 +9,13 @@ use futures_util::poll;
 use tonic::{Code, Status};
 
 use super::*;
-use crate::access::{DecisionId, Question, Timestamp};
+use crate::access::{DecisionId, Timestamp};
 use crate::api::Authorization;
 use crate::api::proto::v1;
 use crate::api::{Clock, Limits};
-use crate::audit::{AuditError, Face, Receipt, Record};
-use crate::identity::{Caller, Callers, Claim, Credentials, Role, Servers};
-use crate::pdp::{Ask, Pdp};
-use crate::value::Uid;
+use crate::audit::{AuditError, Receipt, Record};
+use crate::identity::{Caller, Callers, Role, Servers};
+use crate::pdp::Pdp;
 
 /// Takes some records and no more, and counts how often it was given any.
 struct Room {
@@ -130,7 +128,8 @@ async fn each_call_is_decided_on_what_was_in_force_when_it_was_read() {
     pdp_here.publish(pdp("shut", 0).snapshot());
     // Some say when they were read, and some are decided on what is in force then.
     let call = async |read: Option<Current>| {
-        let pending = service.inner.together.evaluate(Box::new(looks_at("open")), read, Instant::now()).await;
+        let request = Box::new(service.admit(&gateway(), asks("1", "open"), None).unwrap());
+        let pending = service.inner.together.evaluate(request, read, Instant::now()).await;
         pending.unwrap().settle().unwrap().decision.outcome.is_permit()
     };
     let reads = [Some(&read), None, None, Some(&read), Some(&read), None];
@@ -141,26 +140,6 @@ async fn each_call_is_decided_on_what_was_in_force_when_it_was_read() {
         4,
         "those beside each other that agree go together"
     );
-}
-
-fn looks_at(doc: &str) -> Request {
-    Request {
-        face: Face::Grpc,
-        caller: gateway(),
-        request_id: String::new(),
-        claim: Some(Claim { principal: Uid::new("User", "ana"), actor: None, earlier_actors: vec![] }),
-        credentials: Credentials::default(),
-        ask: Ask::Access(Question::new(Uid::new("Action", "look"), Uid::new("Doc", doc))),
-        session: None,
-        task: None,
-        purpose: None,
-        intent: None,
-        preview: false,
-        min_state: 0,
-        understands: BTreeSet::new(),
-        explain: false,
-        trace_id: None,
-    }
 }
 
 #[tokio::test]
