@@ -16,6 +16,7 @@ use crate::options::{Effort, Options};
 use crate::place::Place;
 use crate::post::Post;
 use crate::question::{self, Authorize};
+use crate::quiet::{Processors, quietest};
 use crate::rows::{Pair, Row};
 use crate::running::{Listen, Running};
 use crate::tally::Slot;
@@ -41,6 +42,13 @@ pub enum Finding {
     },
 }
 
+/// A turn of each side, and what a hypervisor took away meanwhile.
+struct Round {
+    ours: Slot,
+    theirs: Slot,
+    stolen: f64,
+}
+
 /// What all scenarios share.
 pub struct Bench {
     /// What was asked for.
@@ -63,7 +71,7 @@ impl Bench {
 
     /// Serves a bundle.
     pub fn palisade(&self, place: &Place, listen: &Listen) -> Outcome<Running> {
-        place.serve(listen, self.options.workers)
+        place.serve(listen, &self.options)
     }
 
     /// Serves the answer that a running server gives.
@@ -127,13 +135,21 @@ impl Bench {
     /// Both sides in turn, the first to begin changing from round to round. `slot` measures the first side when it is
     /// told `true`.
     pub fn rounds(&self, mut slot: impl FnMut(bool) -> Outcome<Slot>) -> Outcome<Pair> {
-        let mut pair = Pair { ours: vec![], theirs: vec![] };
-        for round in 0..self.effort.rounds {
-            let first = round % 2 == 0;
-            for ours in [first, !first] {
-                let slot = slot(ours)?;
-                if ours { pair.ours.push(slot) } else { pair.theirs.push(slot) }
-            }
+        let mut ours_first = false;
+        let round = || {
+            ours_first = !ours_first;
+            let processors = Processors::now();
+            let [first, second] = [slot(ours_first)?, slot(!ours_first)?];
+            let stolen = processors.stolen_since();
+            let (ours, theirs) = if ours_first { (first, second) } else { (second, first) };
+            Ok(Round { ours, theirs, stolen })
+        };
+        let mut pair = Pair { ours: vec![], theirs: vec![], stolen: vec![] };
+        let wanted = usize::try_from(self.effort.rounds).unwrap_or(usize::MAX);
+        for Round { ours, theirs, stolen } in quietest(wanted, |round: &Round| round.stolen, round)? {
+            pair.ours.push(ours);
+            pair.theirs.push(theirs);
+            pair.stolen.push(stolen);
         }
         Ok(pair)
     }

@@ -8,16 +8,21 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::procfs;
 use crate::trouble::{Attempt as _, Outcome, Trouble};
 
 /// How long anything may take before it is given up. Generous: a bundle of 10,000 policies compiles in it.
 pub const DEADLINE: Duration = Duration::from_mins(2);
 
+/// How long a process may take to end before it is killed.
+const ENDING: Duration = Duration::from_secs(5);
+
 /// How many of its last lines on standard error are kept.
 const LINES_KEPT: usize = 20;
 
-/// A running process. Killed when it is dropped.
+/// A running process. Ended when it is dropped.
 pub struct Process {
     name: &'static str,
     child: Child,
@@ -86,7 +91,14 @@ impl Process {
         Trouble::Ended { name: self.name, wanted: wanted.to_owned(), words }
     }
 
+    /// Asks it to end, which lets it write what it has still to write, and ends it when it does not.
     fn stop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // It may end at this very moment.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+            let until = Instant::now() + ENDING;
+            while self.stdout.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
+        }
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -16,6 +16,8 @@ mod plain;
 mod post;
 mod procfs;
 mod question;
+#[path = "../quiet.rs"]
+mod quiet;
 mod report;
 mod rows;
 mod running;

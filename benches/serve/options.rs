@@ -32,6 +32,9 @@ pub struct Options {
     /// Worker threads of the server, and of the echo alike [default: as many as there are cores].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub workers: Option<u32>,
+    /// The server to be measured [default: the one that cargo built with this].
+    #[arg(long, value_name = "FILE", value_parser = absolute)]
+    pub palisade: Option<PathBuf>,
     /// Where the table goes; the figures of each round go to a .json beside it [default: target/bench/serve.md].
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -159,4 +162,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| "give a positive number of seconds".to_owned())
+}
+
+/// The server runs in a folder of its own.
+fn absolute(path: &str) -> std::io::Result<PathBuf> {
+    std::path::absolute(path)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::bundle;
+use crate::options::Options;
 use crate::question::token_sha256;
 use crate::running::{Listen, Running};
 use crate::trouble::{Attempt as _, Outcome};
@@ -55,21 +56,23 @@ impl Place {
     }
 
     /// Serves with an empty data directory, and waits until it answers.
-    pub fn serve(&self, listen: &Listen, workers: Option<u32>) -> Outcome<Running> {
-        Running::start("palisade", &mut self.command(listen)?, workers)
+    pub fn serve(&self, listen: &Listen, options: &Options) -> Outcome<Running> {
+        Running::start("palisade", &mut self.command(listen, options)?, options.workers)
     }
 
     /// The same, to be asked over HTTP.
-    pub fn serve_http(&self, workers: Option<u32>) -> Outcome<Running> {
-        Running::start_at("palisade", "http listening on ", &mut self.command(&Listen::Tcp)?, workers)
+    pub fn serve_http(&self, options: &Options) -> Outcome<Running> {
+        let mut command = self.command(&Listen::Tcp, options)?;
+        Running::start_at("palisade", "http listening on ", &mut command, options.workers)
     }
 
-    fn command(&self, listen: &Listen) -> Outcome<Command> {
+    fn command(&self, listen: &Listen, options: &Options) -> Outcome<Command> {
         let data = self.path().join("data");
         if data.exists() {
             fs::remove_dir_all(&data).to("cannot empty the data directory")?;
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
+        let built = || env!("CARGO_BIN_EXE_palisade").into();
+        let mut command = Command::new(options.palisade.clone().unwrap_or_else(built));
         command.current_dir(self.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
         command.args(["serve", "--config", "palisade.yaml", "--bundle", "bundle", "--data", "data"]);
         command.args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--grpc"]).arg(listen.to_string());

@@ -12,6 +12,7 @@ use crate::cerbos;
 use crate::options::{Effort, Scenario};
 use crate::procfs::{Machine, Others};
 use crate::question;
+use crate::quiet::disturbed;
 use crate::rows::{Bound, Row, Verdict, median};
 use crate::trouble::{Attempt as _, Outcome};
 
@@ -173,12 +174,15 @@ impl Line {
                     against,
                     against_values,
                     ratios,
+                    stolen,
                     budget,
                 } = row;
                 let theirs = match against {
                     Some(_) => unit.text(median(against_values)),
                     None => String::new(),
                 };
+                let mut ratio = spread(ratios, |ratio| format!("{ratio:.2}"));
+                ratio.extend(disturbed(stolen).map(|words| format!("; {words}")));
                 let budget = budget.map_or(String::new(), |budget| match budget.bound {
                     Bound::RatioAtMost(most) => format!("{} ratio ≤ {most}", budget.name),
                     Bound::RatioAtLeast(least) => format!("{} ratio ≥ {least}", budget.name),
@@ -189,7 +193,7 @@ impl Line {
                     "| {scenario} | {conditions} | {figure} | {subject} | {} | {} | {theirs} | {} | {budget} | {} |\n",
                     spread(values, |value| unit.text(value)),
                     against.unwrap_or_default(),
-                    spread(ratios, |ratio| format!("{ratio:.2}")),
+                    ratio,
                     verdict.map_or(String::new(), Verdict::text),
                 )
             }

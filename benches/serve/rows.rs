@@ -77,6 +77,9 @@ pub struct Row {
     pub against_values: Vec<f64>,
     /// One ratio a round.
     pub ratios: Vec<f64>,
+    /// Which share of the processors' time a hypervisor gave to others, of both sides' turns; one figure a round, where
+    /// there are two sides.
+    pub stolen: Vec<f64>,
     /// What it is held against.
     pub budget: Option<Budget>,
 }
@@ -99,6 +102,7 @@ impl Row {
             against: None,
             against_values: vec![],
             ratios: vec![],
+            stolen: vec![],
             budget: None,
         }
     }
@@ -162,6 +166,8 @@ pub struct Pair {
     pub ours: Vec<Slot>,
     /// The other.
     pub theirs: Vec<Slot>,
+    /// What a hypervisor took away meanwhile.
+    pub stolen: Vec<f64>,
 }
 
 impl Pair {
@@ -176,7 +182,8 @@ impl Pair {
     ) -> Row {
         let [ours, theirs] = [&self.ours, &self.theirs].map(|slots| slots.iter().map(of).collect());
         let [name, other] = names;
-        Row::alone(name, conditions, figure, unit, ours).against(other, theirs)
+        let row = Row::alone(name, conditions, figure, unit, ours).against(other, theirs);
+        Row { stolen: self.stolen.clone(), ..row }
     }
 
     /// The usual four: p50, p99, answers a second, processor time for a call.

@@ -1,6 +1,7 @@
 //! A bundle under which open tasks would not be granted any more: how long until all of them are revoked and announced, and
 //! what that costs decisions meanwhile. Never a step let through in between: the next call of each such task is denied.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::measure::{Processors, Times, median};
+use crate::measure::{Times, median};
+use crate::quiet::{Processors, disturbed, quietest};
 use crate::refund::{Lines, decide, refund};
 use crate::report::Report;
 use crate::seed;
@@ -25,11 +27,6 @@ use crate::world::{NOW, World, issuer, place, runtime, snapshot, start};
 
 const OPEN: usize = 100_000;
 const ROUNDS: usize = 3;
-/// How often a round is tried again that was disturbed.
-const TRIES_MAX: usize = 4 * ROUNDS;
-/// Which share of the processors' time may be taken away by other machines on the same host: half of what a 99th percentile
-/// looks at.
-const STOLEN_MAX: f64 = 0.005;
 /// How often a decision is asked for while tasks drift.
 const EVERY: Duration = Duration::from_micros(200);
 /// How long decisions are watched before.
@@ -71,18 +68,10 @@ pub fn run(report: &mut Report) {
     }
 }
 
-/// As many rounds as are wanted in which the processors were this machine's own; with the least disturbed of the others, where
-/// there are not enough.
-fn quiet(round: impl FnMut() -> Round) -> Vec<Round> {
-    let mut done: Vec<Round> = Vec::new();
-    let mut rounds = std::iter::repeat_with(round).take(TRIES_MAX);
-    while done.iter().filter(|round| round.is_quiet()).count() < ROUNDS {
-        let Some(next) = rounds.next() else { break };
-        done.push(next);
-    }
-    done.sort_by(|one, other| one.stolen.total_cmp(&other.stolen));
-    done.truncate(ROUNDS);
-    done
+/// Three rounds, as undisturbed as they can be had.
+fn quiet(mut round: impl FnMut() -> Round) -> Vec<Round> {
+    let Ok(rounds) = quietest(ROUNDS, |round: &Round| round.stolen, || Ok::<_, Infallible>(round()));
+    rounds
 }
 
 /// The bundle that is published, and how many tasks it ends.
@@ -101,12 +90,6 @@ struct Round {
     begun_us: (f64, f64),
     /// Which share of the processors' time was taken away: in the worse of the two.
     stolen: f64,
-}
-
-impl Round {
-    fn is_quiet(&self) -> bool {
-        self.stolen <= STOLEN_MAX
-    }
 }
 
 fn filled<T: StateStore>(runtime: &Runtime, store: T) -> World<T> {
@@ -140,21 +123,14 @@ fn announced(report: &mut Report, next: &Next, place: &str, rounds: &[Round]) {
     let goal = format!("{what}: from publication until the last is revoked and announced");
     report.held(goal, "≤ 5 s", format!("{announced_s:.2} s"), announced_s <= 5.0);
     let ratio = of(&|round| round.due_us.1 / round.due_us.0);
-    let disturbed = rounds.iter().filter(|round| !round.is_quiet()).count();
+    let stolen: Vec<f64> = rounds.iter().map(|round| round.stolen).collect();
     let today = format!(
         "{ratio:.2} × ({:.0} → {:.0} µs; from its beginning {:.0} → {:.0} µs){}",
         of(&|round| round.due_us.0),
         of(&|round| round.due_us.1),
         of(&|round| round.begun_us.0),
         of(&|round| round.begun_us.1),
-        if disturbed == 0 {
-            String::new()
-        } else {
-            let most = 100.0 * rounds.iter().map(|round| round.stolen).fold(0.0, f64::max);
-            format!(
-                "; **disturbed**: {disturbed} of {ROUNDS} rounds had up to {most:.1} % of the processors taken away"
-            )
-        },
+        disturbed(&stolen).map_or(String::new(), |words| format!("; {words}")),
     );
     report.held("p99 of a decision meanwhile, from when it was due", "≤ 2 ×", today, ratio <= 2.0);
 }

@@ -15,6 +15,8 @@ mod lent;
 mod measure;
 mod memory;
 mod opening;
+#[path = "../quiet.rs"]
+mod quiet;
 #[expect(dead_code, reason = "others need a PDP without tasks")]
 #[path = "../refund.rs"]
 mod refund;

@@ -78,28 +78,3 @@ impl Times {
         self.0.value_at_quantile(quantile) as f64 / 1000.0
     }
 }
-
-/// The time of all processors until an instant, in clock ticks (proc(5), `/proc/stat`).
-#[derive(Clone, Copy, Default)]
-pub struct Processors {
-    all: u64,
-    stolen: u64,
-}
-
-impl Processors {
-    /// Until now. All zero where the system does not tell.
-    pub fn now() -> Self {
-        let told = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-        // user nice system idle iowait irq softirq steal
-        let fields = told.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8);
-        let ticks: Vec<u64> = fields.filter_map(|ticks| ticks.parse().ok()).collect();
-        Self { all: ticks.iter().sum(), stolen: ticks.get(7).copied().unwrap_or_default() }
-    }
-
-    /// Which share of the time since then a hypervisor gave to others.
-    pub fn stolen_since(self) -> f64 {
-        let now = Self::now();
-        let all = now.all.saturating_sub(self.all).max(1);
-        now.stolen.saturating_sub(self.stolen) as f64 / all as f64
-    }
-}

@@ -31,7 +31,7 @@ struct Floor {
 pub(super) fn run(bench: &Bench) -> Vec<Finding> {
     let sides = || {
         let place = Place::shipped()?;
-        let palisade = place.serve_http(bench.options.workers)?;
+        let palisade = place.serve_http(&bench.options)?;
         let answer = said(bench, &palisade)?;
         let workers = bench.options.workers;
         let echo = Floor { name: ECHO, server: plain::start(None, workers)?, says: ECHOED };

@@ -78,7 +78,7 @@ fn measure(
 fn over_http(bench: &Bench, cerbos: &Cerbos, concurrency: usize, conditions: &str) -> Outcome<Vec<Row>> {
     let length = bench.effort.length();
     let place = Place::shipped()?;
-    let palisade = place.serve_http(bench.options.workers)?;
+    let palisade = place.serve_http(&bench.options)?;
     let posts = bench.posts(&palisade, concurrency)?;
     let theirs = bench.posts_to(&cerbos.http, &cerbos::evaluation(), PERMITTED, concurrency)?;
     let pair = bench.rounds(|ours| {

@@ -34,7 +34,7 @@ pub(super) fn run(bench: &Bench) -> Vec<Finding> {
 
 fn measure(bench: &Bench, binary: &Path, policies: usize, ratio: f64, conditions: &str) -> Outcome<Vec<Row>> {
     let place = Place::with(policies)?;
-    let palisade = place.serve_http(bench.options.workers)?;
+    let palisade = place.serve_http(&bench.options)?;
     let mut command = Command::new(binary);
     command.arg(policies.to_string());
     let treetop = Running::start_at("treetop", "http listening on ", &mut command, bench.options.workers)?;
