@@ -5,9 +5,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use palisade::access::{DecisionId, Timestamp};
-use palisade::audit::{AuditError, AuditSink, DigestKey, Face, OpenDecisions, Receipt, Record};
+use palisade::audit::{AuditError, AuditSink, DigestKey, OpenDecisions, Receipt, Record};
 use palisade::diagnostic::File;
-use palisade::identity::{Caller, Claim, Credentials, Role, Servers};
+use palisade::identity::{Caller, Claim, Role, Servers};
 use palisade::mcp::{Limits, Message};
 use palisade::pdp::{Answer, Ask, Occasion, Pdp, Request};
 use palisade::policy::{Snapshot, compile};
@@ -40,37 +40,26 @@ pub fn pdp(snapshot: Arc<Snapshot>) -> Pdp<Lines> {
 
 /// A refund of 30 by Ana through an agent: permitted on every one of these bundles.
 pub fn refund(agent: &str) -> Request {
+    let caller = Caller {
+        name: "bench".into(),
+        roles: Role::ALL.into(),
+        servers: Servers::All,
+        agentless: false,
+        authenticated: true,
+    };
+    let message = Message {
+        server: "crm".into(),
+        method: "tools/call".into(),
+        params: br#"{"name":"issue_refund","arguments":{"order":"o-1","amount":30}}"#.to_vec().into(),
+        ..Message::default()
+    };
     Request {
-        face: Face::Embedded,
-        caller: Arc::new(Caller {
-            name: "bench".into(),
-            roles: Role::ALL.into(),
-            servers: Servers::All,
-            agentless: false,
-            authenticated: true,
-        }),
-        request_id: String::new(),
         claim: Some(Claim {
             principal: Uid::new("Human", "ana"),
             actor: Some(Uid::new("Agent", agent)),
             earlier_actors: vec![],
         }),
-        credentials: Credentials::default(),
-        ask: Ask::Mcp(Message {
-            server: "crm".into(),
-            method: "tools/call".into(),
-            params: br#"{"name":"issue_refund","arguments":{"order":"o-1","amount":30}}"#.to_vec().into(),
-            ..Message::default()
-        }),
-        session: None,
-        task: None,
-        purpose: None,
-        intent: None,
-        preview: false,
-        min_state: 0,
-        understands: [].into(),
-        explain: false,
-        trace_id: None,
+        ..Request::new(Arc::new(caller), Ask::Mcp(message))
     }
 }
 

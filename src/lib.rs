@@ -18,9 +18,9 @@
 //! use std::sync::Arc;
 //!
 //! use palisade::access::{DecisionId, Question, Timestamp};
-//! use palisade::audit::{DigestKey, Face, Memory, OpenDecisions};
+//! use palisade::audit::{DigestKey, Memory, OpenDecisions};
 //! use palisade::diagnostic::File;
-//! use palisade::identity::{Caller, Claim, Credentials, Role, Servers};
+//! use palisade::identity::{Caller, Claim, Role, Servers};
 //! use palisade::pdp::{Ask, Occasion, Pdp, Request};
 //! use palisade::policy::compile;
 //! use palisade::value::Uid;
@@ -49,22 +49,13 @@
 //!     agentless: true,
 //!     authenticated: true,
 //! };
+//! let caller = Arc::new(caller);
 //! let ask = |user: &str| Request {
-//!     face: Face::Embedded,
-//!     caller: Arc::new(caller.clone()),
-//!     request_id: String::new(),
 //!     claim: Some(Claim { principal: Uid::new("User", user), actor: None, earlier_actors: vec![] }),
-//!     credentials: Credentials::default(),
-//!     ask: Ask::Access(Question::new(Uid::new("Action", "read"), Uid::new("Doc", "plan"))),
-//!     session: None,
-//!     task: None,
-//!     purpose: None,
-//!     intent: None,
-//!     preview: false,
-//!     min_state: 0,
-//!     understands: [].into(),
-//!     explain: false,
-//!     trace_id: None,
+//!     ..Request::new(
+//!         caller.clone(),
+//!         Ask::Access(Question::new(Uid::new("Action", "read"), Uid::new("Doc", "plan"))),
+//!     )
 //! };
 //! let occasion = |id: &str| Occasion {
 //!     id: DecisionId(id.into()),

@@ -46,6 +46,30 @@ pub struct Request {
     pub trace_id: Option<String>,
 }
 
+impl Request {
+    /// What the library's own user asks: nobody is named yet, and nothing else is said. A face of the server says each member
+    /// itself.
+    pub fn new(caller: Arc<Caller>, ask: Ask) -> Self {
+        Self {
+            face: Face::Embedded,
+            caller,
+            request_id: String::new(),
+            claim: None,
+            credentials: Credentials::default(),
+            ask,
+            session: None,
+            task: None,
+            purpose: None,
+            intent: None,
+            preview: false,
+            min_state: 0,
+            understands: BTreeSet::new(),
+            explain: false,
+            trace_id: None,
+        }
+    }
+}
+
 /// The question, in terms of the schema or as a message of a protocol.
 #[derive(Debug, Clone)]
 pub enum Ask {

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use palisade::access::{Entity, ObligationType, Question};
-use palisade::audit::Face;
 use palisade::diagnostic::File;
-use palisade::identity::{Caller, Claim, Credentials, Role, Servers};
+use palisade::identity::{Caller, Claim, Role, Servers};
 use palisade::json;
 use palisade::mcp::Message;
 use palisade::pdp::{Ask, Request};
@@ -202,21 +201,14 @@ impl Case {
             earlier_actors: self.earlier_actors.iter().map(|text| uid(text)).collect(),
         });
         Request {
-            face: Face::Embedded,
-            caller: Arc::new(self.caller()),
             request_id: "r-1".into(),
             claim,
-            credentials: Credentials::default(),
-            ask: self.ask(),
             session: self.session.clone(),
             task: self.task.clone(),
             purpose: self.purpose.clone(),
             intent: self.intent.clone(),
-            preview: false,
-            min_state: 0,
             understands: self.understands(),
-            explain: false,
-            trace_id: None,
+            ..Request::new(Arc::new(self.caller()), self.ask())
         }
     }
 

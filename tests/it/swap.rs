@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use palisade::access::{DecisionId, Outcome, Revision};
-use palisade::audit::{DigestKey, Face, Memory, OpenDecisions};
-use palisade::identity::{Claim, Credentials, Role};
+use palisade::audit::{DigestKey, Memory, OpenDecisions};
+use palisade::identity::{Claim, Role};
 use palisade::mcp::{self, Message};
 use palisade::pdp::{Ask, Occasion, Pdp, Request};
 use palisade::policy::Snapshot;
@@ -30,31 +30,20 @@ fn without_bots() -> Arc<Snapshot> {
 }
 
 fn lookup() -> Request {
+    let message = Message {
+        server: "crm".into(),
+        method: "tools/call".into(),
+        params: br#"{"name": "lookup_customer", "arguments": {"customer_id": "c-1"}}"#.to_vec().into(),
+        ..Message::default()
+    };
+    let gateway = caller("gateway", &[Role::Authorize, Role::Assert]);
     Request {
-        face: Face::Embedded,
-        caller: Arc::new(caller("gateway", &[Role::Authorize, Role::Assert])),
-        request_id: String::new(),
         claim: Some(Claim {
             principal: Uid::new("Human", "ana"),
             actor: Some(Uid::new("Agent", "support-bot")),
             earlier_actors: vec![],
         }),
-        credentials: Credentials::default(),
-        ask: Ask::Mcp(Message {
-            server: "crm".into(),
-            method: "tools/call".into(),
-            params: br#"{"name": "lookup_customer", "arguments": {"customer_id": "c-1"}}"#.to_vec().into(),
-            ..Message::default()
-        }),
-        session: None,
-        task: None,
-        purpose: None,
-        intent: None,
-        preview: false,
-        min_state: 0,
-        understands: [].into(),
-        explain: false,
-        trace_id: None,
+        ..Request::new(Arc::new(gateway), Ask::Mcp(message))
     }
 }
 

@@ -167,22 +167,10 @@ fn request(server: &str, token: &str) -> Request {
         agentless: true,
         authenticated: true,
     };
+    let question = Question::new(Uid::new("Action", "tools/list"), Uid::new("Server", server));
     Request {
-        face: Face::Embedded,
-        caller: Arc::new(caller),
-        request_id: String::new(),
-        claim: None,
         credentials: Credentials { subject: Some(Token::new(token)), ..Credentials::default() },
-        ask: Ask::Access(Question::new(Uid::new("Action", "tools/list"), Uid::new("Server", server))),
-        session: None,
-        task: None,
-        purpose: None,
-        intent: None,
-        preview: false,
-        min_state: 0,
-        understands: [].into(),
-        explain: false,
-        trace_id: None,
+        ..Request::new(Arc::new(caller), Ask::Access(question))
     }
 }
 

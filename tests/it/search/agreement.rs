@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use palisade::access::{DecisionId, Entity, Question};
-use palisade::audit::{DigestKey, Face, Memory, OpenDecisions};
+use palisade::audit::{DigestKey, Memory, OpenDecisions};
 use palisade::diagnostic::File;
-use palisade::identity::{Caller, Claim, Credentials, Role, Servers};
+use palisade::identity::{Caller, Claim, Role, Servers};
 use palisade::mcp;
 use palisade::pdp::{Ask, Found, Occasion, Page, Pdp, Request, Search, Sought, ToolList};
 use palisade::policy::Snapshot;
@@ -169,21 +169,8 @@ fn request(principal: &Uid, actor: Option<&Uid>, question: Question) -> Request 
         authenticated: true,
     };
     Request {
-        face: Face::Embedded,
-        caller: Arc::new(caller),
-        request_id: String::new(),
         claim: Some(Claim { principal: principal.clone(), actor: actor.cloned(), earlier_actors: vec![] }),
-        credentials: Credentials::default(),
-        ask: Ask::Access(question),
-        session: None,
-        task: None,
-        purpose: None,
-        intent: None,
-        preview: false,
-        min_state: 0,
-        understands: [].into(),
-        explain: false,
-        trace_id: None,
+        ..Request::new(Arc::new(caller), Ask::Access(question))
     }
 }
 

@@ -95,23 +95,8 @@ impl World {
             proof: Some(Proof::Key(node.key.clone())),
             ..Credentials::default()
         });
-        Request {
-            face: Face::Embedded,
-            caller: self.caller.clone(),
-            request_id: String::new(),
-            claim: None,
-            credentials: credentials.unwrap_or_default(),
-            ask,
-            session: None,
-            task: None,
-            purpose: None,
-            intent: None,
-            preview: false,
-            min_state: 0,
-            understands: [].into(),
-            explain: false,
-            trace_id: None,
-        }
+        let credentials = credentials.unwrap_or_default();
+        Request { credentials, ..Request::new(self.caller.clone(), ask) }
     }
 
     async fn begin(&self, request: Request) -> Begun {
