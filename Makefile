@@ -7,12 +7,12 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
-SCRIPTS := .ci/run benches/instructions.sh tests/setup.sh
+SCRIPTS := .ci/run benches/guided.sh benches/instructions.sh tests/setup.sh
 # One file a benchmark is criterion's; benches/serve/ is the load generator.
 CRITERION := compile decide search state
 PEERS := benches/peers/node_modules
 
-.PHONY: help setup test test-python test-rust differential bench bench-gateway bench-peers instructions lint lint-rust lint-rest check clean
+.PHONY: help setup test test-python test-rust differential guided bench bench-gateway bench-peers instructions lint lint-rust lint-rest check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ differential: ## the index against Cedar's authorizer, a million times (docs/dif
 	  PALISADE_DIFFERENTIAL_WORLDS="$${PALISADE_DIFFERENTIAL_WORLDS:-11000}" \
 	  cargo test --locked --release --no-default-features --lib -- \
 	  --exact policy::differential::the_index_answers_as_cedar_does_in_generated_worlds --nocapture
+
+guided: setup ## the release binary, arranged by a profile of itself at work: target/guided/palisade (needs rustup's llvm-tools)
+	benches/guided.sh
 
 bench: ## speed, in process and over gRPC: target/bench/report.md (docs/benchmarking.md)
 	cargo bench --locked $(CRITERION:%=--bench %)
