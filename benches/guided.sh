@@ -28,5 +28,6 @@ cargo test --locked --bench serve -- --palisade "$built" --only unary,stream,htt
 "$profdata" merge -o "$profile" "$folder"/seen
 build "-Cprofile-use=$profile"
 cp "$built" "$folder/palisade"
+"$folder/palisade" test
 echo "target/guided/palisade is the release binary, guided by what it did; to see what that gains:"
 echo "  cargo bench --bench serve -- --only http --palisade target/guided/palisade"
