@@ -36,7 +36,9 @@ impl Process {
     pub fn spawn(name: &'static str, command: &mut Command) -> Outcome<Self> {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let began = Instant::now();
-        let mut child = command.spawn().to(format!("cannot start {name}"))?;
+        let program = command.get_program().to_owned();
+        let mut child =
+            command.spawn().to(format!("cannot start {name} (`{}`)", program.to_string_lossy()))?;
         let (sender, stdout) = mpsc::channel();
         if let Some(pipe) = child.stdout.take() {
             thread::spawn(move || forward(pipe, &sender));
